@@ -1,1 +1,58 @@
-//! Tweedie.
+//! Tweedie restores images with generative priors.
+
+pub mod level;
+pub mod method;
+pub mod noise;
+pub mod operator;
+pub mod prior;
+pub mod problem;
+pub mod run;
+pub mod sampler;
+
+/// Images: `[batch, channel, height, width]`, f32, in [0, 1] unless said otherwise.
+pub type Image = ndarray::Array4<f32>;
+
+/// Channels, height and width of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dims {
+    /// Channels.
+    pub c: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+}
+
+impl Dims {
+    /// Channels, height, width.
+    pub const fn new(c: usize, h: usize, w: usize) -> Dims {
+        Dims { c, h, w }
+    }
+
+    /// Those of each picture of a batch.
+    pub fn of(x: &Image) -> Dims {
+        let (_, c, h, w) = x.dim();
+        Dims { c, h, w }
+    }
+
+    /// The shape of a batch of such pictures.
+    pub fn batch(self, n: usize) -> (usize, usize, usize, usize) {
+        (n, self.c, self.h, self.w)
+    }
+
+    /// Numbers in one picture.
+    pub fn len(self) -> usize {
+        self.c * self.h * self.w
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl std::fmt::Display for Dims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.c, self.h, self.w)
+    }
+}
