@@ -3,6 +3,14 @@
 //! A prior is a denoiser. By Tweedie's formula a network that predicts noise, score, velocity or a clean image is one;
 //! so are the exact `Gaussian` and `Mixture`, with which every sampler has a closed-form answer.
 
+mod network;
+mod parametrisation;
+mod tiles;
+
+pub use network::Network;
+pub(crate) use network::{from_tensor, to_tensor};
+pub use parametrisation::{Factors, Parametrisation, condition};
+
 use crate::Image;
 use crate::level::{Level, Range};
 
