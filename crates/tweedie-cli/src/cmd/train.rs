@@ -1,12 +1,12 @@
 //! `tweedie train`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use tweedie::train::{Recipe, Report, Session};
+
+use crate::interrupt::Interrupt;
+use crate::options::ComputeArgs;
 
 /// Train a prior from a folder of pictures, or continue a run.
 ///
@@ -22,16 +22,18 @@ pub(crate) struct Args {
     /// Stop after this many more steps.
     #[arg(long, value_name = "N")]
     stop_after: Option<u64>,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
-pub(crate) fn execute(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let recipe = Recipe::open(&args.recipe)?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| args.recipe.with_extension("run"));
     let steps = recipe.optimizer.steps;
-    let device = tweedie::Device::default();
+    let device = args.compute.begin()?;
     let mut session = Session::open(recipe, &out, &device)?;
     let (pictures, megapixels) = session.photos().size();
     eprintln!(
@@ -39,15 +41,13 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<()> {
         session.step_number()
     );
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("Ctrl-C handler")?;
+    let interrupt = Interrupt::listen()?;
     let bar = progress_bar(steps, session.step_number());
     let last = args
         .stop_after
         .map_or(steps, |n| steps.min(session.step_number() + n));
     let mut mean = Mean::default();
-    while session.step_number() < last && !stop.load(Ordering::Relaxed) {
+    while session.step_number() < last && !interrupt.came() {
         let report = session.step()?;
         bar.set_position(report.step);
         bar.set_message(format!("loss {:.4}", mean.add(report.loss)));
