@@ -6,6 +6,7 @@ pub mod noise;
 pub mod operator;
 pub mod prior;
 pub mod problem;
+pub mod registry;
 pub mod run;
 pub mod sampler;
 
