@@ -223,6 +223,36 @@ def posterior(sigma):
     return MU + gain @ (Y - A @ MU), np.diag(C - gain @ A @ C)
 
 
+def ode_errors():
+    """How far DDIM and EDM take two standard deviations of N(0.3, 0.25^2) from 0.8."""
+    m, v = .3, .25 ** 2
+
+    def d(x, c, w):
+        return m + c * v / (c * c * v + w) * (x - c * m)
+
+    def start(c, w):
+        return c * m + 2 * np.sqrt(c * c * v + w)
+
+    for n in [18, 40, 80]:
+        ladder = (80 ** (1 / 7) + np.arange(n) / (n - 1) * (.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+        ladder = list(ladder) + [0.]
+        x = start(1., ladder[0] ** 2)
+        for now, then in pairs(ladder):
+            slope = (x - d(x, 1., now ** 2)) / now
+            y = x + (then - now) * slope
+            if then > 0:
+                y = x + (then - now) * (slope + (y - d(y, 1., then ** 2)) / then) / 2
+            x = y
+        print(f"edm {n:4} heun, error at 2 std      {abs(x - .8):.5f}")
+    for n in [10, 50, 100, 1000]:
+        grid = uniform(n)
+        x = start(np.sqrt(ab(grid[0])), 1 - ab(grid[0]))
+        for t, s in pairs(grid):
+            x0 = d(x, np.sqrt(ab(t)), 1 - ab(t))
+            x = np.sqrt(ab(s)) * x0 + np.sqrt(1 - ab(s)) * (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
+        print(f"ddim {n:4}, error at 2 std          {abs(x - .8):.5f}")
+
+
 def main():
     for name, sigma in [("exact posterior, sigma_y 0.1", SIGMA_Y), ("exact posterior, sigma_y 0", 0.)]:
         mean, variance = posterior(sigma)
@@ -253,6 +283,7 @@ def main():
     show("dps squared 0.05 large", lambda z: dps(z, "squared", .05))
     show("dps likelihood large", lambda z: dps(z, "likelihood", 0.))
     show("dps squared 0.05 small", lambda z: dps(z, "squared", .05, large=False))
+    ode_errors()
 
 
 if __name__ == "__main__":
