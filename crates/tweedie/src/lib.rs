@@ -8,6 +8,7 @@ pub mod noise;
 pub mod operator;
 pub mod prior;
 pub mod problem;
+pub mod registry;
 pub mod run;
 pub mod sampler;
 pub mod train;

@@ -22,6 +22,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// `A^T u`.
     fn adjoint(&self, u: &Image) -> Image;
 
+    /// `J^T u` with `J = dA/dx` at `x`: the adjoint, for a linear operator.
+    fn vjp(&self, _x: &Image, u: &Image) -> Image {
+        self.adjoint(u)
+    }
+
     /// `A^+ y`: the smallest image that explains `y`. By conjugate gradients where there is no closed form.
     fn pseudo_inverse(&self, y: &Image) -> Image;
 
