@@ -1,5 +1,6 @@
 //! Tweedie restores images with generative priors.
 
+mod fft;
 pub mod level;
 pub mod method;
 pub mod noise;
