@@ -1,6 +1,7 @@
 //! Tweedie restores images with generative priors.
 
 pub mod checkpoint;
+mod fft;
 pub mod level;
 pub mod method;
 pub mod net;

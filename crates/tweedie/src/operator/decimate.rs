@@ -1,0 +1,270 @@
+//! Classical super-resolution: blur with a kernel, then keep every s-th pixel.
+
+use rayon::prelude::*;
+
+use super::axis::{self, Axis};
+use super::convolve::Convolver;
+use super::diagonal::Diagonal;
+use super::downsample::check_factor;
+use super::{Blur, Boundary, Error, Kernel, Operator, cg, plane};
+use crate::fft::{Complex, Fft2};
+use crate::{Dims, Image};
+
+/// `y = (k * x)` at rows and columns 0, s, 2s, ...: DPIR's, IDBP's and DiffPIR's measurement.
+///
+/// Under the circular boundary, with sides divisible by s, `A A^T` is diagonal in the Fourier basis of the small image,
+/// with the mean over the s*s aliased blocks of `|k|^2` as its eigenvalues (Zhao et al. 2016, "Fast single image
+/// super-resolution using a new analytical solution for l2-l2 problems"; Zhang et al. 2021, DPIR). Everything else is
+/// left to conjugate gradients.
+#[derive(Debug)]
+pub struct Decimate {
+    blur: Blur,
+    factor: usize,
+    aliased: Option<Aliased>,
+}
+
+/// `A A^T` in the Fourier basis of the small image.
+#[derive(Debug)]
+struct Aliased {
+    fft: Fft2,
+    /// Means of `|k|^2` over the aliased frequencies, laid out as [`Fft2`] says.
+    power: Vec<f64>,
+}
+
+impl Decimate {
+    /// For images of these dimensions; what it records has `ceil(side/factor)` pixels a side.
+    ///
+    /// # Errors
+    /// Those of [`Blur::new`], and [`Error::Invalid`] for a factor outside 1..=256.
+    pub fn new(
+        input: Dims,
+        kernel: Kernel,
+        boundary: Boundary,
+        factor: usize,
+    ) -> Result<Decimate, Error> {
+        check_factor(factor)?;
+        let blur = Blur::new(input, kernel, boundary)?;
+        let mut operator = Decimate {
+            blur,
+            factor,
+            aliased: None,
+        };
+        let divisible = input.h.is_multiple_of(factor) && input.w.is_multiple_of(factor);
+        if let (true, Some(Diagonal::Fourier(convolver))) = (divisible, operator.blur.exact()) {
+            let large = convolver.fft();
+            let fft = Fft2::new(input.h / factor, input.w / factor);
+            let power = blocks(large, &fft, factor, |i| {
+                convolver.otf()[i].norm_sqr().into()
+            })
+            .into_iter()
+            .map(|p| p.re)
+            .collect();
+            operator.aliased = Some(Aliased { fft, power });
+        }
+        Ok(operator)
+    }
+
+    /// Every s-th pixel of a plane.
+    fn pick(&self, x: &[f32], y: &mut [f32]) {
+        let (w, small) = (self.input().w, self.output().w);
+        for (row, y) in x.chunks(w).step_by(self.factor).zip(y.chunks_mut(small)) {
+            for (y, &x) in y.iter_mut().zip(row.iter().step_by(self.factor)) {
+                *y = x;
+            }
+        }
+    }
+
+    /// The small plane with zeros between its pixels.
+    fn scatter(&self, y: &[f32]) -> Vec<f32> {
+        let (large, small) = (self.input(), self.output());
+        let mut x = vec![0.0; large.h * large.w];
+        for (row, y) in x
+            .chunks_mut(large.w)
+            .step_by(self.factor)
+            .zip(y.chunks(small.w))
+        {
+            for (x, &y) in row.iter_mut().step_by(self.factor).zip(y) {
+                *x = y;
+            }
+        }
+        x
+    }
+
+    /// `z += F^-1 [ conj(k) tile(weight (F_low y - <k F z>)) ]`, with `weight` given the eigenvalue of `A A^T`.
+    fn correct(
+        &self,
+        convolver: &Convolver,
+        aliased: &Aliased,
+        y: &[f32],
+        z: &mut [f32],
+        weight: impl Fn(f64) -> f64 + Sync,
+    ) {
+        let (large, small, otf) = (convolver.fft(), &aliased.fft, convolver.otf());
+        let mut low = small.forward(y, small.width());
+        let mut high = large.forward(z, large.width());
+        let seen = blocks(large, small, self.factor, |i| otf[i] * high[i]);
+        low.par_iter_mut()
+            .zip(&seen)
+            .zip(&aliased.power)
+            .for_each(|((low, seen), &power)| *low = (*low - seen) * weight(power));
+        let (h, hs) = (large.height(), small.height());
+        high.par_chunks_mut(h).enumerate().for_each(|(u, column)| {
+            let k = &otf[u * h..];
+            for (v, (to, k)) in column.iter_mut().zip(k).enumerate() {
+                *to = k.conj() * at(small, &low, u % small.width(), v % hs);
+            }
+        });
+        large.inverse(high, z, large.width(), |z, v| {
+            *z = (f64::from(*z) + v) as f32;
+        });
+    }
+
+    fn closed(&self) -> Option<(&Convolver, &Aliased)> {
+        match (self.blur.exact(), &self.aliased) {
+            (Some(Diagonal::Fourier(convolver)), Some(aliased)) => Some((convolver, aliased)),
+            _ => None,
+        }
+    }
+}
+
+/// The value at frequency (u, v) of a real plane's spectrum, also in the half that is not kept.
+fn at(fft: &Fft2, spectrum: &[Complex], u: usize, v: usize) -> Complex {
+    let (h, w) = (fft.height(), fft.width());
+    if u < fft.half() {
+        spectrum[u * h + v]
+    } else {
+        spectrum[(w - u) * h + (h - v) % h].conj()
+    }
+}
+
+/// Means over the `factor*factor` frequencies of the large transform that alias to one of the small: of `value` at an
+/// index of the large half spectrum, its conjugate for the other half.
+fn blocks(
+    large: &Fft2,
+    small: &Fft2,
+    factor: usize,
+    value: impl Fn(usize) -> Complex + Sync,
+) -> Vec<Complex> {
+    let (h, w) = (large.height(), large.width());
+    let (hs, ws) = (small.height(), small.width());
+    let mut means = vec![Complex::ZERO; small.half() * hs];
+    means
+        .par_chunks_mut(hs)
+        .enumerate()
+        .for_each(|(us, column)| {
+            for (vs, mean) in column.iter_mut().enumerate() {
+                for u in (0..factor).map(|p| us + p * ws) {
+                    for v in (0..factor).map(|q| vs + q * hs) {
+                        *mean += if u < large.half() {
+                            value(u * h + v)
+                        } else {
+                            value((w - u) * h + (h - v) % h).conj()
+                        };
+                    }
+                }
+                *mean /= (factor * factor) as f64;
+            }
+        });
+    means
+}
+
+impl Operator for Decimate {
+    fn input(&self) -> Dims {
+        self.blur.input()
+    }
+
+    fn output(&self) -> Dims {
+        let Dims { c, h, w } = self.input();
+        Dims::new(c, h.div_ceil(self.factor), w.div_ceil(self.factor))
+    }
+
+    fn apply(&self, x: &Image) -> Image {
+        plane::map(x, self.input(), self.output(), |x, y| {
+            let mut blurred = vec![0.0; x.len()];
+            self.blur.apply_plane(x, &mut blurred);
+            self.pick(&blurred, y);
+        })
+    }
+
+    fn adjoint(&self, u: &Image) -> Image {
+        plane::map(u, self.output(), self.input(), |u, x| {
+            self.blur.adjoint_plane(&self.scatter(u), x);
+        })
+    }
+
+    /// With the singular values below 1e-3 times the largest left out.
+    fn pseudo_inverse(&self, y: &Image) -> Image {
+        let Some((convolver, aliased)) = self.closed() else {
+            return cg::pseudo_inverse(self, y, cg::Params::default()).0;
+        };
+        let most = aliased.power.iter().copied().fold(0.0, f64::max);
+        let least = most * super::blur::THRESHOLD.powi(2);
+        let inverse = |power: f64| if power >= least { 1.0 / power } else { 0.0 };
+        let zero = Image::zeros(self.input().batch(y.dim().0));
+        plane::update(&zero, self.input(), y, self.output(), |y, z| {
+            self.correct(convolver, aliased, y, z, inverse);
+        })
+    }
+
+    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+        let Some((convolver, aliased)) = self.closed() else {
+            return cg::prox(self, y, z, rho, cg::Params::default()).0;
+        };
+        plane::update(z, self.input(), y, self.output(), |y, z| {
+            self.correct(convolver, aliased, y, z, |power| 1.0 / (power + rho));
+        })
+    }
+
+    /// Bicubic interpolation; pixel `i` of the small image lies on pixel `factor*i` of the large one.
+    fn guess(&self, y: &Image) -> Image {
+        let (large, small) = (self.input(), self.output());
+        let up = |n: usize, to: usize| Axis::bicubic_up(n, to, self.factor, 0.0);
+        let (v, h) = (up(small.h, large.h), up(small.w, large.w));
+        plane::map(y, small, large, |y, x| {
+            axis::apply(&v, &h, y, x, |to, value| *to = value as f32);
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The eigenvalues of `A A^T` are the means of `|OTF|^2` over aliased frequencies, for factors 1 to 4 and kernels with
+    /// odd and even sides: against the matrix itself. A sum in place of the mean is off by factor^2.
+    #[test]
+    fn eigenvalues_are_the_means_of_blocks() {
+        for (factor, (kh, kw)) in [(1, (3, 3)), (2, (4, 3)), (3, (5, 2)), (4, (4, 4))] {
+            let d = Dims::new(1, 2 * factor, 3 * factor);
+            let taps =
+                ndarray::Array2::from_shape_fn((kh, kw), |(i, j)| (1 + i * i + 2 * j) as f64);
+            let kernel = Kernel::new(taps).unwrap();
+            let op = Decimate::new(d, kernel, Boundary::Circular, factor).unwrap();
+            let m = op.output().len();
+            let mut gram = nalgebra::DMatrix::zeros(m, m);
+            for j in 0..m {
+                let mut unit = Image::zeros(op.output().batch(1));
+                plane::values(&mut unit)[j] = 1.0;
+                for (i, &v) in op.apply(&op.adjoint(&unit)).iter().enumerate() {
+                    gram[(i, j)] = f64::from(v);
+                }
+            }
+            let mut expected: Vec<f64> = gram.symmetric_eigenvalues().iter().copied().collect();
+            // The half spectrum holds the others' conjugates.
+            let aliased = op.aliased.as_ref().unwrap();
+            let power: Vec<Complex> = aliased.power.iter().map(|&p| p.into()).collect();
+            let (h, w) = (aliased.fft.height(), aliased.fft.width());
+            let mut values: Vec<f64> = (0..h * w)
+                .map(|i| at(&aliased.fft, &power, i % w, i / w).re)
+                .collect();
+            expected.sort_by(f64::total_cmp);
+            values.sort_by(f64::total_cmp);
+            for (value, expected) in values.iter().zip(&expected) {
+                assert!(
+                    (value - expected).abs() < 1e-6,
+                    "x{factor}: {value}, {expected}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Random camera shake: the kernels that DPS, DiffPIR and DAPS deblur.
+//!
+//! The trajectory follows the generator that those papers use (Borodenko's `motionblur`, after the accelerated walks of
+//! DeblurGAN, Kupyn et al. 2018): it has the same distribution, not the same pixels. Steps are Beta distributed, the
+//! direction is drawn anew at each step, and with a probability that stays the same for a kernel it does not change
+//! side.
+
+use std::f64::consts::PI;
+
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Luma};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution, Triangular};
+
+use super::{Error, Kernel};
+
+/// Keeps directions and step lengths from degenerating at the ends of the intensity's range.
+const EPSILON: f64 = 0.1;
+
+/// A random motion blur of `size` by `size` taps.
+///
+/// `intensity`, 0 to 1, makes the path longer and more winding; 0.5 is what the papers use, with `size` 61.
+///
+/// # Errors
+/// [`Error::Invalid`] if `size` is not in 3..=1023 or `intensity` not in [0, 1].
+pub(crate) fn random(size: usize, intensity: f64, seed: u64) -> Result<Kernel, Error> {
+    if !(3..=super::kernel::MAX_SIDE).contains(&size) {
+        return Err(Error::Invalid(format!(
+            "a random motion kernel has 3 to {} taps a side, not {size}",
+            super::kernel::MAX_SIDE
+        )));
+    }
+    if !(0.0..=1.0).contains(&intensity) {
+        return Err(Error::Invalid(format!(
+            "the intensity of a motion is between 0 and 1, not {intensity}"
+        )));
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // Drawn at twice the size, then made smaller: that is what smooths the line.
+    let canvas = 2 * size;
+    let diagonal = canvas as f64 * 2f64.sqrt();
+    let path = path(&mut rng, diagonal, intensity, canvas as f64 / 2.0)?;
+    let width = ((diagonal / 150.0) as usize).max(1);
+    let mut picture = draw(&path, canvas, width);
+    let radius = (0.01 * diagonal).floor();
+    if radius > 0.0 {
+        picture = imageops::blur(&picture, radius as f32);
+    }
+    let side = size as u32;
+    let small = imageops::resize(&picture, side, side, FilterType::Lanczos3);
+    // To eight bits, as the generator's pictures are: Lanczos' faint negative ripples vanish.
+    let taps = small
+        .pixels()
+        .map(|p| (255.0 * f64::from(p.0[0]).max(0.0)).round());
+    let taps = ndarray::Array2::from_shape_vec((size, size), taps.collect())
+        .map_err(|e| Error::Invalid(e.to_string()))?;
+    Kernel::new(taps)
+}
+
+/// The corners of the path in pixels of the canvas, its mean in the middle.
+fn path(
+    rng: &mut impl Rng,
+    diagonal: f64,
+    intensity: f64,
+    middle: f64,
+) -> Result<Vec<(f64, f64)>, Error> {
+    let invalid = |e: &dyn std::fmt::Display| Error::Invalid(e.to_string());
+    let steps = steps(rng, diagonal, intensity)?;
+    let most = rng.random::<f64>() * intensity * PI;
+    let flip = Beta::new(2.0, 20.0).map_err(|e| invalid(&e))?.sample(rng);
+    let turn = Triangular::new(0.0, most + EPSILON, intensity * most).map_err(|e| invalid(&e))?;
+    let mut angle = most * (2.0 * rng.random::<f64>() - 1.0);
+    let (mut x, mut y) = (0.0, 0.0);
+    let mut corners = Vec::with_capacity(steps.len());
+    for (k, step) in steps.into_iter().enumerate() {
+        if k > 0 {
+            // A direction, not a change of direction: it wavers about the axis, now on this side, now on that.
+            let size = turn.sample(rng);
+            let other_side = rng.random::<f64>() < flip;
+            let positive = (angle >= 0.0) != other_side;
+            angle = if positive { size } else { -size };
+        }
+        x += step * angle.cos();
+        y += step * angle.sin();
+        corners.push((x, y));
+    }
+    let n = corners.len() as f64;
+    let mean = corners
+        .iter()
+        .fold((0.0, 0.0), |m, c| (m.0 + c.0 / n, m.1 + c.1 / n));
+    let (sine, cosine) = (rng.random::<f64>() * PI).sin_cos();
+    for (x, y) in &mut corners {
+        let (u, v) = (*x - mean.0, *y - mean.1);
+        *x = u * cosine - v * sine + middle;
+        *y = u * sine + v * cosine + middle;
+    }
+    Ok(corners)
+}
+
+/// Lengths of the steps, at least one, until their sum reaches a random length.
+fn steps(rng: &mut impl Rng, diagonal: f64, intensity: f64) -> Result<Vec<f64>, Error> {
+    let beta = Beta::new(1.0, 30.0).map_err(|e| Error::Invalid(e.to_string()))?;
+    let longest = 0.75 * diagonal * (rng.random::<f64>() + rng.random::<f64>() * intensity.powi(2));
+    let (mut sum, mut steps) = (0.0, Vec::new());
+    // Steps longer than the whole are drawn again; a length near 0 would never end, hence the bound.
+    for _ in 0..100_000 {
+        if sum >= longest {
+            break;
+        }
+        let step = beta.sample(rng) * (1.0 - intensity + EPSILON) * diagonal;
+        if step < longest {
+            steps.push(step);
+            sum += step;
+        }
+    }
+    if steps.is_empty() {
+        steps.push(longest);
+    }
+    Ok(steps)
+}
+
+/// A poly-line `width` pixels wide, ones on zeros.
+fn draw(path: &[(f64, f64)], canvas: usize, width: usize) -> ImageBuffer<Luma<f32>, Vec<f32>> {
+    let mut picture = ImageBuffer::new(canvas as u32, canvas as u32);
+    let mut dot = |x: f64, y: f64| {
+        let reach = (width as i64 - 1) / 2;
+        for dy in -reach..=width as i64 - 1 - reach {
+            for dx in -reach..=width as i64 - 1 - reach {
+                let (x, y) = (x.floor() as i64 + dx, y.floor() as i64 + dy);
+                let inside = 0..canvas as i64;
+                // What leaves the canvas is cut off.
+                if inside.contains(&x) && inside.contains(&y) {
+                    picture.put_pixel(x as u32, y as u32, Luma([1.0]));
+                }
+            }
+        }
+    };
+    if let [only] = path {
+        dot(only.0, only.1);
+    }
+    for pair in path.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        let n = (x1 - x0).abs().max((y1 - y0).abs()).ceil().max(1.0);
+        for i in 0..=n as usize {
+            let t = i as f64 / n;
+            dot(x0 + t * (x1 - x0), y0 + t * (y1 - y0));
+        }
+    }
+    picture
+}

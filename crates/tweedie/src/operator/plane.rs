@@ -1,0 +1,66 @@
+//! Images as stacks of planes: what operators that treat each channel alike are written with.
+
+use crate::{Dims, Image};
+
+/// The image that `f` makes of `x`, plane by plane. `out` has as many channels as `x`.
+///
+/// Planes come one after the other, so that only one needs working memory; `f` runs in parallel inside.
+///
+/// # Panics
+/// If `x` is not made of `from`, or the channels differ: that is an error in the calling code.
+pub(crate) fn map(x: &Image, from: Dims, to: Dims, f: impl Fn(&[f32], &mut [f32])) -> Image {
+    check(x, from);
+    assert_eq!(from.c, to.c, "a plane-wise map keeps the channels");
+    let mut out = Image::zeros(to.batch(x.dim().0));
+    let x = x.as_standard_layout();
+    let planes = x.as_slice().expect("in standard layout");
+    let (m, n) = (from.h * from.w, to.h * to.w);
+    for (x, out) in planes
+        .chunks_exact(m)
+        .zip(values(&mut out).chunks_exact_mut(n))
+    {
+        f(x, out);
+    }
+    out
+}
+
+/// `z` changed by `f` given the plane of `y` that belongs to it, plane by plane.
+///
+/// # Panics
+/// If the images are not made of the dimensions given, or their channels or batches differ.
+pub(crate) fn update(
+    z: &Image,
+    at: Dims,
+    y: &Image,
+    from: Dims,
+    f: impl Fn(&[f32], &mut [f32]),
+) -> Image {
+    check(z, at);
+    check(y, from);
+    assert_eq!(
+        (z.dim().0, at.c),
+        (y.dim().0, from.c),
+        "planes come in pairs"
+    );
+    let mut out = z.as_standard_layout().into_owned();
+    let y = y.as_standard_layout();
+    let planes = y.as_slice().expect("in standard layout");
+    let (m, n) = (from.h * from.w, at.h * at.w);
+    for (y, out) in planes
+        .chunks_exact(m)
+        .zip(values(&mut out).chunks_exact_mut(n))
+    {
+        f(y, out);
+    }
+    out
+}
+
+/// The numbers of an image that was made in standard layout.
+pub(crate) fn values(x: &mut Image) -> &mut [f32] {
+    x.as_slice_mut().expect("made in standard layout")
+}
+
+/// That an image is made of pictures of these dimensions.
+pub(crate) fn check(x: &Image, dims: Dims) {
+    assert_eq!(Dims::of(x), dims, "the image does not fit the operator");
+}

@@ -1,0 +1,651 @@
+//! Every operator against its own dense matrix, and the routes to one answer against each other.
+
+use nalgebra::{DMatrix, DVector};
+use ndarray::Array2;
+use proptest::prelude::*;
+use tweedie::noise::{NoiseSource, Seeded};
+use tweedie::operator::cg::{self, Params};
+use tweedie::operator::mask::{BoxSpec, Extent};
+use tweedie::operator::{
+    Blur, Boundary, Compose, Decimate, Downsample, Gray, GrayWeights, Identity, Kernel, Mask,
+    Operator, norm,
+};
+use tweedie::{Dims, Image};
+
+const BOUNDARIES: [Boundary; 3] = [Boundary::Circular, Boundary::Symmetric, Boundary::Reflect];
+const RHOS: [f64; 4] = [1e-6, 1e-3, 1.0, 1e3];
+
+/// A kernel without any symmetry, its largest tap at the origin, so that the blur is well conditioned.
+fn lopsided(h: usize, w: usize) -> Kernel {
+    Kernel::new(Array2::from_shape_fn((h, w), |(i, j)| {
+        let near = i.abs_diff(h / 2) + j.abs_diff(w / 2);
+        (1.0 + 0.3 * i as f64 + 0.1 * (i * j) as f64) / (1 + 4 * near * near) as f64
+    }))
+    .unwrap()
+}
+
+fn noise(dims: Dims, seed: u64) -> Image {
+    Seeded::new(seed).normal(1, dims)
+}
+
+struct Case {
+    name: String,
+    operator: Box<dyn Operator>,
+    /// Without conjugate gradients, whose tolerance is 1e-6 of the residual.
+    closed: bool,
+    /// Whether `A A^+ A = A`: not for blurs that lose frequencies.
+    exact_inverse: bool,
+}
+
+fn case(
+    name: String,
+    operator: impl Operator + 'static,
+    closed: bool,
+    exact_inverse: bool,
+) -> Case {
+    Case {
+        name,
+        operator: Box::new(operator),
+        closed,
+        exact_inverse,
+    }
+}
+
+/// Odd and even sides, also of one pixel; one to three channels.
+fn dims() -> Vec<Dims> {
+    [(1, 8, 6), (3, 5, 7), (2, 1, 9), (1, 4, 1), (2, 6, 9)]
+        .map(|(c, h, w)| Dims::new(c, h, w))
+        .to_vec()
+}
+
+fn pointwise() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for d in dims() {
+        cases.push(case(
+            format!("identity {d}"),
+            Identity::new(d).unwrap(),
+            true,
+            true,
+        ));
+        let random = Mask::random(d, 0.4, 7).unwrap();
+        cases.push(case(format!("random mask {d}"), random, true, true));
+        let picture = noise(d, 5).remove_axis(ndarray::Axis(0));
+        let colours = Mask::new(d, picture.view(), 0.0).unwrap();
+        cases.push(case(
+            format!("mask of {} channels {d}", d.c),
+            colours,
+            true,
+            true,
+        ));
+        let gray = Gray::new(d, GrayWeights::Mean).unwrap();
+        cases.push(case(format!("gray {d}"), gray, true, true));
+    }
+    let luma = Gray::new(Dims::new(3, 4, 5), GrayWeights::Luma).unwrap();
+    cases.push(case("luma".into(), luma, true, true));
+    cases
+}
+
+fn blurs() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for d in dims() {
+        for boundary in BOUNDARIES {
+            for (name, kernel) in [
+                ("3x3", lopsided(3, 3)),
+                ("2x4", lopsided(2, 4)),
+                ("gaussian", Kernel::gaussian(0.5, None).unwrap()),
+                ("oblique", Kernel::motion(3.0, 30.0).unwrap()),
+            ] {
+                let closed = boundary == Boundary::Circular
+                    || boundary == Boundary::Symmetric && kernel.is_even();
+                let name = format!("{boundary} blur {name} {d}");
+                let blur = Blur::new(d, kernel, boundary).unwrap();
+                cases.push(case(name, blur, closed, false));
+            }
+        }
+    }
+    cases
+}
+
+fn downsamplings() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for d in dims()
+        .into_iter()
+        .chain([Dims::new(1, 12, 8), Dims::new(1, 9, 16)])
+    {
+        for s in 1..=4 {
+            let bicubic = Downsample::bicubic(d, s).unwrap();
+            cases.push(case(format!("bicubic /{s} {d}"), bicubic, true, true));
+            let average = Downsample::average(d, s).unwrap();
+            cases.push(case(format!("average /{s} {d}"), average, true, true));
+            for boundary in BOUNDARIES {
+                let divisible = d.h.is_multiple_of(s) && d.w.is_multiple_of(s);
+                let closed = boundary == Boundary::Circular && divisible;
+                for (h, w) in [(3, 3), (4, 2)] {
+                    let name = format!("{boundary} {h}x{w} every {s} {d}");
+                    let op = Decimate::new(d, lopsided(h, w), boundary, s).unwrap();
+                    cases.push(case(name, op, closed, true));
+                }
+            }
+        }
+    }
+    cases
+}
+
+fn chains() -> Vec<Case> {
+    let d = Dims::new(3, 6, 8);
+    let gray = || Box::new(Gray::new(d, GrayWeights::Luma).unwrap());
+    let one = Dims { c: 1, ..d };
+    let blur = |d| Box::new(Blur::new(d, lopsided(3, 3), Boundary::Circular).unwrap());
+    let down = |d| Box::new(Downsample::bicubic(d, 2).unwrap());
+    let half = Dims::new(3, 3, 4);
+    let average = Box::new(Downsample::average(d, 2).unwrap());
+    let mask = Box::new(Mask::random(half, 0.3, 1).unwrap());
+    let chain = |steps| Compose::new(steps).unwrap();
+    vec![
+        case(
+            "gray, blur".into(),
+            chain(vec![gray(), blur(one)]),
+            true,
+            false,
+        ),
+        case(
+            "gray, bicubic".into(),
+            chain(vec![gray(), down(one)]),
+            true,
+            true,
+        ),
+        case(
+            "average, blur".into(),
+            chain(vec![average, blur(half)]),
+            true,
+            false,
+        ),
+        case(
+            "blur, bicubic".into(),
+            chain(vec![blur(d), down(d)]),
+            false,
+            true,
+        ),
+        case(
+            "bicubic, mask".into(),
+            chain(vec![down(d), mask]),
+            false,
+            true,
+        ),
+        case("blur alone".into(), chain(vec![blur(d)]), true, false),
+    ]
+}
+
+fn all() -> Vec<Case> {
+    [pointwise(), blurs(), downsamplings(), chains()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The matrix, column by column.
+fn dense(operator: &dyn Operator) -> DMatrix<f64> {
+    let (n, m) = (operator.input().len(), operator.output().len());
+    let mut matrix = DMatrix::zeros(m, n);
+    for j in 0..n {
+        let mut unit = Image::zeros(operator.input().batch(1));
+        unit.as_slice_mut().unwrap()[j] = 1.0;
+        matrix.set_column(j, &vector(&operator.apply(&unit)));
+    }
+    matrix
+}
+
+fn vector(x: &Image) -> DVector<f64> {
+    DVector::from_iterator(x.len(), x.iter().map(|&v| f64::from(v)))
+}
+
+fn distance(x: &Image, y: &DVector<f64>) -> f64 {
+    (vector(x) - y).norm()
+}
+
+/// `<A x, u> = <x, A^T u>` to 1e-6 of the norms: f32 rounding is 1e-7. An adjoint that crops where it should fold, or
+/// repeats where it should divide, is off by percents.
+#[test]
+fn adjoints() {
+    for Case { name, operator, .. } in all() {
+        let (x, u) = (noise(operator.input(), 1), noise(operator.output(), 2));
+        let (ax, atu) = (operator.apply(&x), operator.adjoint(&u));
+        let (left, right) = (vector(&ax).dot(&vector(&u)), vector(&x).dot(&vector(&atu)));
+        let size = vector(&ax).norm() * vector(&u).norm() + 1e-3;
+        assert!(
+            (left - right).abs() < 1e-6 * size,
+            "{name}: {left} is not {right}"
+        );
+    }
+}
+
+/// The prox against the normal equations, solved densely in f64, for a measurement that the operator cannot explain.
+///
+/// Rounding `y - A z` to f32 may be amplified by `|A^T (A A^T + rho)^-1| <= 1/(2 sqrt(rho))`; so may what conjugate
+/// gradients leave of the residual, 1e-6. The published block-FFT form in f32 errs by 0.66 at rho = 1e-8, a mirrored
+/// kernel, another boundary or a shift by one tap by 0.1 and more.
+#[test]
+fn prox_is_the_dense_solution() {
+    let mut worst = (0.0, String::new());
+    for Case {
+        name,
+        operator,
+        closed,
+        ..
+    } in all()
+    {
+        let a = dense(&*operator);
+        let (y, z) = (noise(operator.output(), 3), noise(operator.input(), 4));
+        for rho in RHOS {
+            let x = operator.prox(&y, &z, rho);
+            let gram = a.transpose() * &a + DMatrix::identity(a.ncols(), a.ncols()) * rho;
+            let right = a.transpose() * vector(&y) + vector(&z) * rho;
+            let expected = gram.lu().solve(&right).unwrap();
+            let amplified = (1.0 / (2.0 * rho.sqrt())).min(1.0 / rho);
+            let unit = if closed { 2e-7 } else { 1.5e-6 };
+            let tolerance = unit * (1.0 + amplified) * (vector(&y).norm() + vector(&z).norm());
+            let error = distance(&x, &expected);
+            if error / tolerance > worst.0 {
+                worst = (error / tolerance, format!("{name} {rho} {error}"));
+            }
+            assert!(
+                error < tolerance,
+                "{name}, rho {rho}: {error:.2e} off, {tolerance:.2e} allowed"
+            );
+        }
+    }
+    println!("{worst:?}");
+}
+
+/// `A A^+ A = A` to 1e-5: the average of blocks without its factor, or a phase of the up-sampling off, miss by 0.1.
+#[test]
+fn pseudo_inverse_explains_the_measurement() {
+    for Case {
+        name,
+        operator,
+        exact_inverse,
+        ..
+    } in all()
+    {
+        if !exact_inverse {
+            continue;
+        }
+        let y = operator.apply(&noise(operator.input(), 5));
+        let again = operator.apply(&operator.pseudo_inverse(&y));
+        let error = (&again - &y).iter().fold(0.0f32, |m, e| m.max(e.abs()));
+        assert!(error < 1e-5, "{name}: {error}");
+    }
+}
+
+/// `A^+ A` is symmetric, hence orthogonal projection: `A^+` gives the smallest image. To 1e-5 of the norms; a guess by
+/// interpolation, which explains the measurement as well, is off by 0.1.
+#[test]
+fn pseudo_inverse_projects_orthogonally() {
+    for Case {
+        name,
+        operator,
+        exact_inverse,
+        ..
+    } in all()
+    {
+        if !exact_inverse {
+            continue;
+        }
+        let (x, z) = (noise(operator.input(), 6), noise(operator.input(), 7));
+        let project = |x: &Image| vector(&operator.pseudo_inverse(&operator.apply(x)));
+        let (left, right) = (project(&x).dot(&vector(&z)), vector(&x).dot(&project(&z)));
+        let size = vector(&x).norm() * vector(&z).norm();
+        assert!(
+            (left - right).abs() < 1e-5 * size,
+            "{name}: {left} is not {right}"
+        );
+    }
+}
+
+/// The pseudo-inverse of a blur is that of the matrix with its singular values below a thousandth cut off.
+#[test]
+fn pseudo_inverse_of_a_blur_is_truncated() {
+    let d = Dims::new(1, 7, 12);
+    for (kernel, boundary) in [
+        // A box of 4 has zeros on 12 pixels; the Gaussian falls below a thousandth.
+        (Kernel::uniform(4).unwrap(), Boundary::Circular),
+        (Kernel::gaussian(1.5, None).unwrap(), Boundary::Symmetric),
+    ] {
+        let blur = Blur::new(d, kernel, boundary).unwrap();
+        let svd = dense(&blur).svd(true, true);
+        let cut = 1e-3 * svd.singular_values.max();
+        assert!(svd.singular_values.min() < cut, "nothing to cut");
+        let y = blur.apply(&noise(d, 8));
+        let expected = svd.solve(&vector(&y), cut).unwrap();
+        let error = distance(&blur.pseudo_inverse(&y), &expected);
+        // y is rounded to 6e-8, and divided by a thousandth at most.
+        assert!(error < 5e-4, "{boundary}: {error}");
+    }
+}
+
+/// The closed forms against conjugate gradients on the same operator, at a size with many blocks and channels.
+#[test]
+fn conjugate_gradients_agree_with_the_closed_forms() {
+    let d = Dims::new(3, 24, 36);
+    let gray = Box::new(Gray::new(d, GrayWeights::Mean).unwrap());
+    let one = Dims { c: 1, ..d };
+    let gaussian = || Kernel::gaussian(1.2, None).unwrap();
+    let operators: Vec<Box<dyn Operator>> = vec![
+        Box::new(Mask::random(d, 0.5, 3).unwrap()),
+        Box::new(Blur::new(d, lopsided(5, 4), Boundary::Circular).unwrap()),
+        Box::new(Blur::new(d, gaussian(), Boundary::Symmetric).unwrap()),
+        Box::new(Downsample::bicubic(d, 4).unwrap()),
+        Box::new(Downsample::bicubic(d, 5).unwrap()),
+        Box::new(Decimate::new(d, gaussian(), Boundary::Circular, 3).unwrap()),
+        Box::new(Compose::new(vec![gray, Box::new(Downsample::average(one, 7).unwrap())]).unwrap()),
+    ];
+    for operator in operators {
+        let (y, z) = (noise(operator.output(), 1), noise(operator.input(), 2));
+        for rho in [1e-3, 0.1, 10.0] {
+            let closed = operator.prox(&y, &z, rho);
+            let (iterated, info) = cg::prox(&*operator, &y, &z, rho, Params::default());
+            assert!(info.converged, "{operator:?}: {info:?}");
+            let error = distance(&iterated, &vector(&closed)) / vector(&closed).norm();
+            assert!(error < 2e-5, "{operator:?}, rho {rho}: {error}");
+        }
+    }
+}
+
+/// The norm of the blur that DPS and DAPS use (61 taps, std 3, reflected) is slightly above one: 1.0053 on 128 pixels;
+/// under the symmetric and the circular boundary it is exactly one.
+#[test]
+fn norm_of_the_reflected_gaussian() {
+    let d = Dims::new(1, 128, 128);
+    for (boundary, expected) in [
+        (Boundary::Reflect, 1.0053),
+        (Boundary::Symmetric, 1.0),
+        (Boundary::Circular, 1.0),
+    ] {
+        let kernel = Kernel::gaussian(3.0, Some(61)).unwrap();
+        let blur = Blur::new(d, kernel, boundary).unwrap();
+        let norm = norm(&blur, 200);
+        println!("{boundary}: {norm}");
+        assert!((norm - expected).abs() < 1e-4, "{boundary}: {norm}");
+    }
+}
+
+/// Averaging and gray have rows of one length: `A A^+ = I` and `A A^T = c I`, with the published c.
+#[test]
+fn gram_is_told() {
+    let d = Dims::new(3, 8, 12);
+    let average = Downsample::average(d, 4).unwrap();
+    let uneven = Downsample::average(d, 5).unwrap();
+    let gray = Gray::new(d, GrayWeights::Mean).unwrap();
+    assert!((average.gram().unwrap() - 1.0 / 16.0).abs() < 1e-12);
+    assert!((gray.gram().unwrap() - 1.0 / 3.0).abs() < 1e-12);
+    assert_eq!(uneven.gram(), None);
+    assert_eq!(Downsample::bicubic(d, 4).unwrap().gram(), None);
+    for operator in [&average as &dyn Operator, &gray] {
+        let a = dense(operator);
+        let c = operator.gram().unwrap();
+        let off = &a * a.transpose() - DMatrix::identity(a.nrows(), a.nrows()) * c;
+        assert!(off.amax() < 1e-7);
+    }
+}
+
+/// The same bits at one thread and at four.
+#[test]
+fn results_do_not_depend_on_threads() {
+    let d = Dims::new(3, 65, 48);
+    let gaussian = || Kernel::gaussian(1.0, None).unwrap();
+    let run = || -> Vec<Image> {
+        let operators: Vec<Box<dyn Operator>> = vec![
+            Box::new(Blur::new(d, lopsided(4, 5), Boundary::Circular).unwrap()),
+            Box::new(Blur::new(d, gaussian(), Boundary::Symmetric).unwrap()),
+            Box::new(Blur::new(d, lopsided(4, 5), Boundary::Reflect).unwrap()),
+            Box::new(Downsample::bicubic(d, 4).unwrap()),
+            Box::new(Decimate::new(d, lopsided(3, 3), Boundary::Symmetric, 3).unwrap()),
+        ];
+        let step = |op: &dyn Operator| {
+            let (y, z) = (noise(op.output(), 1), noise(op.input(), 2));
+            [op.prox(&y, &z, 0.01), op.guess(&y), op.pseudo_inverse(&y)]
+        };
+        operators.iter().flat_map(|op| step(&**op)).collect()
+    };
+    let with = |n| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
+        pool.unwrap().install(run)
+    };
+    assert!(with(1) == with(4));
+}
+
+/// Each picture of a batch as if it were alone, also by conjugate gradients.
+#[test]
+fn batches_are_pictures() {
+    let d = Dims::new(2, 7, 9);
+    let operators: Vec<Box<dyn Operator>> = vec![
+        Box::new(Mask::random(d, 0.5, 3).unwrap()),
+        Box::new(Gray::new(d, GrayWeights::Mean).unwrap()),
+        Box::new(Blur::new(d, lopsided(3, 3), Boundary::Reflect).unwrap()),
+        Box::new(Decimate::new(d, lopsided(3, 3), Boundary::Symmetric, 2).unwrap()),
+        Box::new(Downsample::bicubic(d, 2).unwrap()),
+    ];
+    for op in operators {
+        let routes = |y: &Image, z: &Image| {
+            [
+                op.prox(y, z, 0.1),
+                op.pseudo_inverse(y),
+                op.guess(y),
+                op.tikhonov(y, 0.1),
+            ]
+        };
+        let y = Seeded::new(1).normal(2, op.output());
+        let z = Seeded::new(2).normal(2, op.input());
+        let both = routes(&y, &z);
+        for n in 0..2 {
+            let pick = |x: &Image| x.slice(ndarray::s![n..n + 1, .., .., ..]).to_owned();
+            for (both, alone) in both.iter().zip(routes(&pick(&y), &pick(&z))) {
+                assert!(pick(both) == alone, "{op:?}, picture {n}");
+            }
+        }
+    }
+}
+
+/// A picture with a slope and an edge, in [0, 1].
+fn scene(d: Dims) -> Image {
+    Image::from_shape_fn(d.batch(1), |(_, c, i, j)| {
+        let slope = (i as f32 + 2.0 * j as f32) / (d.h + 2 * d.w) as f32;
+        let disk = (i as f32 - 20.0).hypot(j as f32 - 25.0) < 11.0;
+        0.6 * slope + if disk { 0.3 } else { 0.05 * c as f32 }
+    })
+}
+
+fn rmse(x: &Image, y: &Image) -> f64 {
+    ((x - y).mapv(|e| f64::from(e * e)).sum() / x.len() as f64).sqrt()
+}
+
+/// The classical baseline helps: a fifth of the error of a noisy, blurred picture goes, and it beats damping towards
+/// mid-gray at its best weight.
+#[test]
+fn tikhonov_is_a_fair_baseline() {
+    let d = Dims::new(1, 48, 54);
+    let (truth, sigma) = (scene(d), 0.02);
+    for (boundary, kernel) in [
+        (Boundary::Symmetric, Kernel::gaussian(2.0, None).unwrap()),
+        (Boundary::Circular, Kernel::gaussian(2.0, None).unwrap()),
+        (Boundary::Symmetric, Kernel::motion(7.0, 30.0).unwrap()),
+    ] {
+        let blur = Blur::new(d, kernel, boundary).unwrap();
+        let y = blur.apply(&truth) + noise(d, 1) * sigma as f32;
+        let x = blur.tikhonov(&y, tweedie::operator::tikhonov::lambda(sigma));
+        let gray = Image::from_elem(d.batch(1), 0.5);
+        let white = [1e-4, 1e-3, 1e-2, 1e-1]
+            .map(|rho| rmse(&blur.prox(&y, &gray, rho), &truth))
+            .into_iter()
+            .fold(f64::INFINITY, f64::min);
+        let (before, after) = (rmse(&y, &truth), rmse(&x, &truth));
+        println!("{boundary}: {before} {after} {white}");
+        assert!(after < 0.8 * before, "{boundary}: {after} from {before}");
+        assert!(after < white, "{boundary}: {after}, damped {white}");
+    }
+}
+
+/// The closed form of the baseline against conjugate gradients.
+#[test]
+fn tikhonov_by_both_routes() {
+    let d = Dims::new(2, 15, 12);
+    let kernel = Kernel::gaussian(1.0, None).unwrap();
+    let blur = Blur::new(d, kernel, Boundary::Symmetric).unwrap();
+    let y = noise(d, 1);
+    for lambda in [0.01, 1.0] {
+        let (x, info) = tweedie::operator::tikhonov::solve(&blur, &y, lambda, Params::default());
+        assert!(info.converged);
+        let error = rmse(&x, &blur.tikhonov(&y, lambda));
+        assert!(error < 1e-5, "{error}");
+    }
+}
+
+/// Down-sampling a straight slope and guessing brings it back where it was: a wrong phase shifts it by half a pixel or
+/// more, 0.01 here.
+#[test]
+fn guesses_have_the_right_phase() {
+    let d = Dims::new(1, 40, 60);
+    let slope = Image::from_shape_fn(d.batch(1), |(_, _, i, j)| 0.02 * (i as f32 + j as f32));
+    for s in 2..=4 {
+        let kernel = Kernel::gaussian(1.0, None).unwrap();
+        let operators: [Box<dyn Operator>; 3] = [
+            Box::new(Downsample::bicubic(d, s).unwrap()),
+            Box::new(Downsample::average(d, s).unwrap()),
+            Box::new(Decimate::new(d, kernel, Boundary::Symmetric, s).unwrap()),
+        ];
+        for operator in operators {
+            let guess = operator.guess(&operator.apply(&slope));
+            for (i, j) in (14..26).flat_map(|i| (14..46).map(move |j| (i, j))) {
+                let error = (guess[[0, 0, i, j]] - slope[[0, 0, i, j]]).abs();
+                assert!(error < 1e-4, "{operator:?} at ({i}, {j}): {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn guesses_of_the_others() {
+    let d = Dims::new(3, 9, 8);
+    let x = scene(d);
+    let hole = BoxSpec {
+        height: Extent::Pixels(3),
+        width: Extent::Fraction(0.5),
+        top: Some(Extent::Pixels(2)),
+        left: None,
+        outside: false,
+    };
+    let mask = Mask::hide_box(d, &hole).unwrap();
+    let hidden = mask.known().iter().filter(|&&k| !k).count();
+    assert_eq!(hidden, 12);
+    assert!(!mask.known()[[0, 2, 2]] && mask.known()[[0, 1, 2]] && mask.known()[[0, 2, 6]]);
+    // What is hidden is not looked at, and the known pixels stay.
+    let y = mask.apply(&x);
+    let junk = &y + &(Image::ones(x.dim()) - mask.apply(&Image::ones(x.dim()))) * 9.0;
+    assert!(mask.guess(&y) == mask.guess(&junk));
+    assert!(mask.apply(&mask.guess(&y)) == y);
+    assert_eq!(mask.guess(&y)[[0, 1, 2, 3]], x[[0, 1, 1, 3]]);
+    assert!(mask.prox(&y, &x, 0.1) == mask.prox(&junk, &x, 0.1));
+    let gray = Gray::new(d, GrayWeights::Luma).unwrap();
+    let y = gray.apply(&x);
+    let guess = gray.guess(&y);
+    assert!(rmse(&gray.apply(&guess), &y) < 1e-6 && guess[[0, 0, 3, 3]] == guess[[0, 2, 3, 3]]);
+}
+
+/// Half of the pixels, all channels of each, another half for another seed.
+#[test]
+fn random_masks_hide_whole_pixels() {
+    let d = Dims::new(3, 11, 9);
+    let mask = |seed| Mask::random(d, 0.7, seed).unwrap();
+    let kept = mask(1).apply(&Image::ones(d.batch(1)));
+    assert_eq!(kept.sum(), 3.0 * (99 - 69) as f32);
+    assert_eq!(mask(1), mask(1));
+    assert_ne!(mask(1), mask(2));
+}
+
+#[test]
+fn what_cannot_be_is_an_error() {
+    let d = Dims::new(2, 4, 5);
+    let empty = Dims::new(1, 0, 3);
+    let kernel = || lopsided(3, 3);
+    let mask = |c, h, w, v: f32| Mask::new(d, ndarray::Array3::from_elem((c, h, w), v).view(), 0.5);
+    assert!(mask(2, 4, 5, 1.0).is_ok());
+    assert!(mask(1, 5, 4, 1.0).is_err() && mask(3, 4, 5, 1.0).is_err());
+    assert!(mask(1, 4, 5, f32::NAN).is_err() && mask(1, 4, 5, 0.0).is_err());
+    assert!(Identity::new(empty).is_err());
+    assert!(Blur::new(empty, kernel(), Boundary::Circular).is_err());
+    assert!(Downsample::bicubic(d, 0).is_err() && Downsample::average(d, 257).is_err());
+    assert!(Decimate::new(d, kernel(), Boundary::Circular, 0).is_err());
+    assert!(Gray::new(d, GrayWeights::Luma).is_err());
+    assert!(Mask::random(d, 1.0, 0).is_err() && Mask::random(d, f64::NAN, 0).is_err());
+    assert!(Compose::new(vec![]).is_err());
+    let chain: Vec<Box<dyn Operator>> = vec![
+        Box::new(Downsample::bicubic(d, 2).unwrap()),
+        Box::new(Identity::new(d).unwrap()),
+    ];
+    assert_eq!(
+        Compose::new(chain).unwrap_err().to_string(),
+        "step 2 of the chain takes 2x4x5, but the step before it gives 2x2x3"
+    );
+    let error = Blur::new(d, Kernel::uniform(129).unwrap(), Boundary::Symmetric).unwrap_err();
+    assert!(error.to_string().contains("129 x 129"), "{error}");
+}
+
+fn boundary() -> impl Strategy<Value = Boundary> {
+    prop_oneof![
+        Just(Boundary::Circular),
+        Just(Boundary::Symmetric),
+        Just(Boundary::Reflect)
+    ]
+}
+
+/// Any operator of a random size.
+fn operator() -> impl Strategy<Value = Box<dyn Operator>> {
+    let dims = (1usize..4, 1usize..20, 1usize..20).prop_map(|(c, h, w)| Dims::new(c, h, w));
+    let taps = (1usize..8, 1usize..8);
+    (dims, 0usize..6, 1usize..6, taps, boundary(), any::<u64>()).prop_map(
+        |(d, which, s, (kh, kw), boundary, seed)| -> Box<dyn Operator> {
+            let kernel = lopsided(kh, kw);
+            match which {
+                0 => Box::new(Mask::random(d, 0.5, seed).unwrap()),
+                1 => Box::new(Blur::new(d, kernel, boundary).unwrap()),
+                2 => Box::new(Downsample::bicubic(d, s).unwrap()),
+                3 => Box::new(Downsample::average(d, s).unwrap()),
+                4 => Box::new(Decimate::new(d, kernel, boundary, s).unwrap()),
+                _ => {
+                    let blur = Blur::new(d, kernel, boundary).unwrap();
+                    let down = Downsample::bicubic(d, s).unwrap();
+                    let gray = Gray::new(down.output(), GrayWeights::Mean).unwrap();
+                    let steps: Vec<Box<dyn Operator>> =
+                        vec![Box::new(blur), Box::new(down), Box::new(gray)];
+                    Box::new(Compose::new(steps).unwrap())
+                }
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
+
+    /// At any size the adjoint is one, and at the prox the gradient `A^T (A x - y) + rho (x - z)` vanishes.
+    #[test]
+    fn identities_at_any_size(operator in operator(), log_rho in -3.0f64..3.0) {
+        let rho = 10f64.powf(log_rho);
+        let (y, z) = (noise(operator.output(), 1), noise(operator.input(), 2));
+        let (az, aty) = (operator.apply(&z), operator.adjoint(&y));
+        let (left, right) = (vector(&az).dot(&vector(&y)), vector(&z).dot(&vector(&aty)));
+        let size = vector(&az).norm() * vector(&y).norm() + 1e-3;
+        prop_assert!((left - right).abs() < 1e-6 * size);
+        let x = operator.prox(&y, &z, rho);
+        let residual = operator.apply(&x) - &y;
+        let gradient = vector(&operator.adjoint(&residual)) + (vector(&x) - vector(&z)) * rho;
+        let scale = vector(&y).norm() + (1.0 + rho) * vector(&z).norm();
+        let relative = gradient.norm() / scale;
+        prop_assert!(relative < 5e-6, "{operator:?}, rho {rho}: {relative}");
+    }
+}
