@@ -116,7 +116,7 @@ pub(crate) fn execute(verb: &'static str, args: &JobArgs, spec: &Spec) -> anyhow
 
 /// A grey measurement may come as a colour picture with equal channels.
 fn prepare(picture: &mut Picture, spec: &Spec) {
-    let wants_grey = spec.records_grey();
+    let wants_grey = spec.records_gray();
     if wants_grey && picture.pixels.dim().1 == 3 {
         let grey = picture
             .pixels
@@ -129,7 +129,7 @@ fn prepare(picture: &mut Picture, spec: &Spec) {
 
 /// The noise level that the measurement itself shows, where the mask lets it be seen.
 fn estimate(picture: &Picture, operator: &dyn Operator) -> anyhow::Result<f64> {
-    let known = operator.known();
+    let known = operator.recorded();
     let known = known.as_ref().map(|k| k.view());
     noise_level::estimate(&picture.pixels, known)
         .context("the noise level cannot be estimated here; give it with --noise")

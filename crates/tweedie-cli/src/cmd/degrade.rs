@@ -78,7 +78,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let operator = spec.build(Dims::of(&picture.pixels))?;
     let y = measure(operator.as_ref(), &picture.pixels, args.noise.0, args.compute.seed);
 
-    let mask = match operator.known() {
+    let mask = match operator.recorded() {
         Some(known) => {
             let mask = path.with_extension("mask.png");
             write_mask(&mask, &known, &args.output)?;
@@ -143,7 +143,7 @@ fn measure(operator: &dyn Operator, x: &Image, sigma: f64, seed: u64) -> Image {
         let noise = Seeded::new(seed).normal(1, Dims::of(&y));
         y.scaled_add(sigma as f32, &noise);
     }
-    if let Some(known) = operator.known() {
+    if let Some(known) = operator.recorded() {
         for mut channel in y.index_axis_mut(ndarray::Axis(0), 0).outer_iter_mut() {
             channel.zip_mut_with(&known, |v, &known| {
                 if !known {

@@ -134,6 +134,10 @@ impl Operator for Compose {
         self.chain().output()
     }
 
+    fn recorded(&self) -> Option<Array2<bool>> {
+        self.chain().recorded()
+    }
+
     fn apply(&self, x: &Image) -> Image {
         self.chain().apply(x)
     }

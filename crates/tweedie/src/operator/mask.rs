@@ -119,6 +119,11 @@ impl Operator for Mask {
         self.dims
     }
 
+    /// A pixel counts if any of its channels is known.
+    fn recorded(&self) -> Option<Array2<bool>> {
+        Some(self.known.map_axis(Axis(0), |channels| channels.iter().any(|&k| k)))
+    }
+
     fn apply(&self, x: &Image) -> Image {
         self.each(x, |known, x| {
             for (x, &known) in x.iter_mut().zip(known) {

@@ -40,6 +40,8 @@ pub use mask::{Mask, MaskSpec};
 pub use norm::norm;
 pub use spec::{FilterSpec, Spec};
 
+use ndarray::Array2;
+
 use crate::{Dims, Image};
 
 /// A degradation of images of one size.
@@ -84,6 +86,16 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// baseline, see [`tikhonov`]. By conjugate gradients from [`Operator::guess`] where there is no closed form.
     fn tikhonov(&self, y: &Image, lambda: f64) -> Image {
         tikhonov::solve(self, y, lambda, cg::Params::default()).0
+    }
+
+    /// Whether it changes nothing, so that a measurement is the image with noise.
+    fn is_identity(&self) -> bool {
+        false
+    }
+
+    /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
+    fn recorded(&self) -> Option<Array2<bool>> {
+        None
     }
 
     /// `c`, if `A A^T = c I`: rows that are orthogonal and of one length.
