@@ -1,5 +1,6 @@
 //! Tweedie restores images with generative priors.
 
+pub mod image;
 pub mod level;
 pub mod method;
 pub mod noise;
