@@ -3,6 +3,7 @@
 pub mod image;
 pub mod level;
 pub mod method;
+pub mod metric;
 pub mod noise;
 pub mod operator;
 pub mod prior;
