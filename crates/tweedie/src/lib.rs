@@ -5,6 +5,7 @@ pub mod level;
 pub mod method;
 pub mod metric;
 pub mod noise;
+pub mod noise_level;
 pub mod operator;
 pub mod prior;
 pub mod problem;
