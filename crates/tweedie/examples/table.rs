@@ -20,7 +20,7 @@ use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::metric::compare;
 use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::operator::{FilterSpec, KernelSpec, MaskSpec, Spec, cg, tikhonov};
+use tweedie::operator::{FilterSpec, KernelSpec, MaskSpec, Spec, tikhonov};
 use tweedie::prior::{Network, Prior};
 use tweedie::problem::Problem;
 use tweedie::run::Run;
@@ -168,8 +168,7 @@ fn classical(task: &Task, problem: &Problem) -> Image {
     if task.sigma == 0.0 {
         return problem.operator.guess(&problem.y);
     }
-    let lambda = tikhonov::lambda(task.sigma);
-    tikhonov::solve(problem.operator.as_ref(), &problem.y, lambda, cg::Params::default()).0
+    problem.operator.tikhonov(&problem.y, tikhonov::lambda(task.sigma))
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {

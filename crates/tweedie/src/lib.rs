@@ -2,13 +2,17 @@
 
 pub mod checkpoint;
 mod fft;
+pub mod image;
 pub mod level;
 pub mod method;
+pub mod metric;
 pub mod net;
 pub mod noise;
+pub mod noise_level;
 pub mod operator;
 pub mod prior;
 pub mod problem;
+pub mod recommend;
 pub mod registry;
 pub mod run;
 pub mod sampler;

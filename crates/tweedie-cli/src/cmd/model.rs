@@ -1,10 +1,11 @@
 //! `tweedie model`.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde::Serialize;
-use tweedie::checkpoint::ModelSpec;
+use tweedie::checkpoint::{ModelSpec, Precision};
 
 use crate::options::PriorArgs;
 use crate::output;
@@ -26,6 +27,14 @@ enum Command {
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Write a model file at half precision, for passing on.
+    Halve {
+        /// The model file.
+        model: String,
+        /// File to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
 }
 
@@ -58,8 +67,13 @@ impl fmt::Display for Report {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
-    let Command::Info { model, json } = args.command;
-    let model = PriorArgs { prior: model }.model()?;
+    let (model, json) = match args.command {
+        Command::Info { model, json } => (PriorArgs { prior: model }.model()?, json),
+        Command::Halve { model, output } => {
+            let model = PriorArgs { prior: model }.model()?;
+            return Ok(model.save(&output, Precision::F16)?);
+        }
+    };
     let report = Report {
         parameters: model.params.values().map(|a| a.values.len()).sum(),
         arrays: model.params.len(),

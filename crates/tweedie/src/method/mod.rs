@@ -4,11 +4,13 @@ mod ddnm;
 mod diffpir;
 mod dpir;
 mod dps;
+mod tweedie;
 
 pub use ddnm::{Ddnm, NextLevel};
 pub use diffpir::{DiffPir, Output};
 pub use dpir::Dpir;
 pub use dps::{Dps, StepRule};
+pub use tweedie::Tweedie;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,7 @@ registry! {
         Ddnm(Ddnm) = "ddnm",
         Dps(Dps) = "dps",
         Dpir(Dpir) = "dpir",
+        Tweedie(Tweedie) = "tweedie",
     }
 }
 

@@ -129,7 +129,7 @@ impl Tracked {
             .map(|(name, tensor)| {
                 let grad = tensor.grad(grads).map(|g| {
                     g.into_data()
-                        .into_vec::<f32>()
+                        .try_into_vec::<f32>()
                         .expect("gradients are f32, like the weights")
                 });
                 (name.as_str(), grad)

@@ -7,6 +7,7 @@ use rand::{Rng, RngExt};
 
 use super::Error;
 use crate::Image;
+use crate::image::Format;
 
 /// Photographs in memory, 8 bits a channel.
 #[derive(Debug)]
@@ -107,29 +108,20 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         .map(|entry| entry.map(|e| e.path()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(fail)?;
-    paths.retain(|p| {
-        let extension = p.extension().and_then(|e| e.to_str()).unwrap_or("");
-        ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"]
-            .contains(&extension.to_ascii_lowercase().as_str())
-    });
+    paths.retain(|p| Format::from_path(p).is_ok());
     paths.sort();
     Ok(paths)
 }
 
 fn read(path: &Path) -> Result<Array3<u8>, Error> {
-    let fail = |e: String| Error::Data {
+    let picture = crate::image::read(path).map_err(|e| Error::Data {
         path: path.to_owned(),
-        reason: e,
-    };
-    let picture = image::ImageReader::open(path)
-        .and_then(|r| r.with_guessed_format())
-        .map_err(|e| fail(e.to_string()))?
-        .decode()
-        .map_err(|e| fail(e.to_string()))?
-        .into_rgb8();
-    let (w, h) = picture.dimensions();
-    Array3::from_shape_vec((h as usize, w as usize, 3), picture.into_raw())
-        .map_err(|e| fail(e.to_string()))
+        reason: e.fault.to_string(),
+    })?;
+    let (_, c, h, w) = picture.pixels.dim();
+    Ok(Array3::from_shape_fn((h, w, 3), |(i, j, k)| {
+        (picture.pixels[[0, k.min(c - 1), i, j]] * 255.0).round() as u8
+    }))
 }
 
 /// Means of `factor x factor` blocks.
