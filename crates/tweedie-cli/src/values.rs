@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use tweedie::operator::MaskSpec;
-use tweedie::operator::mask::{BoxSpec, Holes};
+use tweedie::operator::mask::{BoxSpec, Extent, Holes};
 
 /// A noise level: a standard deviation for pictures in [0, 1], `0.06` or `15/255`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,8 +29,8 @@ impl FromStr for Sigma {
     }
 }
 
-/// A mask: `random:P` (hides a share P of the pixels), `box:TOP,LEFT,HEIGHT,WIDTH` (pixels, or percent with `%`), or a
-/// picture whose white pixels are the holes.
+/// A mask: `random:P` (hides a share P of the pixels), `box:HEIGHT,WIDTH[,TOP,LEFT]` (pixels, or parts as `50%`; in
+/// the middle if no place is given), or a picture whose white pixels are the holes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MaskArg {
     Random(f64),
@@ -49,10 +49,32 @@ impl FromStr for MaskArg {
             };
         }
         if let Some(sides) = text.strip_prefix("box:") {
-            return sides.parse().map(MaskArg::Box).map_err(|e: tweedie::operator::Error| e.to_string());
+            return hole(sides).map(MaskArg::Box);
         }
         Ok(MaskArg::Picture(text.into()))
     }
+}
+
+fn hole(sides: &str) -> Result<BoxSpec, String> {
+    let sides: Vec<Extent> = sides
+        .split(',')
+        .map(|side| {
+            side.parse()
+                .map_err(|e: tweedie::operator::Error| e.to_string())
+        })
+        .collect::<Result<_, _>>()?;
+    let (height, width, place) = match *sides.as_slice() {
+        [height, width] => (height, width, None),
+        [height, width, top, left] => (height, width, Some((top, left))),
+        _ => return Err("write box:HEIGHT,WIDTH or box:HEIGHT,WIDTH,TOP,LEFT".to_owned()),
+    };
+    Ok(BoxSpec {
+        height,
+        width,
+        top: place.map(|p| p.0),
+        left: place.map(|p| p.1),
+        outside: false,
+    })
 }
 
 impl MaskArg {
@@ -86,6 +108,9 @@ mod tests {
     fn masks() {
         assert_eq!("random:0.5".parse(), Ok(MaskArg::Random(0.5)));
         assert!("random:2".parse::<MaskArg>().is_err());
+        assert!(matches!("box:50%,20".parse(), Ok(MaskArg::Box(_))));
+        assert!(matches!("box:8,8,1,2".parse(), Ok(MaskArg::Box(_))));
+        assert!("box:8".parse::<MaskArg>().is_err());
         assert_eq!("m.png".parse(), Ok(MaskArg::Picture("m.png".into())));
     }
 }

@@ -1,13 +1,13 @@
 //! Model files: a safetensors file whose metadata say which network it is and what it answers.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::image;
 use crate::net::{Array, Params, ParamsError, PhotoConfig};
 use crate::prior::Parametrisation;
 
@@ -46,7 +46,7 @@ pub struct Model {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file system refused.
+    /// The file could not be read.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -54,6 +54,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] image::Error),
     /// Not a safetensors file, or a damaged one.
     #[error("not a readable safetensors file ({0}); was it downloaded completely?")]
     Format(String),
@@ -128,19 +131,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// Writes a file beside its old version, then puts it in its place, so that no moment leaves a broken file.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let fail = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
+    Ok(image::write_bytes(path, bytes, image::Overwrite::Allow)?)
 }
 
 /// Tensors and metadata of a safetensors file; every tensor as f32 of rank 4.

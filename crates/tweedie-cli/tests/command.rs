@@ -1,0 +1,378 @@
+//! The built command, on real files: the forms of the README, exit codes, bad input, interruption.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tweedie::image::{Overwrite, Picture};
+
+/// A folder with `clean.png`, a 72x96 part of a photograph.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(tempfile::tempdir().unwrap());
+        let photo = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../examples/photos/chelsea.png"
+        );
+        let photo = tweedie::image::read(photo).unwrap();
+        let part = photo
+            .pixels
+            .slice(ndarray::s![.., .., 60..132, 120..216])
+            .to_owned();
+        place.save("clean.png", &Picture::new(part));
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn save(&self, name: &str, picture: &Picture) {
+        let path = self.path(name);
+        tweedie::image::write(path, picture, &Default::default(), Overwrite::Allow).unwrap();
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tweedie"));
+        command
+            .current_dir(self.0.path())
+            .args(line.split_whitespace());
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// Runs a line that must succeed; its standard output.
+    fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "tweedie {line}\n{error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.ok(&format!("{line} --json"))).unwrap()
+    }
+
+    /// Runs a line that must fail with `code` and one line that holds `part`.
+    fn fails(&self, line: &str, code: i32, part: &str) {
+        let before = self.files();
+        let output = self.run(line);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "tweedie {line}\n{error}");
+        assert!(error.contains(part), "tweedie {line}\n{error}");
+        if code == 1 {
+            assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+        }
+        assert_eq!(self.files(), before, "tweedie {line} left files");
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn psnr(&self, a: &str, b: &str) -> f64 {
+        self.json(&format!("metrics {a} {b}"))["psnr"]
+            .as_f64()
+            .unwrap()
+    }
+
+    fn size(&self, name: &str) -> (usize, usize, usize) {
+        let dims = tweedie::image::read(self.path(name)).unwrap().dims();
+        (dims.c, dims.h, dims.w)
+    }
+}
+
+#[test]
+fn denoise_beats_the_noise() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator identity --noise 25/255 -o noisy.png");
+    let report = p.json("denoise noisy.png -o x.png --noise 25/255");
+    assert_eq!(report["nfe"], 1);
+    assert_eq!(report["sigma_estimated"], false);
+    assert!(p.psnr("clean.png", "x.png") > p.psnr("clean.png", "noisy.png") + 4.0);
+}
+
+#[test]
+fn noise_is_estimated_and_told() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator identity --noise 25/255 -o noisy.png");
+    let report = p.json("denoise noisy.png");
+    assert_eq!(report["sigma_estimated"], true);
+    let sigma = report["sigma"].as_f64().unwrap() * 255.0;
+    assert!((20.0..30.0).contains(&sigma), "{sigma}");
+    assert!(p.files().contains(&"noisy.denoise.png".to_owned()));
+    let text = p.ok("denoise noisy.png -o again.png");
+    assert!(
+        text.contains("(estimated)") && text.contains("again.png"),
+        "{text}"
+    );
+}
+
+#[test]
+fn deblur() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator blur --kernel gaussian:1.6 --noise 0.02 --seed 1 -o y.png");
+    p.ok("deblur y.png --kernel gaussian:1.6 --noise 0.02 --steps 10 -o x.png");
+    assert!(p.psnr("clean.png", "x.png") > p.psnr("clean.png", "y.png") + 0.5);
+}
+
+#[test]
+fn upscale() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator downsample --factor 4 -o small.png");
+    assert_eq!(p.size("small.png"), (3, 18, 24));
+    p.ok("upscale small.png --factor 4 --noise 0 --steps 10 -o big.png");
+    assert_eq!(p.size("big.png"), (3, 72, 96));
+    p.ok("degrade big.png --operator downsample --factor 4 -o back.png");
+    assert!(
+        p.psnr("small.png", "back.png") > 40.0,
+        "the small picture is not explained"
+    );
+}
+
+#[test]
+fn inpaint_keeps_what_is_known() {
+    let p = Place::new();
+    let report =
+        p.json("degrade clean.png --operator mask --mask random:0.5 --seed 1 -o holes.png");
+    assert_eq!(report["mask"], "holes.mask.png");
+    p.ok("inpaint holes.png --mask holes.mask.png --noise 0 --steps 10 -o filled.png");
+    assert!(p.psnr("clean.png", "filled.png") > p.psnr("clean.png", "holes.png") + 8.0);
+    let read = |name: &str| tweedie::image::read(p.path(name)).unwrap().pixels;
+    let (clean, filled, mask) = (
+        read("clean.png"),
+        read("filled.png"),
+        read("holes.mask.png"),
+    );
+    for ((_, c, i, j), v) in clean.indexed_iter() {
+        let hole = mask[[0, 0, i, j]] > 0.5;
+        assert!(hole || (v - filled[[0, c, i, j]]).abs() < 2.5 / 255.0);
+    }
+}
+
+#[test]
+fn colorize() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator gray -o gray.png");
+    assert_eq!(p.size("gray.png"), (1, 72, 96));
+    p.ok("colorize gray.png --noise 0 --steps 10 -o colour.png");
+    assert_eq!(p.size("colour.png"), (3, 72, 96));
+    p.ok("degrade colour.png --operator gray -o back.png");
+    assert!(p.psnr("gray.png", "back.png") > 35.0);
+}
+
+#[test]
+fn restore_takes_an_operator_file_and_every_method() {
+    let p = Place::new();
+    let operator = "kind = \"compose\"\nsteps = [{ kind = \"blur\", kernel = \"box:3\" }, { kind = \"downsample\", factor = 2 }]";
+    std::fs::write(p.path("op.toml"), operator).unwrap();
+    p.ok("degrade clean.png --operator op.toml --noise 0.01 -o y.png");
+    for method in ["diffpir", "ddnm", "dps", "dpir"] {
+        let report = p.json(&format!(
+            "restore y.png --operator op.toml --method {method} --steps 4 --noise 0.01 -o {method}.png"
+        ));
+        assert_eq!(report["method"], method);
+        assert_eq!(p.size(&format!("{method}.png")), (3, 72, 96));
+    }
+    p.fails(
+        "restore y.png --operator op.toml --method tweedie --noise 0.01 -o t.png",
+        1,
+        "removes noise only",
+    );
+}
+
+#[test]
+fn sample_draws_a_grid() {
+    let p = Place::new();
+    p.ok("sample --prior photo -n 4 --size 16 --steps 4 -o grid.png");
+    let (c, h, w) = p.size("grid.png");
+    assert_eq!(c, 3);
+    assert!(h >= 32 && w >= 32);
+    p.ok("sample -n 1 --size 8x24 --steps 2 --sampler ddim -o one.png");
+    assert_eq!(p.size("one.png"), (3, 8, 24));
+}
+
+#[test]
+fn the_seed_decides_and_threads_do_not() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator downsample --factor 2 -o small.png");
+    let line = "upscale small.png --factor 2 --noise 0.01 --steps 4 --method diffpir";
+    p.ok(&format!("{line} --seed 5 --threads 1 -o a.png"));
+    p.ok(&format!("{line} --seed 5 --threads 2 -o b.png"));
+    p.ok(&format!("{line} --seed 6 --threads 2 -o c.png"));
+    let read = |name: &str| std::fs::read(p.path(name)).unwrap();
+    assert!(
+        read("a.png") == read("b.png"),
+        "threads changed the picture"
+    );
+    assert!(read("a.png") != read("c.png"), "the seed changed nothing");
+}
+
+#[test]
+fn settings_travel_in_the_file() {
+    let p = Place::new();
+    p.ok("denoise clean.png --noise 0.1 --seed 7 -o x.png");
+    let picture = tweedie::image::read(p.path("x.png")).unwrap();
+    let settings: Value = serde_json::from_str(picture.text_of("tweedie").unwrap()).unwrap();
+    assert_eq!(settings["method"]["name"], "tweedie");
+    assert_eq!(settings["seed"], 7);
+    assert_eq!(settings["sigma"], 0.1);
+}
+
+#[test]
+fn lists_and_model_info() {
+    let p = Place::new();
+    for what in ["methods", "operators", "priors", "samplers", "metrics"] {
+        assert!(p.ok(&format!("list {what}")).lines().count() >= 1);
+        assert!(
+            !p.json(&format!("list {what}"))
+                .as_array()
+                .unwrap()
+                .is_empty()
+        );
+    }
+    assert!(p.ok("list methods").contains("diffpir"));
+    let info = p.json("model info photo");
+    assert!(info["parameters"].as_u64().unwrap() > 1_000_000);
+}
+
+#[test]
+fn nothing_is_overwritten_without_force() {
+    let p = Place::new();
+    p.ok("denoise clean.png --noise 0.05 -o x.png");
+    p.fails("denoise clean.png --noise 0.05 -o x.png", 1, "--force");
+    p.ok("denoise clean.png --noise 0.05 -o x.png --force");
+}
+
+#[test]
+fn bad_input_is_named_in_one_line() {
+    let p = Place::new();
+    let png = std::fs::read(p.path("clean.png")).unwrap();
+    std::fs::write(p.path("cut.png"), &png[..png.len() / 2]).unwrap();
+    std::fs::write(p.path("empty.png"), b"").unwrap();
+    std::fs::write(p.path("huge.png"), huge_png()).unwrap();
+    std::fs::write(p.path("nan.txt"), "0 1 0\n1 nan 1\n0 1 0\n").unwrap();
+    std::fs::write(p.path("op.toml"), "kind = \"blur\"\nkernell = \"box:3\"\n").unwrap();
+    std::fs::write(p.path("recipe.toml"), "about = \"x\"\nunknown = 1\n").unwrap();
+    std::fs::write(
+        p.path("model.safetensors"),
+        b"\xff\xff\xff\xff\xff\xff\xff\x7f{}",
+    )
+    .unwrap();
+    p.save(
+        "mask.png",
+        &Picture::new(tweedie::Image::zeros((1, 1, 10, 10))),
+    );
+    for (line, part) in [
+        ("denoise cut.png", "cut.png"),
+        ("denoise empty.png", "empty.png"),
+        ("denoise huge.png", "huge.png"),
+        ("denoise missing.png", "missing.png"),
+        ("denoise .", "."),
+        ("deblur clean.png --noise 0.01 --kernel nan.txt", "nan.txt"),
+        (
+            "deblur clean.png --noise 0.01 --kernel none.txt",
+            "none.txt",
+        ),
+        ("inpaint clean.png --noise 0 --mask mask.png", "10"),
+        ("upscale clean.png --noise 0 --factor 0", "0"),
+        ("restore clean.png --noise 0 --operator op.toml", "kernell"),
+        ("train recipe.toml", "recipe.toml"),
+        (
+            "denoise clean.png --noise 0.1 --prior model.safetensors -o z.png",
+            "model.safetensors",
+        ),
+        (
+            "denoise clean.png --noise 0.1 --method nonsense -o z.png",
+            "diffpir",
+        ),
+        ("denoise clean.png --noise 0.1 -o z.xyz", "z.xyz"),
+        ("denoise clean.png --noise 0.1 -o nowhere/z.png", "nowhere"),
+        ("metrics clean.png mask.png", "mask.png"),
+        ("degrade clean.png --operator blur -o z.png", "--kernel"),
+        ("model info mask.png", "mask.png"),
+    ] {
+        p.fails(line, 1, part);
+    }
+}
+
+#[test]
+fn wrong_usage_has_exit_code_2() {
+    let p = Place::new();
+    for line in [
+        "",
+        "frobnicate",
+        "denoise",
+        "denoise clean.png --noise 25",
+        "denoise clean.png --steps 0",
+        "deblur clean.png --kernel gaussian:-1",
+        "sample --size 0",
+    ] {
+        p.fails(line, 2, "");
+    }
+}
+
+/// A PNG whose header claims 50000 x 50000 pixels.
+fn huge_png() -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    png.extend_from_slice(&50_000u32.to_be_bytes());
+    png.extend_from_slice(&50_000u32.to_be_bytes());
+    png.extend_from_slice(&[8, 2, 0, 0, 0]);
+    let mut crc = 0xffff_ffffu32;
+    for &byte in &png[12..] {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    png.extend_from_slice(&(!crc).to_be_bytes());
+    png
+}
+
+fn long_run(p: &Place) -> std::process::Child {
+    p.command("deblur clean.png --kernel box:5 --noise 0.05 --method dps --steps 1000 -o late.png")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let status = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupting_leaves_nothing_behind() {
+    let p = Place::new();
+    for (name, code) in [("-INT", Some(130)), ("-KILL", None)] {
+        let mut child = long_run(&p);
+        std::thread::sleep(Duration::from_millis(1500));
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), code, "{name}");
+        assert_eq!(p.files(), ["clean.png"], "{name}");
+    }
+}
+
+#[test]
+fn the_clean_picture_is_untouched() {
+    let p = Place::new();
+    let before = std::fs::read(p.path("clean.png")).unwrap();
+    p.ok("denoise clean.png --noise 0.05 -o x.png");
+    assert_eq!(std::fs::read(p.path("clean.png")).unwrap(), before);
+    assert!(Path::new(&p.path("x.png")).exists());
+}
