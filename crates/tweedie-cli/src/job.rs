@@ -46,7 +46,11 @@ struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let estimated = if self.sigma_estimated { " (estimated)" } else { "" };
+        let estimated = if self.sigma_estimated {
+            " (estimated)"
+        } else {
+            ""
+        };
         write!(
             f,
             "{}: {}, {} network evaluation{}, {:.1} s, sigma {:.4} = {:.1}/255{estimated}, wrote {}",
@@ -86,10 +90,16 @@ pub(crate) fn execute(verb: &'static str, args: &JobArgs, spec: &Spec) -> anyhow
         bar.set_length(p.total as u64);
         bar.set_position(p.step as u64);
         bar.set_message(format!("{}, sigma {:.3}", settings.name(), p.sigma));
-        if interrupt.came() { Flow::Stop } else { Flow::Continue }
+        if interrupt.came() {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
     };
     let mut run = Run::with(tweedie::noise::Seeded::new(args.compute.seed), observer);
-    let restored = settings.as_dyn().restore(prior.as_ref(), &problem, &mut run);
+    let restored = settings
+        .as_dyn()
+        .restore(prior.as_ref(), &problem, &mut run);
     let nfe = run.nfe();
     drop(run);
     bar.finish_and_clear();
@@ -100,7 +110,12 @@ pub(crate) fn execute(verb: &'static str, args: &JobArgs, spec: &Spec) -> anyhow
     let mut result = picture.with_pixels(restored);
     result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
     result.set_text("tweedie", settings_text(verb, spec, &settings, sigma, args));
-    tweedie::image::write(&path, &result, &args.output.write_options(), args.output.overwrite())?;
+    tweedie::image::write(
+        &path,
+        &result,
+        &args.output.write_options(),
+        args.output.overwrite(),
+    )?;
     let report = Report {
         verb,
         method: settings.name(),

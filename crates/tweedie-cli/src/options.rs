@@ -34,7 +34,9 @@ impl OutputArgs {
     pub(crate) fn path(&self, input: &Path, suffix: &str) -> anyhow::Result<PathBuf> {
         let path = self.output.clone().unwrap_or_else(|| {
             let stem = input.file_stem().unwrap_or_default().to_string_lossy();
-            let extension = input.extension().map_or("png".into(), |e| e.to_string_lossy());
+            let extension = input
+                .extension()
+                .map_or("png".into(), |e| e.to_string_lossy());
             input.with_file_name(format!("{stem}.{suffix}.{extension}"))
         });
         // Known before minutes of work, not after.

@@ -49,7 +49,10 @@ impl FromStr for MaskArg {
             };
         }
         if let Some(sides) = text.strip_prefix("box:") {
-            return sides.parse().map(MaskArg::Box).map_err(|e: tweedie::operator::Error| e.to_string());
+            return sides
+                .parse()
+                .map(MaskArg::Box)
+                .map_err(|e: tweedie::operator::Error| e.to_string());
         }
         Ok(MaskArg::Picture(text.into()))
     }

@@ -65,7 +65,8 @@ fn main() -> Result<()> {
         for picture in &pictures {
             for method in methods(task) {
                 let name = picture.file_stem().unwrap_or_default().to_string_lossy();
-                let known = |r: &Row| r.task == task.name && r.picture == name && r.method == method;
+                let known =
+                    |r: &Row| r.task == task.name && r.picture == name && r.method == method;
                 if rows.iter().any(known) {
                     continue;
                 }
@@ -100,7 +101,11 @@ fn tasks(kernel: &str) -> Result<Vec<Task>> {
     };
     Ok(vec![
         task("denoise 25/255", Spec::Identity {}, 25.0 / 255.0),
-        task("deblur gaussian 1.6, noise 0.02", blur("gaussian:1.6".parse()?), 0.02),
+        task(
+            "deblur gaussian 1.6, noise 0.02",
+            blur("gaussian:1.6".parse()?),
+            0.02,
+        ),
         task("deblur motion, noise 0.01", blur(kernel.parse()?), 0.01),
         task("upscale x2", small(2), 0.0),
         task("upscale x4", small(4), 0.0),
@@ -113,7 +118,9 @@ fn tasks(kernel: &str) -> Result<Vec<Task>> {
 /// The methods of a task: the classical one first.
 fn methods(task: &Task) -> impl Iterator<Item = &'static str> {
     let single = matches!(task.spec, Spec::Identity {}).then_some("tweedie");
-    ["classical", "diffpir", "ddnm", "dps", "dpir"].into_iter().chain(single)
+    ["classical", "diffpir", "ddnm", "dps", "dpir"]
+        .into_iter()
+        .chain(single)
 }
 
 fn run(
@@ -147,7 +154,12 @@ fn run(
     std::fs::create_dir_all(&folder)?;
     let save = |suffix: &str, pixels: Image| {
         let file = folder.join(format!("{name}.{suffix}.png"));
-        tweedie::image::write(file, &Picture::new(pixels), &Default::default(), Overwrite::Allow)
+        tweedie::image::write(
+            file,
+            &Picture::new(pixels),
+            &Default::default(),
+            Overwrite::Allow,
+        )
     };
     save(method, restored)?;
     save("y", problem.y)?;
@@ -168,7 +180,9 @@ fn classical(task: &Task, problem: &Problem) -> Image {
     if task.sigma == 0.0 {
         return problem.operator.guess(&problem.y);
     }
-    problem.operator.tikhonov(&problem.y, tikhonov::lambda(task.sigma))
+    problem
+        .operator
+        .tikhonov(&problem.y, tikhonov::lambda(task.sigma))
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -214,5 +228,8 @@ fn print_table(tasks: &[Task], rows: &[Row]) {
         }
     }
     let pictures: BTreeMap<&str, ()> = rows.iter().map(|r| (r.picture.as_str(), ())).collect();
-    println!("\nMeans over {} pictures; bold is what the command chooses by itself.", pictures.len());
+    println!(
+        "\nMeans over {} pictures; bold is what the command chooses by itself.",
+        pictures.len()
+    );
 }

@@ -62,7 +62,12 @@ struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "degrade: sigma {:.4}, wrote {}", self.sigma, self.output.display())?;
+        write!(
+            f,
+            "degrade: sigma {:.4}, wrote {}",
+            self.sigma,
+            self.output.display()
+        )?;
         match &self.mask {
             Some(mask) => write!(f, " and {}", mask.display()),
             None => Ok(()),
@@ -76,7 +81,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let spec = spec(&args)?;
     let picture = tweedie::image::read(&args.input)?;
     let operator = spec.build(Dims::of(&picture.pixels))?;
-    let y = measure(operator.as_ref(), &picture.pixels, args.noise.0, args.compute.seed);
+    let y = measure(
+        operator.as_ref(),
+        &picture.pixels,
+        args.noise.0,
+        args.compute.seed,
+    );
 
     let mask = match operator.recorded() {
         Some(known) => {
@@ -92,7 +102,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         "version": env!("CARGO_PKG_VERSION"),
     });
     result.set_text("tweedie-degrade", text.to_string());
-    tweedie::image::write(&path, &result, &args.output.write_options(), args.output.overwrite())?;
+    tweedie::image::write(
+        &path,
+        &result,
+        &args.output.write_options(),
+        args.output.overwrite(),
+    )?;
     let report = Report {
         operator: spec,
         sigma: args.noise.0,
@@ -155,7 +170,11 @@ fn measure(operator: &dyn Operator, x: &Image, sigma: f64, seed: u64) -> Image {
     y
 }
 
-fn write_mask(path: &Path, known: &ndarray::Array2<bool>, output: &OutputArgs) -> anyhow::Result<()> {
+fn write_mask(
+    path: &Path,
+    known: &ndarray::Array2<bool>,
+    output: &OutputArgs,
+) -> anyhow::Result<()> {
     let (h, w) = known.dim();
     let holes = known.mapv(|k| if k { 0.0 } else { 1.0 });
     let pixels = holes

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use tweedie::{metric, method, operator, sampler};
+use tweedie::{method, metric, operator, sampler};
 
 use crate::output;
 

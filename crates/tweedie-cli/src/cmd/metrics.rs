@@ -42,8 +42,7 @@ impl fmt::Display for Report {
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let truth = tweedie::image::read(&args.truth)?;
     let picture = tweedie::image::read(&args.picture)?;
-    let metrics = compare(&truth.pixels, &picture.pixels).with_context(|| {
-        format!("{} and {}", args.truth.display(), args.picture.display())
-    })?;
+    let metrics = compare(&truth.pixels, &picture.pixels)
+        .with_context(|| format!("{} and {}", args.truth.display(), args.picture.display()))?;
     output::print(args.json, &Report(metrics))
 }

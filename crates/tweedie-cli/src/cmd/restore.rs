@@ -24,6 +24,5 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
 /// An operator from a TOML file.
 pub(crate) fn read_operator(path: &Path) -> anyhow::Result<Spec> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    toml::from_str(&text)
-        .map_err(|e| anyhow::anyhow!("{}: {}", path.display(), e.message()))
+    toml::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {}", path.display(), e.message()))
 }

@@ -71,7 +71,9 @@ impl fmt::Display for Report {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
-    let path = args.output.path(std::path::Path::new("samples.png"), "sample")?;
+    let path = args
+        .output
+        .path(std::path::Path::new("samples.png"), "sample")?;
     let device = args.compute.begin()?;
     let Some(settings) = sampler::Settings::named(&args.sampler) else {
         bail!(
@@ -92,7 +94,11 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let observer = |p: &Progress<'_>| {
         bar.set_length(p.total as u64);
         bar.set_position(p.step as u64);
-        if interrupt.came() { Flow::Stop } else { Flow::Continue }
+        if interrupt.came() {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
     };
     let mut run = Run::with(tweedie::noise::Seeded::new(args.compute.seed), observer);
     let drawn = settings
@@ -119,7 +125,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         "version": env!("CARGO_PKG_VERSION"),
     });
     result.set_text("tweedie", text.to_string());
-    tweedie::image::write(&path, &result, &args.output.write_options(), args.output.overwrite())?;
+    tweedie::image::write(
+        &path,
+        &result,
+        &args.output.write_options(),
+        args.output.overwrite(),
+    )?;
     let report = Report {
         sampler: settings.name(),
         pictures: args.n,

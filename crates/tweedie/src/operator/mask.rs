@@ -121,7 +121,10 @@ impl Operator for Mask {
 
     /// A pixel counts if any of its channels is known.
     fn recorded(&self) -> Option<Array2<bool>> {
-        Some(self.known.map_axis(Axis(0), |channels| channels.iter().any(|&k| k)))
+        Some(
+            self.known
+                .map_axis(Axis(0), |channels| channels.iter().any(|&k| k)),
+        )
     }
 
     fn apply(&self, x: &Image) -> Image {

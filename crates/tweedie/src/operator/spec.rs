@@ -198,10 +198,22 @@ impl Spec {
 
     /// Names and what they do, a line each.
     pub const LIST: &[(&str, &str)] = &[
-        ("identity", "nothing; the measurement is the image with noise"),
-        ("blur", "convolution with a kernel; boundary symmetric, reflect or circular"),
-        ("mask", "hides pixels: random ones, a box, or the white of a picture"),
-        ("downsample", "smaller by a whole factor: bicubic, average, or a kernel and every n-th pixel"),
+        (
+            "identity",
+            "nothing; the measurement is the image with noise",
+        ),
+        (
+            "blur",
+            "convolution with a kernel; boundary symmetric, reflect or circular",
+        ),
+        (
+            "mask",
+            "hides pixels: random ones, a box, or the white of a picture",
+        ),
+        (
+            "downsample",
+            "smaller by a whole factor: bicubic, average, or a kernel and every n-th pixel",
+        ),
         ("gray", "one channel from three: their mean or luma"),
         ("compose", "any chain of these"),
     ];

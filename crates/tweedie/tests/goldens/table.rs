@@ -241,6 +241,24 @@ fn ddnm_other_transitions() {
     );
 }
 
+/// Time travel goes back up by the forward process. With all of the upper level's noise added the variances double; with
+/// the clean estimate noised anew, as in the authors' code, they are a quarter less.
+#[test]
+fn ddnm_travelling() {
+    let next = NextLevel::Constant { eta: 0.0 };
+    let method = Ddnm {
+        travel_length: 2,
+        travel_repeat: 2,
+        ..ddnm(Subset::Uniform { steps: 50 }, next)
+    };
+    check(
+        "2 levels, twice",
+        method_moments(&method, 0.0),
+        [0.628685, 0.410421, 0.017409, -0.339871],
+        [0.038433, 0.114436, 0.123409, 0.042775],
+    );
+}
+
 /// A noisy measurement, with the soft projection. With the hard one the mean is that of the second row above.
 #[test]
 fn ddnm_noisy() {
