@@ -9,15 +9,21 @@ use tweedie::sampler::{Ddim, Ddpm, Edm, Order, Renoise, Variance};
 
 use crate::fixture::*;
 
-/// For samplers that are affine in their noise.
-const AFFINE: f64 = 3e-5;
-/// For step rules with a norm, which amplify rounding.
-const NORM: f64 = 2e-4;
+/// Means, which agree to the last printed digit.
+const MEAN: f64 = 3e-6;
+/// Variances: rows without fresh noise remember that the numbers start from N(0, 1), the library from N(0, b^2).
+const VARIANCE: f64 = 2.5e-5;
+/// Step rules with a norm, which amplify rounding.
+const NORM: f64 = 1e-5;
 
 fn check(name: &str, got: (Vec<f64>, Vec<f64>), mean: [f64; 4], variance: [f64; 4]) {
     let (dm, dv) = (distance(&got.0, &mean), distance(&got.1, &variance));
-    assert!(dm < AFFINE, "{name}: mean {:?}, off by {dm:.1e}", got.0);
-    assert!(dv < AFFINE, "{name}: variance {:?}, off by {dv:.1e}", got.1);
+    assert!(dm < MEAN, "{name}: mean {:?}, off by {dm:.1e}", got.0);
+    assert!(
+        dv < VARIANCE,
+        "{name}: variance {:?}, off by {dv:.1e}",
+        got.1
+    );
 }
 
 fn ddpm(subset: Subset, variance: Variance) -> Ddpm {
