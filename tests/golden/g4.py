@@ -198,6 +198,29 @@ def dps(z, rule, size, large=True):
     return x
 
 
+def ddnm_travelling(z, n, eta, length):
+    """Each stretch of `length` steps is walked twice."""
+    grid = uniform(n)
+    jumps = {j for j in range(0, n - length, length)}  # levels below, where one turns back once
+    at, x = 0, z()
+    while at < n:
+        t, s = grid[at], grid[at + 1]
+        below = n - 1 - at
+        if below in jumps:
+            jumps.remove(below)
+            at -= length
+            ratio = ab(grid[at]) / ab(t)
+            x = np.sqrt(ratio) * x + np.sqrt(1 - ratio) * z()
+            continue
+        x0 = denoise_at(x, t)
+        eps = (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
+        x = np.sqrt(ab(s)) * (x0 + (Y - x0 @ A.T) @ PINV.T) + np.sqrt((1 - ab(s)) * (1 - eta ** 2)) * eps
+        if s >= 0 and eta > 0:
+            x = x + eta * np.sqrt(1 - ab(s)) * z()
+        at += 1
+    return x
+
+
 def dpir(steps):
     # Published sigmas are for [0, 1]: twice that here.
     ladder = np.logspace(np.log10(2 * 49 / 255), np.log10(SIGMA_Y), steps)
@@ -276,6 +299,7 @@ def main():
     show("ddnm 1000 ddim eta 0", lambda z: ddnm(z, every, 0., "ddim"))
     show("ddnm 1000 posterior", lambda z: ddnm(z, every, 1., "posterior"))
     show("ddnm uniform 100 0.85 sigma_y 0.1", lambda z: ddnm(z, uniform(100), .85, "constant", SIGMA_Y))
+    show("ddnm uniform 50 0 travel 2 x 2", lambda z: ddnm_travelling(z, 50, 0., 2))
     show("dpir 8", lambda z: dpir(8)[None], affine=False)
     show("dps code 0.3", lambda z: dps(z, "code", .3), affine=False)
     show("dps paper 0.15", lambda z: dps(z, "paper", .15), affine=False)

@@ -8,26 +8,34 @@
 //! variance of one pixel, that is, for an FFT scaled to be unitary; its mean over the frequencies is that variance.
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array4, ArrayView3, Axis};
 use rustfft::num_complex::Complex64;
-use rustfft::{FftDirection, FftPlanner};
 
 use super::{Error, Prior, Pullback};
+use crate::fft::Fft2;
 use crate::level::{Level, Range};
 use crate::noise::NoiseSource;
 use crate::{Dims, Image};
 
 /// A Gaussian law of whole pictures of one size that does not change under cyclic shifts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Stationary {
     dims: Dims,
     range: Range,
+    fft: Fft2,
     /// Mean of each channel.
     mean: Vec<f64>,
-    /// Eigenvectors of `P(f)` in columns: `[row frequency, column frequency, channel, mode]`.
-    basis: Array4<Complex64>,
-    /// Eigenvalues of `P(f)`, none negative: `[row frequency, column frequency, mode]`.
-    power: Array3<f64>,
+    /// `P(f)` by its eigenvectors and eigenvalues, at the frequencies that a real FFT keeps, in its order.
+    modes: Vec<Modes>,
+}
+
+/// The eigenvectors and eigenvalues of the power at one frequency.
+#[derive(Debug)]
+struct Modes {
+    /// Eigenvectors in columns.
+    basis: DMatrix<Complex64>,
+    /// Eigenvalues, none negative.
+    power: Vec<f64>,
 }
 
 impl Stationary {
@@ -52,34 +60,9 @@ impl Stationary {
             ));
         }
         check_symmetry(power)?;
-        let mut basis = Array4::zeros(power.dim());
-        let mut eigenvalues = Array3::zeros((h, w, c));
-        let scale = power.iter().fold(0.0_f64, |m, p| m.max(p.norm()));
-        for y in 0..h {
-            for x in 0..w {
-                let matrix = DMatrix::from_fn(c, c, |i, j| power[[y, x, i, j]]);
-                let eigen = SymmetricEigen::new(matrix);
-                for k in 0..c {
-                    let l = eigen.eigenvalues[k];
-                    if l < -1e-9 * scale {
-                        return Err(Error::Invalid(format!(
-                            "the power at frequency ({y}, {x}) has a negative eigenvalue, {l}"
-                        )));
-                    }
-                    eigenvalues[[y, x, k]] = l.max(0.0);
-                    for i in 0..c {
-                        basis[[y, x, i, k]] = eigen.eigenvectors[(i, k)];
-                    }
-                }
-            }
-        }
-        Ok(Stationary {
-            dims,
-            range,
-            mean: mean.to_vec(),
-            basis,
-            power: eigenvalues,
-        })
+        let kept = (0..w / 2 + 1).flat_map(|x| (0..h).map(move |y| (y, x)));
+        let matrices = kept.map(|(y, x)| DMatrix::from_fn(c, c, |i, j| power[[y, x, i, j]]));
+        Stationary::diagonal(dims, range, mean.to_vec(), matrices.collect())
     }
 
     /// Learns from pictures of one size, in [0, 1]: the mean of each channel over all pixels, and the mean periodogram.
@@ -91,34 +74,72 @@ impl Stationary {
         let Some(dims) = pictures.first().map(Dims::of) else {
             return Err(Error::Invalid("there is no picture to learn from".into()));
         };
-        for batch in pictures {
-            if Dims::of(batch) != dims {
-                return Err(Error::Shape {
-                    expected: dims.to_string(),
-                    got: batch.shape().to_vec(),
-                });
-            }
+        if let Some(other) = pictures.iter().find(|batch| Dims::of(batch) != dims) {
+            return Err(Error::Shape {
+                expected: dims.to_string(),
+                got: other.shape().to_vec(),
+            });
         }
         let planes = || pictures.iter().flat_map(|batch| batch.outer_iter());
-        let count = planes().count();
-        if count == 0 || dims.is_empty() {
+        let count = planes().count() as f64;
+        if count == 0.0 || dims.is_empty() {
             return Err(Error::Invalid("the pictures are empty".into()));
         }
         let pixels = (dims.h * dims.w) as f64;
         let mut mean = vec![0.0; dims.c];
         for picture in planes() {
             for (m, plane) in mean.iter_mut().zip(picture.outer_iter()) {
-                *m += plane.iter().map(|&v| f64::from(v)).sum::<f64>() / pixels / count as f64;
+                *m += plane.iter().map(|&v| f64::from(v)).sum::<f64>() / pixels / count;
             }
         }
-        let mut power = Array4::zeros((dims.h, dims.w, dims.c, dims.c));
+        if !mean.iter().all(|m| m.is_finite()) {
+            return Err(Error::Invalid(
+                "the pictures hold a NaN or infinite number".into(),
+            ));
+        }
+        let fft = Fft2::new(dims.h, dims.w);
+        let mut power = vec![DMatrix::zeros(dims.c, dims.c); dims.h * fft.half()];
         for picture in planes() {
-            let waves = spectrum(picture, &mean);
-            for ((y, x, i, j), p) in power.indexed_iter_mut() {
-                *p += waves[[i, y, x]] * waves[[j, y, x]].conj() / count as f64;
+            let waves = spectra(&fft, picture, &mean);
+            for (f, p) in power.iter_mut().enumerate() {
+                *p += DMatrix::from_fn(dims.c, dims.c, |i, j| {
+                    waves[i][f] * waves[j][f].conj() / (pixels * count)
+                });
             }
         }
-        Stationary::new(&mean, &power, Range::IMAGE)
+        Stationary::diagonal(dims, Range::IMAGE, mean, power)
+    }
+
+    /// From the power at the frequencies that a real FFT keeps.
+    fn diagonal(
+        dims: Dims,
+        range: Range,
+        mean: Vec<f64>,
+        power: Vec<DMatrix<Complex64>>,
+    ) -> Result<Stationary, Error> {
+        let scale = power
+            .iter()
+            .flat_map(|p| p.iter())
+            .fold(0.0_f64, |m, p| m.max(p.norm()));
+        let modes = power.into_iter().map(|p| {
+            let eigen = SymmetricEigen::new(p);
+            match eigen.eigenvalues.iter().find(|&&l| l < -1e-9 * scale) {
+                Some(least) => Err(Error::Invalid(format!(
+                    "the power has a negative eigenvalue, {least}"
+                ))),
+                None => Ok(Modes {
+                    basis: eigen.eigenvectors,
+                    power: eigen.eigenvalues.iter().map(|l| l.max(0.0)).collect(),
+                }),
+            }
+        });
+        Ok(Stationary {
+            dims,
+            range,
+            fft: Fft2::new(dims.h, dims.w),
+            mean,
+            modes: modes.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Size of its pictures.
@@ -142,30 +163,29 @@ impl Stationary {
 
     /// `F^-1 U g(power) U^H F (x - offset)` for each picture.
     fn filter(&self, x: &Image, offset: &[f64], gain: impl Fn(f64) -> f64) -> Image {
-        let c = self.dims.c;
         let mut out = Image::zeros(x.raw_dim());
+        let mut column = vec![Complex64::ZERO; self.dims.c];
         for (picture, mut result) in x.outer_iter().zip(out.outer_iter_mut()) {
-            let mut waves = spectrum(picture, offset);
-            let mut column = vec![Complex64::ZERO; c];
-            for y in 0..self.dims.h {
-                for x in 0..self.dims.w {
-                    let basis = |i: usize, k: usize| self.basis[[y, x, i, k]];
-                    column.fill(Complex64::ZERO);
-                    for k in 0..c {
-                        let mode: Complex64 =
-                            (0..c).map(|i| basis(i, k).conj() * waves[[i, y, x]]).sum();
-                        let mode = mode * gain(self.power[[y, x, k]]);
-                        for (i, value) in column.iter_mut().enumerate() {
-                            *value += basis(i, k) * mode;
-                        }
-                    }
-                    for (i, value) in column.iter().enumerate() {
-                        waves[[i, y, x]] = *value;
+            let mut waves = spectra(&self.fft, picture, offset);
+            for (f, modes) in self.modes.iter().enumerate() {
+                column.fill(Complex64::ZERO);
+                for (eigenvector, &power) in modes.basis.column_iter().zip(&modes.power) {
+                    let pairs = eigenvector.iter().zip(&waves);
+                    let mode: Complex64 = pairs.map(|(e, wave)| e.conj() * wave[f]).sum();
+                    let mode = mode * gain(power);
+                    for (value, e) in column.iter_mut().zip(eigenvector) {
+                        *value += e * mode;
                     }
                 }
+                for (wave, value) in waves.iter_mut().zip(&column) {
+                    wave[f] = *value;
+                }
             }
-            fft2(&mut waves, FftDirection::Inverse);
-            result.zip_mut_with(&waves, |r, z| *r = z.re as f32);
+            for (mut plane, wave) in result.outer_iter_mut().zip(waves) {
+                let plane = plane.as_slice_mut().expect("a fresh array is contiguous");
+                self.fft
+                    .inverse(wave, plane, self.dims.w, |r: &mut f32, v| *r = v as f32);
+            }
         }
         out
     }
@@ -239,29 +259,18 @@ fn check_symmetry(power: &Array4<Complex64>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The unitary FFT of each channel of `picture - offset`: `[channel, row frequency, column frequency]`.
-fn spectrum(picture: ArrayView3<'_, f32>, offset: &[f64]) -> Array3<Complex64> {
-    let mut waves = Array3::from_shape_fn(picture.dim(), |(c, y, x)| {
-        Complex64::from(f64::from(picture[[c, y, x]]) - offset[c])
-    });
-    fft2(&mut waves, FftDirection::Forward);
-    waves
-}
-
-/// The unitary two-dimensional FFT of each plane, in place.
-fn fft2(planes: &mut Array3<Complex64>, direction: FftDirection) {
-    let (_, h, w) = planes.dim();
-    let mut planner = FftPlanner::new();
-    let (rows, columns) = (
-        planner.plan_fft(w, direction),
-        planner.plan_fft(h, direction),
-    );
-    let scale = 1.0 / ((h * w) as f64).sqrt();
-    for mut plane in planes.outer_iter_mut() {
-        let mut lines = plane.as_standard_layout().into_owned();
-        rows.process(lines.as_slice_mut().expect("an owned copy in row order"));
-        let mut turned: Array2<Complex64> = lines.t().as_standard_layout().into_owned();
-        columns.process(turned.as_slice_mut().expect("an owned copy in row order"));
-        plane.assign(&turned.t().mapv(|z| z * scale));
-    }
+/// The spectrum of each channel of `picture - offset`.
+fn spectra(fft: &Fft2, picture: ArrayView3<'_, f32>, offset: &[f64]) -> Vec<Vec<Complex64>> {
+    let pixels = (fft.height() * fft.width()) as f64;
+    picture
+        .outer_iter()
+        .zip(offset)
+        .map(|(plane, offset)| {
+            let plane = plane.as_standard_layout();
+            let values = plane.as_slice().expect("in standard layout");
+            let mut waves = fft.forward(values, fft.width());
+            waves[0] -= offset * pixels;
+            waves
+        })
+        .collect()
 }

@@ -10,9 +10,14 @@ use tweedie::{Dims, Image};
 
 use crate::fixture::*;
 
+/// Methods that take one evaluation a step, and as many steps as they are told.
+const STEPPED: [&str; 4] = ["diffpir", "ddnm", "dps", "dpir"];
+
 #[test]
 fn names_and_round_trips() {
-    assert_eq!(method::Settings::NAMES, ["diffpir", "ddnm", "dps", "dpir"]);
+    for name in STEPPED {
+        assert!(method::Settings::NAMES.contains(&name));
+    }
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap();
         assert_eq!(&settings.name(), name);
@@ -28,7 +33,7 @@ fn names_and_round_trips() {
             settings,
             "{text}"
         );
-        assert!(!settings.card().summary.is_empty() && settings.card().paper.contains("arXiv"));
+        assert!(!settings.card().summary.is_empty() && !settings.card().paper.is_empty());
     }
     assert_eq!(sampler::Settings::NAMES, ["ddpm", "ddim", "edm"]);
     for name in sampler::Settings::NAMES {
@@ -94,7 +99,7 @@ fn steps_evaluations_and_progress() {
         assert_eq!(seen.last().unwrap().2, nfe);
         nfe
     };
-    for name in method::Settings::NAMES {
+    for name in STEPPED {
         let settings = method::Settings::named(name).unwrap().with_steps(10);
         assert_eq!(settings.nfe(), 10, "{name}");
         let run = |run: &mut Run<'_>| {
@@ -132,7 +137,7 @@ fn steps_evaluations_and_progress() {
 
 #[test]
 fn an_observer_may_stop() {
-    for name in method::Settings::NAMES {
+    for name in STEPPED {
         let settings = method::Settings::named(name).unwrap().with_steps(10);
         let stop = |p: &Progress<'_>| {
             if p.step == 3 {

@@ -140,7 +140,11 @@ fn methods_from_a_guess_are_free_of_units() {
     }));
     let y = [0.3, -0.2, 0.1, 0.5];
     for sigma in [0.0, 0.1] {
-        check("dpir", &Dpir::default(), &full, &y, sigma);
+        let dpir = Dpir {
+            sigma_end: 0.02,
+            ..Dpir::default()
+        };
+        check("dpir", &dpir, &full, &y, sigma);
         check("diffpir", &DiffPir::default(), &full, &y, sigma);
     }
     // An image sigma of 0.4 is one of 0.8 for [-1, 1].
