@@ -78,7 +78,7 @@ impl Convolver {
     }
 
     /// What `A A^T + rho` would undo if the plane lay in a sea of zeros: the preconditioner that does best for kernels
-    /// without symmetry, two to three times fewer steps than with none. A circular one of the plane's own size joins
+    /// without symmetry, about half of the steps that it takes with none. A circular one of the plane's own size joins
     /// opposite edges and does no good; cosines do harm where the kernel is oblique.
     pub(crate) fn undo(&self, r: &[f64], out: &mut [f64], rho: f64) {
         let mut spectrum = self.fft.forward(r, self.width);
