@@ -81,6 +81,12 @@ LXQT_PHOTOGRAPHS = (
     "this-is-not-windows.jpg",
 )
 
+# Slips in the READMEs of gcompris: the name written there -> the file meant.
+README_SLIPS = {
+    "germany/audaPalatina.webp": "germany/aulaPalatina.webp",
+    "screDriver.webp": "screwDriver.webp",
+}
+
 # Licences under which a picture is accepted.
 LICENCES = re.compile(r"public-domain|CC0-1\.0|CC-BY-[1-4]\.\d|CC-BY-SA-[1-4]\.\d")
 
@@ -88,6 +94,9 @@ LICENCES = re.compile(r"public-domain|CC0-1\.0|CC-BY-[1-4]\.\d|CC-BY-SA-[1-4]\.\
 EXCLUDED = {
     "gcompris-categorization-alphabets-alphabets": "drawing",
     "gcompris-categorization-numbers-numbers": "drawing",
+    "gcompris-categorization-others-volleyball": "cut out, on pure white",
+    "gcompris-explore_monuments-usa-castillodeSanMarcos": "posterised",
+    "gcompris-explore_monuments-usa-georgeWashingtonBirthplace": "scan with the frame of the slide",
     "lomiri-umang_by_Abhishek_Mudgal": "drawing",
     "lomiri-analogpattern_by_Peter_Nerlich": "abstract pattern",
     "lomiri-Fossa_by_Jasper_Roks": "drawing",
@@ -316,7 +325,7 @@ def gcompris_pictures(root: Path) -> list[Picture]:
             if path.lower().endswith("/readme"):
                 parent = path.rpartition("/")[0]
                 for name, entry in licences(content.decode("utf-8")).items():
-                    known[f"{parent}/{name}"] = entry
+                    known[f"{parent}/{README_SLIPS.get(name, name)}"] = entry
         for path, content in sorted(files.items()):
             if not path.lower().endswith(SUFFIXES):
                 continue
@@ -325,7 +334,7 @@ def gcompris_pictures(root: Path) -> list[Picture]:
                 Picture(
                     # "explore_farm_animals/.../animals/cat" needs no second "animals"
                     name="-".join(["gcompris", activity] + [parent] * (parent not in activity) + [stem]),
-                    group=f"gcompris-{activity}-{parent}",
+                    group=f"gcompris-{activity}",
                     package=root.name,
                     path=f"{GCOMPRIS_RCC}/{bundle.name}:{path}",
                     data=content,
@@ -494,9 +503,8 @@ def held_out(pictures: list[Picture], results: dict[str, dict]) -> set[str]:
     taken = dict.fromkeys(candidates, 0)
     chosen: set[str] = set()
     while len(chosen) < wanted:
-        group = min(candidates, key=lambda g: ((taken[g] + 0.5) / len(candidates[g]), g))
-        if not all(taken.values()):  # every group first gives one
-            group = min(g for g in candidates if not taken[g])
+        # Every group first gives one.
+        group = min(candidates, key=lambda g: (taken[g] > 0, (taken[g] + 0.5) / len(candidates[g]), g))
         chosen.add(candidates[group][taken[group]])
         taken[group] += 1
     return chosen
@@ -604,7 +612,9 @@ def main() -> int:
         description=__doc__.split("\n\n")[0],
         epilog="Licences and authors of the photographs: SOURCES.md.",
     )
-    parser.add_argument("out_dir", metavar="OUT_DIR", type=Path, help="folder to write; replaced if this script wrote it")
+    parser.add_argument(
+        "out_dir", metavar="OUT_DIR", type=Path, help="folder to write; replaced if this script wrote it"
+    )
     parser.add_argument(
         "--cache",
         metavar="DIR",
@@ -612,7 +622,9 @@ def main() -> int:
         default=home / "tweedie-data" / "deb",
         help="where the Debian packages are kept (default: tweedie-data/deb in the user's cache folder)",
     )
-    parser.add_argument("--processes", metavar="N", type=int, default=2, help="processes to use (default: %(default)s)")
+    parser.add_argument(
+        "--processes", metavar="N", type=int, default=2, help="processes to use (default: %(default)s)"
+    )
     parser.add_argument(
         "--min-side",
         metavar="PIXELS",

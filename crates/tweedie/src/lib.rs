@@ -1,14 +1,24 @@
 //! Tweedie restores images with generative priors.
 
+pub mod checkpoint;
 mod fft;
+pub mod image;
 pub mod level;
 pub mod method;
+pub mod metric;
+pub mod net;
 pub mod noise;
+pub mod noise_level;
 pub mod operator;
 pub mod prior;
 pub mod problem;
+pub mod recommend;
+pub mod registry;
 pub mod run;
 pub mod sampler;
+pub mod train;
+
+pub use burn::tensor::Device;
 
 /// Images: `[batch, channel, height, width]`, f32, in [0, 1] unless said otherwise.
 pub type Image = ndarray::Array4<f32>;

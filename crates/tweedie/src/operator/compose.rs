@@ -1,5 +1,7 @@
 //! Several degradations one after the other.
 
+use ndarray::Array2;
+
 use super::{Error, Operator, cg, plane};
 use crate::{Dims, Image};
 
@@ -120,6 +122,14 @@ impl Operator for Chain<'_> {
             .fold(y.clone(), |y, step| step.guess(&y))
     }
 
+    fn is_identity(&self) -> bool {
+        self.steps.iter().all(|step| step.is_identity())
+    }
+
+    fn recorded(&self) -> Option<Array2<bool>> {
+        self.steps[self.steps.len() - 1].recorded()
+    }
+
     fn gram(&self) -> Option<f64> {
         self.steps.iter().map(|step| step.gram()).product()
     }
@@ -132,6 +142,14 @@ impl Operator for Compose {
 
     fn output(&self) -> Dims {
         self.chain().output()
+    }
+
+    fn is_identity(&self) -> bool {
+        self.chain().is_identity()
+    }
+
+    fn recorded(&self) -> Option<Array2<bool>> {
+        self.chain().recorded()
     }
 
     fn apply(&self, x: &Image) -> Image {

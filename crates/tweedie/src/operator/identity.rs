@@ -55,6 +55,10 @@ impl Operator for Identity {
         self.apply(y)
     }
 
+    fn is_identity(&self) -> bool {
+        true
+    }
+
     fn gram(&self) -> Option<f64> {
         Some(1.0)
     }

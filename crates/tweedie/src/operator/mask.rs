@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,11 @@ impl Operator for Mask {
 
     fn output(&self) -> Dims {
         self.dims
+    }
+
+    /// A pixel counts if any of its channels is known.
+    fn recorded(&self) -> Option<Array2<bool>> {
+        Some(self.known.map_axis(Axis(0), |channels| channels.iter().any(|&k| k)))
     }
 
     fn apply(&self, x: &Image) -> Image {

@@ -42,6 +42,8 @@ pub use mask::{Mask, MaskSpec};
 pub use norm::norm;
 pub use spec::{FilterSpec, Spec};
 
+use ndarray::Array2;
+
 use crate::{Dims, Image};
 
 /// A degradation of images of one size.
@@ -60,6 +62,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// `A^T u`.
     fn adjoint(&self, u: &Image) -> Image;
+
+    /// `J^T u` with `J = dA/dx` at `x`: the adjoint, for a linear operator.
+    fn vjp(&self, _x: &Image, u: &Image) -> Image {
+        self.adjoint(u)
+    }
 
     /// `A^+ y`: the smallest image that explains `y`. By conjugate gradients where there is no closed form.
     fn pseudo_inverse(&self, y: &Image) -> Image {
@@ -81,6 +88,16 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// baseline, see [`tikhonov`]. By conjugate gradients from [`Operator::guess`] where there is no closed form.
     fn tikhonov(&self, y: &Image, lambda: f64) -> Image {
         tikhonov::solve(self, y, lambda, cg::Params::default()).0
+    }
+
+    /// Whether it changes nothing, so that a measurement is the image with noise.
+    fn is_identity(&self) -> bool {
+        false
+    }
+
+    /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
+    fn recorded(&self) -> Option<Array2<bool>> {
+        None
     }
 
     /// `c`, if `A A^T = c I`: rows that are orthogonal and of one length.

@@ -196,6 +196,25 @@ impl Spec {
         Ok(input)
     }
 
+    /// Names and what they do, a line each.
+    pub const LIST: &[(&str, &str)] = &[
+        ("identity", "nothing; the measurement is the image with noise"),
+        ("blur", "convolution with a kernel; boundary symmetric, reflect or circular"),
+        ("mask", "hides pixels: random ones, a box, or the white of a picture"),
+        ("downsample", "smaller by a whole factor: bicubic, average, or a kernel and every n-th pixel"),
+        ("gray", "one channel from three: their mean or luma"),
+        ("compose", "any chain of these"),
+    ];
+
+    /// Whether its measurements have one channel.
+    pub fn records_gray(&self) -> bool {
+        match self {
+            Spec::Gray { .. } => true,
+            Spec::Compose { steps } => steps.iter().any(Spec::records_gray),
+            _ => false,
+        }
+    }
+
     /// Whether it does the same to each channel, whatever their number.
     fn treats_channels_alike(&self) -> bool {
         match self {

@@ -1,7 +1,23 @@
 //! Priors: what images look like.
 //!
 //! A prior is a denoiser. By Tweedie's formula a network that predicts noise, score, velocity or a clean image is one;
-//! so are the exact `Gaussian` and `Mixture`, with which every sampler has a closed-form answer.
+//! so are the exact [`Gaussian`] and [`Mixture`], with which every sampler has a closed-form answer.
+
+mod gaussian;
+mod mixture;
+mod stationary;
+
+pub use gaussian::Gaussian;
+pub use mixture::Mixture;
+pub use stationary::Stationary;
+
+mod network;
+mod parametrisation;
+mod tiles;
+
+pub use network::Network;
+pub(crate) use network::to_tensor;
+pub use parametrisation::{Factors, Parametrisation, condition};
 
 use crate::Image;
 use crate::level::{Level, Range};

@@ -1,0 +1,132 @@
+//! `tweedie sample`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::bail;
+use ndarray::Axis;
+use serde::Serialize;
+use tweedie::image::Picture;
+use tweedie::run::{Error, Flow, Progress, Run};
+use tweedie::{Dims, Image, sampler};
+
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::options::{ComputeArgs, OutputArgs, PriorArgs};
+use crate::output;
+
+/// Draw pictures from a prior alone, starting from pure noise.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many pictures.
+    #[arg(short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    n: u16,
+    /// Size in pixels: SIDE or HEIGHTxWIDTH.
+    #[arg(long, default_value = "64", value_name = "SIZE", value_parser = size)]
+    size: (usize, usize),
+    /// Sampler by name, see `tweedie list samplers`.
+    #[arg(long, default_value = "edm", value_name = "NAME")]
+    sampler: String,
+    /// Number of noise levels that the sampler visits.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    steps: Option<u32>,
+    #[command(flatten)]
+    prior: PriorArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    compute: ComputeArgs,
+}
+
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let (h, w) = text.split_once('x').unwrap_or((text, text));
+    match (h.parse(), w.parse()) {
+        (Ok(h @ 1..=16384), Ok(w @ 1..=16384)) => Ok((h, w)),
+        _ => Err("write SIDE or HEIGHTxWIDTH, in pixels up to 16384".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    sampler: &'static str,
+    pictures: u16,
+    nfe: usize,
+    seconds: f64,
+    seed: u64,
+    output: PathBuf,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "sample: {}, {} pictures, {} network evaluations, {:.1} s, wrote {}",
+            self.sampler,
+            self.pictures,
+            self.nfe,
+            self.seconds,
+            self.output.display()
+        )
+    }
+}
+
+pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
+    let path = args.output.path(std::path::Path::new("samples.png"), "sample")?;
+    let device = args.compute.begin()?;
+    let Some(settings) = sampler::Settings::named(&args.sampler) else {
+        bail!(
+            "there is no sampler `{}`; there are {}",
+            args.sampler,
+            sampler::Settings::NAMES.join(", ")
+        );
+    };
+    let settings = match args.steps {
+        Some(n) => settings.with_steps(n as usize),
+        None => settings,
+    };
+    let prior = args.prior.open(&device)?;
+    let dims = Dims::new(prior.channels(), args.size.0, args.size.1);
+    let begun = Instant::now();
+    let interrupt = Interrupt::listen()?;
+    let bar = output::progress(0);
+    let observer = |p: &Progress<'_>| {
+        bar.set_length(p.total as u64);
+        bar.set_position(p.step as u64);
+        if interrupt.came() { Flow::Stop } else { Flow::Continue }
+    };
+    let mut run = Run::with(tweedie::noise::Seeded::new(args.compute.seed), observer);
+    let drawn = settings
+        .as_dyn()
+        .sample(prior.as_ref(), args.n.into(), dims, &mut run);
+    let nfe = run.nfe();
+    drop(run);
+    bar.finish_and_clear();
+    let drawn = match drawn {
+        Err(Error::Stopped { .. }) => return Err(Interrupted.into()),
+        other => other?,
+    };
+    let pictures: Vec<Image> = drawn
+        .outer_iter()
+        .map(|p| p.insert_axis(Axis(0)).to_owned())
+        .collect();
+    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+    let mut result = Picture::new(match pictures.as_slice() {
+        [one] => one.clone(),
+        many => tweedie::image::grid(many, columns)?,
+    });
+    let text = serde_json::json!({
+        "sampler": settings, "prior": args.prior.prior, "seed": args.compute.seed,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    result.set_text("tweedie", text.to_string());
+    tweedie::image::write(&path, &result, &args.output.write_options(), args.output.overwrite())?;
+    let report = Report {
+        sampler: settings.name(),
+        pictures: args.n,
+        nfe,
+        seconds: begun.elapsed().as_secs_f64(),
+        seed: args.compute.seed,
+        output: path,
+    };
+    output::print(args.output.json, &report)
+}

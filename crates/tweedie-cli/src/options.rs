@@ -1,0 +1,172 @@
+//! Options that several subcommands share.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use tweedie::Device;
+use tweedie::checkpoint::Model;
+use tweedie::image::Overwrite;
+use tweedie::method;
+use tweedie::prior::{Network, Prior};
+
+use crate::values::Sigma;
+
+/// Where the result goes.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// File to write; by default beside the input. The extension chooses the format.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Bits a channel of the result, 8 or 16; by default those of the input.
+    #[arg(long, value_name = "BITS", value_parser = ["8", "16"])]
+    pub(crate) depth: Option<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl OutputArgs {
+    /// The file to write for `input`, with `suffix` before its extension unless one was named.
+    pub(crate) fn path(&self, input: &Path, suffix: &str) -> anyhow::Result<PathBuf> {
+        let path = self.output.clone().unwrap_or_else(|| {
+            let stem = input.file_stem().unwrap_or_default().to_string_lossy();
+            let extension = input.extension().map_or("png".into(), |e| e.to_string_lossy());
+            input.with_file_name(format!("{stem}.{suffix}.{extension}"))
+        });
+        // Known before minutes of work, not after.
+        tweedie::image::Format::from_path(&path)
+            .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        if !self.force && path.exists() {
+            bail!("{} exists; --force replaces it", path.display());
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        if let Some(folder) = folder
+            && !folder.is_dir()
+        {
+            bail!("{}: there is no such folder", folder.display());
+        }
+        Ok(path)
+    }
+
+    pub(crate) fn overwrite(&self) -> Overwrite {
+        match self.force {
+            true => Overwrite::Allow,
+            false => Overwrite::Refuse,
+        }
+    }
+
+    pub(crate) fn write_options(&self) -> tweedie::image::WriteOptions {
+        use tweedie::image::{Depth, WriteOptions};
+        WriteOptions {
+            depth: match self.depth.as_deref() {
+                Some("8") => Some(Depth::Eight),
+                Some("16") => Some(Depth::Sixteen),
+                _ => None,
+            },
+            ..WriteOptions::default()
+        }
+    }
+}
+
+/// What computes.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Compute")]
+pub(crate) struct ComputeArgs {
+    /// Where networks run: `cpu` (`auto` takes the best there is; this build has the CPU).
+    #[arg(long, default_value = "auto", value_parser = ["auto", "cpu"])]
+    device: String,
+    /// Threads; by default all of the machine. The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Seed of all randomness: the same seed gives the same picture.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+}
+
+impl ComputeArgs {
+    /// Sets the number of threads and names the device.
+    pub(crate) fn begin(&self) -> anyhow::Result<Device> {
+        if let Some(n) = self.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(n.into())
+                .build_global()
+                .context("cannot set the number of threads")?;
+        }
+        Ok(Device::flex())
+    }
+}
+
+/// The prior.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct PriorArgs {
+    /// `photo`, or a model file; by default the embedded photo prior.
+    #[arg(long, default_value = "photo", value_name = "NAME|FILE")]
+    pub(crate) prior: String,
+}
+
+impl PriorArgs {
+    pub(crate) fn model(&self) -> anyhow::Result<Model> {
+        if self.prior == "photo" {
+            return Model::photo().context("the embedded photo prior");
+        }
+        Model::open(Path::new(&self.prior)).with_context(|| format!("prior {}", self.prior))
+    }
+
+    pub(crate) fn open(&self, device: &Device) -> anyhow::Result<Box<dyn Prior>> {
+        let network = Network::new(&self.model()?, device)
+            .with_context(|| format!("prior {}", self.prior))?;
+        Ok(Box::new(network))
+    }
+}
+
+/// The method and its problem's noise.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct MethodArgs {
+    /// Method by name, see `tweedie list methods`, or a TOML file of its settings; by default one that suits the task.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) method: Option<String>,
+    /// Number of noise levels that the method visits.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    steps: Option<u32>,
+    /// Standard deviation of the noise in the measurement, for pictures in [0, 1]: `0.02` or `15/255`. Estimated if not
+    /// given.
+    #[arg(long, value_name = "SIGMA")]
+    pub(crate) noise: Option<Sigma>,
+}
+
+impl MethodArgs {
+    /// The settings to run with; `usual` where no method is named.
+    pub(crate) fn settings(&self, usual: method::Settings) -> anyhow::Result<method::Settings> {
+        let settings = match &self.method {
+            None => usual,
+            // A named method that is also the usual one keeps the settings that suit the task.
+            Some(name) if *name == usual.name() => usual,
+            Some(name) => named(name)?,
+        };
+        Ok(match self.steps {
+            Some(n) => settings.with_steps(n as usize),
+            None => settings,
+        })
+    }
+}
+
+fn named(name: &str) -> anyhow::Result<method::Settings> {
+    if let Some(settings) = method::Settings::named(name) {
+        return Ok(settings);
+    }
+    let path = Path::new(name);
+    if path.extension().is_some_and(|e| e == "toml") {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        return toml::from_str(&text).with_context(|| path.display().to_string());
+    }
+    bail!(
+        "there is no method `{name}`; there are {}",
+        method::Settings::NAMES.join(", ")
+    )
+}

@@ -1,0 +1,52 @@
+//! What is printed: results on stdout, progress and errors on stderr.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::interrupt::Interrupted;
+
+/// Prints an error and chooses the exit code: 130 if interrupted, else 1.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", one_line(error));
+    match error.downcast_ref::<Interrupted>() {
+        Some(_) => ExitCode::from(130),
+        None => ExitCode::from(1),
+    }
+}
+
+/// The chain of causes, without repeating a cause that the error before it already tells.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if line.is_empty() {
+            line = text;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+/// Prints a result, as JSON or for people. A closed pipe is no error.
+pub(crate) fn print(json: bool, result: &(impl Serialize + Display)) -> anyhow::Result<()> {
+    use std::io::Write;
+    let text = match json {
+        true => serde_json::to_string(result)?,
+        false => result.to_string(),
+    };
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// A progress bar on stderr with the remaining time; hidden where stderr is no terminal.
+pub(crate) fn progress(total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {eta} left")
+        .expect("the template is sound");
+    ProgressBar::new(total).with_style(style)
+}

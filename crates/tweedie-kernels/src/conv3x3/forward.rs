@@ -1,0 +1,237 @@
+//! A 3x3 convolution by Winograd transforms.
+//!
+//! Large maps: every task takes one block of tiles through all three steps, so that its products stay in the cache.
+//! Few tiles: three parallel steps over the whole batch (transform, one product for each point, transform back), since
+//! then the filters are the larger part, and each should be read once.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::gemm::{Product, STEP};
+use crate::scratch::Scratch;
+use crate::shape::ConvShape;
+use crate::shared::Shared;
+use crate::simd;
+
+use super::tiles::{Block, Grid, PHASES, Reach};
+use super::transforms::{Input, Output, Rows};
+use super::weights::{Direction, GROUP, Packed};
+use super::winograd::Winograd;
+
+/// With fewer blocks than this the steps run one after the other.
+const FUSED_BLOCKS: usize = 8;
+/// Channels of one task of the separate transforms.
+const CHANNELS: usize = 8;
+
+/// `y = weight * x + bias`.
+pub(super) fn convolve<F: Winograd>(
+    shape: ConvShape,
+    x: &[f32],
+    weight: &[f32],
+    direction: Direction,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let packed = Packed::new::<F>(shape, weight, direction);
+    let grid = Grid::new(shape, F::M);
+    let width = block_width(shape, grid.tiles());
+    let run = Run::<F> {
+        shape,
+        x,
+        packed,
+        bias,
+        y: Shared::new(y),
+        family: PhantomData,
+    };
+    let blocks: Vec<_> = (0..grid.tiles())
+        .step_by(width)
+        .map(|first| (first, width.min(grid.tiles() - first)))
+        .collect();
+    if blocks.len() >= FUSED_BLOCKS {
+        blocks
+            .par_iter()
+            .for_each(|&(first, len)| run.fused(&grid, first, len));
+    } else {
+        run.staged(&grid, &blocks);
+    }
+}
+
+/// Tiles of a block: as many as leave the transformed input in a cache of one megabyte.
+fn block_width(shape: ConvShape, tiles: usize) -> usize {
+    let widest = match shape.c_in {
+        0..=160 => 48,
+        161..=320 => 32,
+        _ => STEP,
+    };
+    widest.min(tiles.next_multiple_of(STEP))
+}
+
+struct Run<'a, F> {
+    shape: ConvShape,
+    x: &'a [f32],
+    packed: Packed,
+    bias: Option<&'a [f32]>,
+    y: Shared<'a>,
+    family: PhantomData<F>,
+}
+
+/// The places of one block of tiles: in the input and in the output.
+struct Place {
+    input: Block,
+    output: Block,
+}
+
+impl<F: Winograd> Run<'_, F> {
+    const PRODUCTS: usize = F::A * F::A;
+
+    fn fused(&self, grid: &Grid, first: usize, len: usize) {
+        let place = self.place(grid, first, len);
+        let (input, output) = (self.input_stride(&place), output_stride(&place));
+        let mut transformed = Scratch::take(Self::PRODUCTS * input);
+        let mut products = Scratch::take(Self::PRODUCTS * output);
+        let mut phases = Scratch::take(PHASES);
+        let memory = Shared::new(&mut transformed);
+        for c in 0..self.shape.c_in {
+            self.transform_in(&place, c, memory, 0, &mut phases);
+        }
+        for group in 0..self.groups() {
+            for a in 0..Self::PRODUCTS {
+                let out = &mut products[a * output..(a + 1) * output];
+                self.multiply(&place, group, a, &transformed[a * input..], out);
+            }
+            for o in self.channels(group) {
+                self.transform_out(&place, o, &products, &mut phases);
+            }
+        }
+    }
+
+    fn staged(&self, grid: &Grid, blocks: &[(usize, usize)]) {
+        let place = |&(first, len): &(usize, usize)| self.place(grid, first, len);
+        let places: Vec<_> = blocks.iter().map(place).collect();
+        // The first block is the widest.
+        let input = self.input_stride(&places[0]) * Self::PRODUCTS;
+        let output = output_stride(&places[0]) * Self::PRODUCTS;
+        let mut transformed = Scratch::take(places.len() * input);
+        let mut products = Scratch::take(places.len() * self.groups() * output);
+
+        let memory = Shared::new(&mut transformed);
+        (0..self.shape.c_in.div_ceil(CHANNELS))
+            .into_par_iter()
+            .for_each(|task| {
+                let mut phases = Scratch::take(PHASES);
+                for c in task * CHANNELS..self.shape.c_in.min((task + 1) * CHANNELS) {
+                    for (b, place) in places.iter().enumerate() {
+                        self.transform_in(place, c, memory, b * input, &mut phases);
+                    }
+                }
+            });
+        self.multiply_all(&places, &transformed, Shared::new(&mut products));
+        (0..self.shape.c_out.div_ceil(CHANNELS))
+            .into_par_iter()
+            .for_each(|task| {
+                let mut phases = Scratch::take(PHASES);
+                for o in task * CHANNELS..self.shape.c_out.min((task + 1) * CHANNELS) {
+                    for (b, place) in places.iter().enumerate() {
+                        let at = (b * self.groups() + o / GROUP) * output;
+                        self.transform_out(place, o, &products[at..at + output], &mut phases);
+                    }
+                }
+            });
+    }
+
+    #[expect(unsafe_code, reason = "the points of different blocks interleave")]
+    fn multiply_all(&self, places: &[Place], transformed: &[f32], products: Shared<'_>) {
+        let (input, output) = (self.input_stride(&places[0]), output_stride(&places[0]));
+        (0..self.groups() * Self::PRODUCTS)
+            .into_par_iter()
+            .for_each(|task| {
+                let (group, a) = (task / Self::PRODUCTS, task % Self::PRODUCTS);
+                for (b, place) in places.iter().enumerate() {
+                    let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
+                    let stride = output_stride(place);
+                    let to = (b * self.groups() + group) * Self::PRODUCTS * output + a * stride;
+                    // SAFETY: each (block, group, point) has its own part, and one task.
+                    let out = unsafe { products.part(to, stride) };
+                    self.multiply(place, group, a, &transformed[from..], out);
+                }
+            });
+    }
+
+    fn place(&self, grid: &Grid, first: usize, len: usize) -> Place {
+        let lanes = len.next_multiple_of(STEP);
+        Place {
+            input: grid.block(self.shape.c_in, Reach::Halo, first, len, lanes),
+            output: grid.block(self.shape.c_out, Reach::Tile, first, len, lanes),
+        }
+    }
+
+    fn groups(&self) -> usize {
+        self.shape.c_out.div_ceil(GROUP)
+    }
+
+    /// The output channels of a group.
+    fn channels(&self, group: usize) -> Range<usize> {
+        group * GROUP..self.shape.c_out.min((group + 1) * GROUP)
+    }
+
+    /// Distance between the numbers of one point and the next.
+    fn input_stride(&self, place: &Place) -> usize {
+        stride(self.shape.c_in, place)
+    }
+
+    fn transform_in(
+        &self,
+        place: &Place,
+        c: usize,
+        memory: Shared<'_>,
+        at: usize,
+        phases: &mut [f32],
+    ) {
+        simd::run(Input::<F> {
+            block: &place.input,
+            x: &self.x[c * self.shape.plane()..],
+            phases,
+            out: Rows {
+                memory,
+                at: at + c * place.input.width,
+                stride: self.input_stride(place),
+            },
+            family: PhantomData,
+        });
+    }
+
+    fn multiply(&self, place: &Place, group: usize, a: usize, b: &[f32], out: &mut [f32]) {
+        let (depth, width) = (self.shape.c_in, place.input.width);
+        simd::run(Product {
+            a: self.packed.panels(group, a),
+            b: &b[..depth * width],
+            out: &mut out[..self.channels(group).len() * width],
+            depth,
+            width,
+        });
+    }
+
+    fn transform_out(&self, place: &Place, o: usize, products: &[f32], phases: &mut [f32]) {
+        simd::run(Output::<F> {
+            block: &place.output,
+            products: &products[o % GROUP * place.output.width..],
+            stride: output_stride(place),
+            bias: self.bias.map_or(0.0, |b| b[o]),
+            phases,
+            y: &self.y,
+            base: o * self.shape.plane(),
+            family: PhantomData,
+        });
+    }
+}
+
+fn output_stride(place: &Place) -> usize {
+    stride(GROUP, place)
+}
+
+/// The odd line keeps equal lanes of different points out of the same cache sets.
+fn stride(channels: usize, place: &Place) -> usize {
+    channels * place.input.width + STEP
+}

@@ -1,0 +1,84 @@
+//! The instruction set, chosen once at run time, and the few vector idioms that the kernels share.
+
+use std::sync::OnceLock;
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Runs a kernel with the widest vectors of this machine.
+///
+/// `TWEEDIE_SIMD=avx2` or `scalar` in the environment selects a narrower path, so that one machine can test them all.
+#[inline]
+pub(crate) fn run<K: WithSimd>(kernel: K) -> K::Output {
+    static ARCH: OnceLock<Arch> = OnceLock::new();
+    ARCH.get_or_init(|| chosen(std::env::var("TWEEDIE_SIMD").as_deref().unwrap_or("")))
+        .dispatch(kernel)
+}
+
+fn chosen(name: &str) -> Arch {
+    match name {
+        "scalar" => Arch::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        "avx2" => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
+        _ => Arch::new(),
+    }
+}
+
+/// The first vector of `from`.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(from: &[f32]) -> S::f32s {
+    S::as_simd_f32s(&from[..S::F32_LANES]).0[0]
+}
+
+/// Writes `value` to the start of `to`.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(to: &mut [f32], value: S::f32s) {
+    S::as_mut_simd_f32s(&mut to[..S::F32_LANES]).0[0] = value;
+}
+
+/// Transposes each aligned 4x4 block of four vectors: afterwards lane `4g + i` of vector `j` is lane `4g + j` of the
+/// old vector `i`. Needs at least four lanes. It is its own inverse.
+#[inline(always)]
+pub(crate) fn transpose_quads<S: Simd>(simd: S, v: [S::f32s; 4]) -> [S::f32s; 4] {
+    // pulp leaves the lane order of this shuffle open; on every path it is the 4x4 transpose (see the test below).
+    simd.deinterleave_shfl_f32s(v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Check;
+
+    impl WithSimd for Check {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let lanes = S::F32_LANES;
+            if lanes < 4 {
+                return;
+            }
+            let mut rows = [[0.0_f32; 64]; 4];
+            for (i, row) in rows.iter_mut().enumerate() {
+                for (lane, value) in row.iter_mut().enumerate() {
+                    *value = (100 * i + lane) as f32;
+                }
+            }
+            let out = transpose_quads(simd, [0, 1, 2, 3].map(|i| load::<S>(&rows[i])));
+            for (j, vector) in out.into_iter().enumerate() {
+                let mut got = [0.0; 64];
+                store::<S>(&mut got, vector);
+                for lane in 0..lanes {
+                    assert_eq!(got[lane], (100 * (lane % 4) + lane / 4 * 4 + j) as f32);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn quads_are_transposed_on_every_path() {
+        for name in ["", "avx2", "scalar"] {
+            chosen(name).dispatch(Check);
+        }
+    }
+}

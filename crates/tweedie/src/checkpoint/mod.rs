@@ -1,0 +1,219 @@
+//! Model files: a safetensors file whose metadata say which network it is and what it answers.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::net::{Array, Params, ParamsError, PhotoConfig};
+use crate::prior::Parametrisation;
+
+/// Which network a file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Architecture {
+    /// The photo network.
+    Photo(PhotoConfig),
+}
+
+/// What must be known of a network besides its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// Its shape.
+    pub network: Architecture,
+    /// What it answers.
+    pub parametrisation: Parametrisation,
+    /// The smallest and the largest sigma that it was trained on, for data in [-1, 1].
+    pub sigma: [f64; 2],
+    /// What the file is, in a line.
+    #[serde(default)]
+    pub about: String,
+}
+
+/// A network's description and weights.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What it is.
+    pub spec: ModelSpec,
+    /// Its weights.
+    pub params: Params,
+}
+
+/// Why a model file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not a safetensors file, or a damaged one.
+    #[error("not a readable safetensors file ({0}); was it downloaded completely?")]
+    Format(String),
+    /// A safetensors file that Tweedie did not write.
+    #[error(
+        "the file says nothing of its network (metadata `{0}` is missing or not understood: {1})"
+    )]
+    Metadata(&'static str, String),
+    /// The weights do not make the network.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+}
+
+/// The metadata entry that holds a [`ModelSpec`] as JSON.
+const KEY: &str = "tweedie";
+
+/// Largest model file that is read, in bytes.
+const LIMIT: u64 = 16 << 30;
+
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    F32,
+    /// 16-bit floating point.
+    F16,
+}
+
+impl Model {
+    /// Reads a model file.
+    pub fn open(path: &Path) -> Result<Model, Error> {
+        Model::from_bytes(&read(path)?)
+    }
+
+    /// Reads a model from the bytes of its file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
+        let (params, metadata) = decode(bytes)?;
+        let json = metadata
+            .get(KEY)
+            .ok_or_else(|| Error::Metadata(KEY, "not there".into()))?;
+        let spec = serde_json::from_str(json).map_err(|e| Error::Metadata(KEY, e.to_string()))?;
+        Ok(Model { spec, params })
+    }
+
+    /// Writes a model file, beside the old one first, which it then replaces.
+    pub fn save(&self, path: &Path, precision: Precision) -> Result<(), Error> {
+        let json = serde_json::to_string(&self.spec).expect("a spec is plain data");
+        let metadata = HashMap::from([(KEY.to_owned(), json)]);
+        write(path, &encode(&self.params, metadata, precision)?)
+    }
+
+    /// The embedded photo prior.
+    pub fn photo() -> Result<Model, Error> {
+        Model::from_bytes(include_bytes!("../../../../models/photo/photo.safetensors"))
+    }
+}
+
+/// Reads a file of bounded size.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let fail = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let size = std::fs::metadata(path).map_err(fail)?.len();
+    if size > LIMIT {
+        return Err(Error::Format(format!(
+            "{size} bytes is more than any model"
+        )));
+    }
+    std::fs::read(path).map_err(fail)
+}
+
+/// Writes a file beside its old version, then puts it in its place, so that no moment leaves a broken file.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let fail = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
+}
+
+/// Tensors and metadata of a safetensors file; every tensor as f32 of rank 4.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Params, HashMap<String, String>), Error> {
+    let format = |e: safetensors::SafeTensorError| Error::Format(e.to_string());
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let tensors = SafeTensors::deserialize(bytes).map_err(format)?;
+    let params = tensors
+        .iter()
+        .map(|(name, view)| Ok((name.to_owned(), array(name, &view)?)))
+        .collect::<Result<_, Error>>()?;
+    Ok((params, metadata))
+}
+
+fn array(name: &str, view: &TensorView<'_>) -> Result<Array, Error> {
+    let shape: [usize; 4] = view
+        .shape()
+        .try_into()
+        .map_err(|_| Error::Format(format!("`{name}` has rank {}, not 4", view.shape().len())))?;
+    let values = match view.dtype() {
+        Dtype::F32 => view
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect(),
+        Dtype::F16 => view
+            .data()
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|b| f16::from_le_bytes(*b).to_f32())
+            .collect(),
+        other => {
+            return Err(Error::Format(format!(
+                "`{name}` holds {other:?} numbers; f32 and f16 are understood"
+            )));
+        }
+    };
+    Ok(Array { shape, values })
+}
+
+/// The bytes of a safetensors file.
+pub(crate) fn encode(
+    params: &Params,
+    metadata: HashMap<String, String>,
+    precision: Precision,
+) -> Result<Vec<u8>, Error> {
+    let format = |e: safetensors::SafeTensorError| Error::Format(e.to_string());
+    let dtype = match precision {
+        Precision::F32 => Dtype::F32,
+        Precision::F16 => Dtype::F16,
+    };
+    let buffers: Vec<Vec<u8>> = params
+        .values()
+        .map(|array| match precision {
+            Precision::F32 => array.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Precision::F16 => array
+                .values
+                .iter()
+                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
+                .collect(),
+        })
+        .collect();
+    let views = params
+        .iter()
+        .zip(&buffers)
+        .map(|((name, array), bytes)| {
+            let view = TensorView::new(dtype, array.shape.to_vec(), bytes).map_err(format)?;
+            Ok((name, view))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    safetensors::serialize(views, Some(metadata)).map_err(format)
+}

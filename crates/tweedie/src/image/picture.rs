@@ -1,0 +1,165 @@
+//! A picture and what travels with it.
+
+use std::fmt;
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::Fault;
+use crate::{Dims, Image};
+
+/// A file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Portable Network Graphics.
+    Png,
+    /// JPEG in JFIF or EXIF dress, baseline or progressive.
+    Jpeg,
+    /// Tagged Image File Format; the first page.
+    Tiff,
+    /// WebP, lossy and lossless; written lossless.
+    WebP,
+    /// Windows bitmap.
+    Bmp,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 5] = [
+        Format::Png,
+        Format::Jpeg,
+        Format::Tiff,
+        Format::WebP,
+        Format::Bmp,
+    ];
+
+    /// The format that a file name asks for by its extension.
+    ///
+    /// # Errors
+    /// [`Fault::Extension`] if there is none or it is none of these.
+    pub fn from_path(path: &Path) -> Result<Format, Fault> {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        match extension.as_deref() {
+            Some("png") => Ok(Format::Png),
+            Some("jpg" | "jpeg") => Ok(Format::Jpeg),
+            Some("tif" | "tiff") => Ok(Format::Tiff),
+            Some("webp") => Ok(Format::WebP),
+            Some("bmp") => Ok(Format::Bmp),
+            _ => Err(Fault::Extension { extension }),
+        }
+    }
+
+    /// Whether 16 bits a channel can be written.
+    pub fn has_16_bits(self) -> bool {
+        matches!(self, Format::Png | Format::Tiff)
+    }
+
+    /// The longest side that can be written.
+    pub(super) fn longest_side(self) -> usize {
+        match self {
+            Format::Png | Format::Bmp | Format::Tiff => i32::MAX as usize,
+            Format::Jpeg => 65_535,
+            Format::WebP => 16_384,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Png => "PNG",
+            Format::Jpeg => "JPEG",
+            Format::Tiff => "TIFF",
+            Format::WebP => "WebP",
+            Format::Bmp => "BMP",
+        })
+    }
+}
+
+/// Bits a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Depth {
+    /// 8 bits: steps of 1/255.
+    #[default]
+    Eight,
+    /// 16 bits: steps of 1/65535.
+    Sixteen,
+}
+
+/// A picture and what travels with it through a restoration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// `[1, channel, height, width]` in [0, 1], with 1 (grey) or 3 (red, green, blue) channels, upright.
+    pub pixels: Image,
+    /// Opacity in [0, 1], `[height, width]`; `None` where the file has none.
+    pub alpha: Option<Array2<f32>>,
+    /// Bits a channel of the file.
+    pub depth: Depth,
+    /// The ICC profile.
+    pub icc: Option<Vec<u8>>,
+    /// The EXIF block, from its byte-order mark on, with its orientation reset and without its thumbnail.
+    pub exif: Option<Vec<u8>>,
+    /// Key and value pairs of a PNG's text chunks, XMP left out.
+    pub text: Vec<(String, String)>,
+}
+
+impl Picture {
+    /// A picture of 8 bits with nothing beside its pixels.
+    pub fn new(pixels: Image) -> Picture {
+        Picture {
+            pixels,
+            alpha: None,
+            depth: Depth::Eight,
+            icc: None,
+            exif: None,
+            text: Vec::new(),
+        }
+    }
+
+    /// Channels, height and width.
+    pub fn dims(&self) -> Dims {
+        Dims::of(&self.pixels)
+    }
+
+    /// The same file with other pixels: all that travels with it is kept. If the size changes, alpha is resized
+    /// bilinearly (a triangle filter, widened when shrinking, so that a thin opaque line does not vanish).
+    pub fn with_pixels(&self, pixels: Image) -> Picture {
+        let Dims { h, w, .. } = Dims::of(&pixels);
+        Picture {
+            alpha: self.alpha.as_ref().map(|a| resize(a, h, w)),
+            depth: self.depth,
+            icc: self.icc.clone(),
+            exif: self.exif.clone(),
+            text: self.text.clone(),
+            pixels,
+        }
+    }
+
+    /// Sets the text of a key, in place of an older one.
+    pub fn set_text(&mut self, key: &str, value: impl Into<String>) {
+        self.text.retain(|(k, _)| k != key);
+        self.text.push((key.to_owned(), value.into()));
+    }
+
+    /// The text of a key.
+    pub fn text_of(&self, key: &str) -> Option<&str> {
+        let mut hits = self.text.iter().filter(|(k, _)| k == key);
+        hits.next().map(|(_, v)| v.as_str())
+    }
+}
+
+/// Bilinear resize of a plane.
+fn resize(plane: &Array2<f32>, h: usize, w: usize) -> Array2<f32> {
+    use ::image::imageops::{FilterType, resize};
+    use ::image::{ImageBuffer, Luma};
+
+    let (h0, w0) = plane.dim();
+    if (h0, w0) == (h, w) || plane.is_empty() || h * w == 0 {
+        return Array2::from_shape_fn((h, w), |at| plane.get(at).copied().unwrap_or(1.0));
+    }
+    let values: Vec<f32> = plane.iter().copied().collect();
+    let source: ImageBuffer<Luma<f32>, _> = ImageBuffer::from_raw(w0 as u32, h0 as u32, values)
+        .expect("the buffer has the size of the plane");
+    let resized = resize(&source, w as u32, h as u32, FilterType::Triangle);
+    Array2::from_shape_vec((h, w), resized.into_raw()).expect("the size that was asked for")
+}

@@ -1,0 +1,480 @@
+//! The operations that networks are built from.
+//!
+//! On the CPU they run in [`tweedie_kernels`], as custom operations of burn with their own gradients; on any other
+//! device, and for any other float than f32, they are burn's stock operations. Networks are written once.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
+use burn::tensor::{Bytes, DType, Shape, Tensor};
+use tweedie_kernels as kernels;
+use tweedie_kernels::{ConvShape, FilmGradients};
+
+/// 3x3 convolution with zero padding 1: `[n, i, h, w]`, weight `[o, i, 3, 3]`, bias `[1, o, 1, 1]`.
+pub(crate) fn conv3x3(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    let (i, o) = (x.dims()[1], w.dims()[0]);
+    assert_eq!(
+        (w.dims(), bias.dims()),
+        ([o, i, 3, 3], [1, o, 1, 1]),
+        "weight and bias"
+    );
+    if !has_kernels(&x) {
+        return stock::conv(x, w, bias, 1);
+    }
+    Tensor::from_dispatch(Dispatch::conv3x3(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        bias.into_dispatch(),
+    ))
+}
+
+/// 1x1 convolution: `[n, i, h, w]`, weight `[o, i, 1, 1]`, bias `[1, o, 1, 1]`.
+pub(crate) fn conv1x1(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    stock::conv(x, w, bias, 0)
+}
+
+/// `x*sigmoid(x)`.
+pub(crate) fn silu(x: Tensor<4>) -> Tensor<4> {
+    if !has_kernels(&x) {
+        return burn::tensor::activation::silu(x);
+    }
+    Tensor::from_dispatch(Dispatch::silu(x.into_dispatch()))
+}
+
+/// `silu(x*(1 + scale) + shift)`, with `scale` and `shift` `[n, c, 1, 1]`.
+pub(crate) fn film_silu(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
+    if !has_kernels(&x) {
+        return stock::film_silu(x, scale, shift);
+    }
+    let [n, c, _, _] = x.dims();
+    let [scale, shift] = [scale, shift].map(|t| t.expand([n, c, 1, 1]).into_dispatch());
+    Tensor::from_dispatch(Dispatch::film_silu(x.into_dispatch(), scale, shift))
+}
+
+/// `[n, c, 2h, 2w]` to `[n, 4c, h, w]`; channel `4c + 2i + j` holds rows of parity `i`, columns of parity `j`.
+pub(crate) fn pixel_unshuffle(x: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c, h / 2, 2, w / 2, 2])
+        .permute([0, 1, 3, 5, 2, 4])
+        .reshape([n, 4 * c, h / 2, w / 2])
+}
+
+/// The inverse of [`pixel_unshuffle`].
+pub(crate) fn pixel_shuffle(x: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c / 4, 2, 2, h, w])
+        .permute([0, 1, 4, 2, 5, 3])
+        .reshape([n, c / 4, 2 * h, 2 * w])
+}
+
+/// Whether `x` is where the kernels run.
+fn has_kernels(x: &Tensor<4>) -> bool {
+    x.dtype() == DType::F32 && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// The same in burn's own operations.
+mod stock {
+    use burn::tensor::ops::ConvOptions;
+    use burn::tensor::{Tensor, activation, module};
+
+    pub(super) fn conv(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>, padding: usize) -> Tensor<4> {
+        let o = w.dims()[0];
+        let options = ConvOptions::new([1, 1], [padding; 2], [1, 1], 1);
+        module::conv2d(x, w, Some(bias.reshape([o])), options)
+    }
+
+    pub(super) fn film_silu(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
+        activation::silu(x * (scale + 1.0) + shift)
+    }
+}
+
+/// The custom operations. Tensors are f32.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait Kernels: Backend {
+    /// `[n, i, h, w]`, `[o, i, 3, 3]`, `[1, o, 1, 1]` to `[n, o, h, w]`.
+    fn conv3x3(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    /// Any shape.
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `[n, c, h, w]`, `[n, c, 1, 1]`, `[n, c, 1, 1]` to `[n, c, h, w]`.
+    fn film_silu(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+/// Their gradients, given `dy`, the gradient to the output.
+pub(crate) trait Pullbacks: Backend {
+    /// Gradient of [`Kernels::conv3x3`] to `x`.
+    fn conv3x3_dx(dy: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradient of [`Kernels::conv3x3`] to `w`.
+    fn conv3x3_dw(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradient of a convolution to its bias.
+    fn conv_dbias(dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradient of [`Kernels::silu`].
+    fn silu_dx(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradients of [`Kernels::film_silu`] to `x`, `scale` and `shift`.
+    fn film_silu_d(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3];
+}
+
+impl Kernels for Flex {
+    fn conv3x3(x: FlexTensor, w: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let [x, w, bias] = [x, w, bias].map(|t| t.to_contiguous());
+        let (shape, [n, _, height, width]) = (conv_shape(&x, dims(&w)[0]), dims(&x));
+        output([n, shape.c_out, height, width], |y| {
+            kernels::conv3x3::forward(shape, values(&x), values(&w), Some(values(&bias)), y);
+        })
+    }
+
+    fn silu(x: FlexTensor) -> FlexTensor {
+        let x = x.to_contiguous();
+        output(dims(&x), |y| kernels::silu(values(&x), y))
+    }
+
+    fn film_silu(x: FlexTensor, scale: FlexTensor, shift: FlexTensor) -> FlexTensor {
+        let [x, scale, shift] = [x, scale, shift].map(|t| t.to_contiguous());
+        output(dims(&x), |y| {
+            kernels::film_silu(values(&x), values(&scale), values(&shift), y);
+        })
+    }
+}
+
+impl Pullbacks for Flex {
+    fn conv3x3_dx(dy: FlexTensor, w: FlexTensor) -> FlexTensor {
+        let [dy, w] = [dy, w].map(|t| t.to_contiguous());
+        let ([n, c_out, height, width], c_in) = (dims(&dy), dims(&w)[1]);
+        let shape = ConvShape {
+            batch: n,
+            c_in,
+            c_out,
+            height,
+            width,
+        };
+        output([n, c_in, height, width], |dx| {
+            kernels::conv3x3::input_gradient(shape, values(&dy), values(&w), dx);
+        })
+    }
+
+    fn conv3x3_dw(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
+        let [x, dy] = [x, dy].map(|t| t.to_contiguous());
+        let shape = conv_shape(&x, dims(&dy)[1]);
+        output([shape.c_out, shape.c_in, 3, 3], |dw| {
+            kernels::conv3x3::weight_gradient(shape, values(&x), values(&dy), dw);
+        })
+    }
+
+    fn conv_dbias(dy: FlexTensor) -> FlexTensor {
+        let dy = dy.to_contiguous();
+        let [n, c, height, width] = dims(&dy);
+        output([1, c, 1, 1], |db| {
+            kernels::bias_gradient(n, height * width, values(&dy), db)
+        })
+    }
+
+    fn silu_dx(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
+        let [x, dy] = [x, dy].map(|t| t.to_contiguous());
+        output(dims(&x), |dx| {
+            kernels::silu_gradient(values(&x), values(&dy), dx)
+        })
+    }
+
+    fn film_silu_d(
+        x: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        dy: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        let [x, scale, shift, dy] = [x, scale, shift, dy].map(|t| t.to_contiguous());
+        let (mut dscale, mut dshift) = (zeros(dims(&scale)), zeros(dims(&shift)));
+        let dx = output(dims(&x), |dx| {
+            let to = FilmGradients {
+                dx,
+                dscale: &mut dscale,
+                dshift: &mut dshift,
+            };
+            kernels::film_silu_gradient(
+                values(&x),
+                values(&scale),
+                values(&shift),
+                values(&dy),
+                to,
+            );
+        });
+        [
+            dx,
+            tensor(dims(&scale), dscale),
+            tensor(dims(&shift), dshift),
+        ]
+    }
+}
+
+fn dims(t: &FlexTensor) -> [usize; 4] {
+    let shape = t.layout().shape();
+    std::array::from_fn(|i| shape[i])
+}
+
+fn conv_shape(x: &FlexTensor, c_out: usize) -> ConvShape {
+    let [batch, c_in, height, width] = dims(x);
+    ConvShape {
+        batch,
+        c_in,
+        c_out,
+        height,
+        width,
+    }
+}
+
+fn values(t: &FlexTensor) -> &[f32] {
+    t.as_slice()
+        .expect("contiguous, and f32 like all tensors of these operations")
+}
+
+fn zeros(dims: [usize; 4]) -> Vec<f32> {
+    vec![0.0; dims.iter().product()]
+}
+
+fn tensor(dims: [usize; 4], values: Vec<f32>) -> FlexTensor {
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(Shape::from(dims)),
+        DType::F32,
+    )
+}
+
+/// A tensor that `fill` writes.
+fn output(dims: [usize; 4], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut values = zeros(dims);
+    fill(&mut values);
+    tensor(dims, values)
+}
+
+/// What the backward step of a convolution needs: `x` if the gradient to `w` is wanted, and the reverse.
+type ConvState<B> = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
+
+#[derive(Debug)]
+struct Conv3x3;
+
+impl<B: Pullbacks> Backward<B, 3> for Conv3x3 {
+    type State = ConvState<B>;
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let ([node_x, node_w, node_bias], (x, w)) = (ops.parents, ops.state);
+        let dy = grads.consume::<B>(&ops.node);
+        if let (Some(node), Some(w)) = (node_x, w) {
+            grads.register::<B>(node.id, B::conv3x3_dx(dy.clone(), w));
+        }
+        if let (Some(node), Some(x)) = (node_w, x) {
+            grads.register::<B>(node.id, B::conv3x3_dw(x, dy.clone()));
+        }
+        if let Some(node) = node_bias {
+            grads.register::<B>(node.id, B::conv_dbias(dy));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Silu;
+
+impl<B: Pullbacks> Backward<B, 1> for Silu {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::silu_dx(ops.state, dy));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct FilmSilu;
+
+impl<B: Pullbacks> Backward<B, 3> for FilmSilu {
+    type State = [FloatTensor<B>; 3];
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<B>(&ops.node);
+        let [x, scale, shift] = ops.state;
+        let gradients = B::film_silu_d(x, scale, shift, dy);
+        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+impl<B: Kernels + Pullbacks, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn conv3x3(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (keep_x, keep_w) = (w.is_tracked(), x.is_tracked());
+        let ([x, w, bias], guards) = parts::<B, C, _>([x, w, bias]);
+        match Conv3x3.prepare::<C>(guards).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let state = (keep_x.then(|| x.clone()), keep_w.then(|| w.clone()));
+                prep.finish(state, B::conv3x3(x, w, bias))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::conv3x3(x, w, bias)),
+        }
+    }
+
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ([x], guards) = parts::<B, C, _>([x]);
+        match Silu.prepare::<C>(guards).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(x.clone(), B::silu(x)),
+            OpsKind::UnTracked(prep) => prep.finish(B::silu(x)),
+        }
+    }
+
+    fn film_silu(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (inner, guards) = parts::<B, C, _>([x, scale, shift]);
+        let [x, scale, shift] = inner.clone();
+        match FilmSilu.prepare::<C>(guards).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(inner, B::film_silu(x, scale, shift)),
+            OpsKind::UnTracked(prep) => prep.finish(B::film_silu(x, scale, shift)),
+        }
+    }
+}
+
+/// The tensors below, and the guards that keep their nodes alive until the operation is recorded.
+fn parts<B: Backend, C: CheckpointStrategy, const N: usize>(
+    tensors: [FloatTensor<Autodiff<B, C>>; N],
+) -> ([FloatTensor<B>; N], [NodeGuard; N]) {
+    let guards = tensors.each_ref().map(|t| t.node());
+    (tensors.map(|t| t.into_primitive()), guards)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    /// Relative L2 distance.
+    fn distance(a: Tensor<4>, b: Tensor<4>) -> f32 {
+        assert_eq!(a.dims(), b.dims());
+        let norm = |t: Tensor<4>| t.powf_scalar(2.0).sum().sqrt().into_scalar::<f32>();
+        norm(a - b.clone()) / norm(b).max(1e-20)
+    }
+
+    /// Compares output and all gradients of an operation with those of its stock form: relative L2 at most 3e-6, which is
+    /// what Winograd's transforms cost in f32; a transposed or shifted kernel gives about 1.
+    fn compare<const N: usize>(
+        shapes: [[usize; 4]; N],
+        ours: impl Fn([Tensor<4>; N]) -> Tensor<4>,
+        stock: impl Fn([Tensor<4>; N]) -> Tensor<4>,
+    ) {
+        let device = Device::flex().autodiff();
+        let uniform = Distribution::Uniform(-1.0, 1.0);
+        let inputs = shapes.map(|s| Tensor::<4>::random(s, uniform, &device).require_grad());
+        // Not summed plainly: all the output gradients would be ones.
+        let weights = Tensor::<4>::random(stock(inputs.clone()).dims(), uniform, &device);
+        let run = |op: &dyn Fn([Tensor<4>; N]) -> Tensor<4>| {
+            let y = op(inputs.clone());
+            let grads = (y.clone() * weights.clone()).sum().backward();
+            let mut all: Vec<_> = inputs
+                .iter()
+                .map(|t| t.grad(&grads).expect("a gradient"))
+                .collect();
+            all.push(y.inner());
+            all
+        };
+        for (i, (a, b)) in run(&ours).into_iter().zip(run(&stock)).enumerate() {
+            let distance = distance(a, b);
+            assert!(distance < 3e-6, "result {i} of {shapes:?}: {distance:e}");
+        }
+    }
+
+    #[test]
+    fn conv3x3_agrees_with_stock() {
+        for [n, i, o, h, w] in [[2, 12, 64, 16, 16], [1, 64, 12, 9, 21], [3, 20, 33, 5, 4]] {
+            compare(
+                [[n, i, h, w], [o, i, 3, 3], [1, o, 1, 1]],
+                |[x, w, b]| conv3x3(x, w, b),
+                |[x, w, b]| stock::conv(x, w, b, 1),
+            );
+        }
+    }
+
+    #[test]
+    fn silu_agrees_with_stock() {
+        compare(
+            [[2, 3, 5, 7]],
+            |[x]| silu(x),
+            |[x]| burn::tensor::activation::silu(x),
+        );
+    }
+
+    #[test]
+    fn film_silu_agrees_with_stock() {
+        for scale in [[2, 5, 1, 1], [1, 5, 1, 1]] {
+            compare(
+                [[2, 5, 8, 9], scale, [2, 5, 1, 1]],
+                |[x, s, b]| film_silu(x, s, b),
+                |[x, s, b]| stock::film_silu(x, s, b),
+            );
+        }
+    }
+
+    #[test]
+    fn works_on_views_and_in_chains() {
+        // Transposed and sliced inputs, a parent used twice, and a gradient that comes back transposed.
+        let block = |conv: fn(Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<4>,
+                     silu: fn(Tensor<4>) -> Tensor<4>| {
+            move |[x, w, b]: [Tensor<4>; 3]| {
+                let x = x.swap_dims(2, 3).slice([0..2, 1..5]);
+                (x.clone() + conv(silu(x), w, b)).swap_dims(2, 3)
+            }
+        };
+        compare(
+            [[2, 6, 7, 10], [4, 4, 3, 3], [1, 4, 1, 1]],
+            block(conv3x3, silu),
+            block(
+                |x, w, b| stock::conv(x, w, b, 1),
+                burn::tensor::activation::silu,
+            ),
+        );
+    }
+
+    #[test]
+    fn constants_get_no_gradient() {
+        let device = Device::flex();
+        let x = Tensor::<4>::ones([1, 2, 4, 4], &device.clone().autodiff()).require_grad();
+        let w = Tensor::<4>::ones([3, 2, 3, 3], &device);
+        let bias = Tensor::<4>::zeros([1, 3, 1, 1], &device);
+        let grads = silu(conv3x3(x.clone(), w, bias)).sum().backward();
+        assert!(
+            x.grad(&grads)
+                .expect("a gradient")
+                .min()
+                .into_scalar::<f32>()
+                > 0.0
+        );
+    }
+
+    #[test]
+    fn other_floats_use_stock_operations() {
+        let x = Tensor::<4>::ones([1, 2, 4, 4], &Device::flex()).cast(DType::F64);
+        assert_eq!(silu(x).dtype(), DType::F64);
+    }
+}

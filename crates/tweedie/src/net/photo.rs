@@ -1,0 +1,341 @@
+//! The photo network: a small, fully convolutional residual U-Net for pictures of any size.
+//!
+//! A reduced DRUNet (Zhang et al. 2021) that works on 2x2 pixel blocks like FFDNet (Zhang et al. 2018), conditioned on the
+//! noise level by feature-wise scale and shift (as ADM, Dhariwal and Nichol 2021). There is no global normalisation and
+//! no attention: each output pixel depends on the pixels within [`Photo::reach`] alone, so that a large picture can be
+//! worked on in tiles without a trace.
+//!
+//! ```text
+//! x (3) -unshuffle-> 12 -3x3-> [64] ---------- + -> [64] -silu-3x3-> 12 -shuffle-> F (3)
+//!                               |down          |up
+//!                              [128] --- + -> [128]          down = unshuffle, 1x1;  up = 1x1, shuffle
+//!                                |down   |up
+//!                               [256 .. 256]                 [c] = `blocks` times  x + conv(silu(film(conv(silu(x)))))
+//! ```
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+use super::ops::{conv1x1, conv3x3, film_silu, pixel_shuffle, pixel_unshuffle, silu};
+use super::{Array, Loader, Params, ParamsError};
+
+/// The shape of a photo network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhotoConfig {
+    /// Channels of its pictures.
+    pub channels: usize,
+    /// Channels at each scale, the finest (half the picture's resolution) first.
+    pub widths: Vec<usize>,
+    /// Residual blocks at each scale, on the way down and again on the way up; once at the coarsest.
+    pub blocks: Vec<usize>,
+    /// Width of the noise level's embedding.
+    pub embedding: usize,
+}
+
+impl Default for PhotoConfig {
+    fn default() -> Self {
+        PhotoConfig {
+            channels: 3,
+            widths: vec![64, 128, 256],
+            blocks: vec![2, 2, 2],
+            embedding: 64,
+        }
+    }
+}
+
+impl PhotoConfig {
+    fn check(&self) -> Result<(), ParamsError> {
+        let scales = self.widths.len();
+        let sound = (1..=6).contains(&scales)
+            && self.blocks.len() == scales
+            && [&self.widths, &self.blocks]
+                .iter()
+                .all(|list| list.iter().all(|&v| (1..=4096).contains(&v)))
+            && (1..=64).contains(&self.channels)
+            && (1..=4096).contains(&self.embedding);
+        if sound {
+            return Ok(());
+        }
+        Err(ParamsError::Config(format!(
+            "a photo network needs 1 to 6 scales, as many `blocks` as `widths`, and sizes from 1 to 4096: {self:?}"
+        )))
+    }
+
+    /// Sides of a picture are padded to a multiple of this.
+    pub fn multiple(&self) -> usize {
+        1 << self.widths.len()
+    }
+
+    /// Random weights to start training from: He's normal, and zeros where a branch ends, so that at first every block
+    /// is the identity and the network's answer is 0.
+    pub fn init(&self, seed: u64) -> Result<Params, ParamsError> {
+        self.check()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut params = Params::new();
+        for (name, shape) in self.shapes() {
+            let [_, i, h, w] = shape;
+            let zero = name.ends_with(".bias")
+                || name.ends_with(".conv2.weight")
+                || name.ends_with(".film.weight")
+                || name == "out.weight";
+            let std = if zero {
+                0.0
+            } else {
+                (2.0 / (i * h * w) as f32).sqrt()
+            };
+            let values = (0..shape.iter().product())
+                .map(|_| std * Distribution::<f32>::sample(&StandardNormal, &mut rng))
+                .collect();
+            params.insert(name, Array { shape, values });
+        }
+        Ok(params)
+    }
+
+    /// Names and shapes of all arrays, in the order in which the network takes them.
+    fn shapes(&self) -> Vec<(String, [usize; 4])> {
+        let mut recorder = Recorder::default();
+        Photo::build(self, &mut recorder).expect("recording shapes cannot fail");
+        recorder.0
+    }
+}
+
+/// Where a network's layers come from: real weights, or a recorder of their shapes.
+trait Source {
+    type Item;
+    fn take(&mut self, name: String, shape: [usize; 4]) -> Result<Self::Item, ParamsError>;
+}
+
+impl Source for Loader<'_> {
+    type Item = Tensor<4>;
+    fn take(&mut self, name: String, shape: [usize; 4]) -> Result<Tensor<4>, ParamsError> {
+        Loader::take(self, &name, shape)
+    }
+}
+
+#[derive(Default)]
+struct Recorder(Vec<(String, [usize; 4])>);
+
+impl Source for Recorder {
+    type Item = ();
+    fn take(&mut self, name: String, shape: [usize; 4]) -> Result<(), ParamsError> {
+        self.0.push((name, shape));
+        Ok(())
+    }
+}
+
+/// A layer's weight and bias.
+#[derive(Clone, Debug)]
+struct Layer<T> {
+    weight: T,
+    bias: T,
+}
+
+impl<T> Layer<T> {
+    fn take<S: Source<Item = T>>(
+        source: &mut S,
+        name: &str,
+        [o, i, k]: [usize; 3],
+    ) -> Result<Layer<T>, ParamsError> {
+        Ok(Layer {
+            weight: source.take(format!("{name}.weight"), [o, i, k, k])?,
+            bias: source.take(format!("{name}.bias"), [1, o, 1, 1])?,
+        })
+    }
+}
+
+impl Layer<Tensor<4>> {
+    fn conv3(&self, x: Tensor<4>) -> Tensor<4> {
+        conv3x3(x, self.weight.clone(), self.bias.clone())
+    }
+
+    fn conv1(&self, x: Tensor<4>) -> Tensor<4> {
+        conv1x1(x, self.weight.clone(), self.bias.clone())
+    }
+}
+
+/// `x + conv2(silu(film(conv1(silu(x)))))`.
+#[derive(Clone, Debug)]
+struct Block<T> {
+    conv1: Layer<T>,
+    conv2: Layer<T>,
+    film: Layer<T>,
+}
+
+impl<T> Block<T> {
+    fn take<S: Source<Item = T>>(
+        source: &mut S,
+        name: &str,
+        width: usize,
+        embedding: usize,
+    ) -> Result<Block<T>, ParamsError> {
+        let mut layer = |part: &str, shape| Layer::take(source, &format!("{name}.{part}"), shape);
+        Ok(Block {
+            conv1: layer("conv1", [width, width, 3])?,
+            conv2: layer("conv2", [width, width, 3])?,
+            film: layer("film", [2 * width, embedding, 1])?,
+        })
+    }
+}
+
+impl Block<Tensor<4>> {
+    fn forward(&self, x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
+        let film = self.film.conv1(embedding.clone()).chunk(2, 1);
+        let h = self.conv1.conv3(silu(x.clone()));
+        let h = film_silu(h, film[0].clone(), film[1].clone());
+        x + self.conv2.conv3(h)
+    }
+}
+
+/// One scale but the coarsest.
+#[derive(Clone, Debug)]
+struct Scale<T> {
+    encode: Vec<Block<T>>,
+    down: Layer<T>,
+    up: Layer<T>,
+    decode: Vec<Block<T>>,
+}
+
+/// The photo network; see the module's head.
+#[derive(Clone, Debug)]
+pub struct Photo<T = Tensor<4>> {
+    config: PhotoConfig,
+    embed: [Layer<T>; 2],
+    stem: Layer<T>,
+    scales: Vec<Scale<T>>,
+    middle: Vec<Block<T>>,
+    out: Layer<T>,
+}
+
+/// Frequencies of the noise level's Fourier features.
+const FREQUENCIES: usize = 16;
+
+impl<T> Photo<T> {
+    fn build<S: Source<Item = T>>(
+        config: &PhotoConfig,
+        source: &mut S,
+    ) -> Result<Photo<T>, ParamsError> {
+        config.check()?;
+        let e = config.embedding;
+        let pixels = 4 * config.channels;
+        let widths = &config.widths;
+        let coarsest = widths.len() - 1;
+        let blocks = |source: &mut S, name: &str, scale: usize| {
+            (0..config.blocks[scale])
+                .map(|k| Block::take(source, &format!("{name}.{scale}.{k}"), widths[scale], e))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let embed = [
+            Layer::take(source, "embed.0", [e, 2 * FREQUENCIES, 1])?,
+            Layer::take(source, "embed.1", [e, e, 1])?,
+        ];
+        let stem = Layer::take(source, "stem", [widths[0], pixels, 3])?;
+        let scales = (0..coarsest)
+            .map(|i| {
+                let (fine, coarse) = (widths[i], widths[i + 1]);
+                Ok(Scale {
+                    encode: blocks(source, "encode", i)?,
+                    down: Layer::take(source, &format!("down.{i}"), [coarse, 4 * fine, 1])?,
+                    up: Layer::take(source, &format!("up.{i}"), [4 * fine, coarse, 1])?,
+                    decode: blocks(source, "decode", i)?,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Photo {
+            embed,
+            stem,
+            scales,
+            middle: blocks(source, "middle", coarsest)?,
+            out: Layer::take(source, "out", [pixels, widths[0], 3])?,
+            config: config.clone(),
+        })
+    }
+}
+
+impl Photo {
+    /// Takes the network's weights from a loader.
+    pub fn load(config: &PhotoConfig, loader: &mut Loader<'_>) -> Result<Photo, ParamsError> {
+        Photo::build(config, loader)
+    }
+
+    /// Pixels beyond which an input pixel cannot influence an output pixel.
+    pub fn reach(&self) -> usize {
+        let blocks = &self.config.blocks;
+        let coarsest = blocks.len() - 1;
+        let convolutions = |scale: usize| match scale {
+            0 if coarsest == 0 => 2 + 2 * blocks[0],
+            0 => 2 + 4 * blocks[0],
+            s if s == coarsest => 2 * blocks[s],
+            s => 4 * blocks[s],
+        };
+        // A 3x3 convolution at scale s reaches one block of 2^(s+1) pixels; regrouping into blocks, one block more.
+        (0..blocks.len())
+            .map(|s| (convolutions(s) + 1) << (s + 1))
+            .sum()
+    }
+
+    /// `F(x, c)`: x `[n, c, h, w]` of any size with unit variance or so, `condition` `[n]` the noise level as
+    /// `ln(sigma)/4` (Karras et al. 2022, table 1). The answer has the shape of `x`.
+    pub fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        let embedding = self.embedding(condition, &x.device().inner());
+        let x = self.pad(x);
+        let mut x = self.stem.conv3(pixel_unshuffle(x));
+        let mut skips = Vec::with_capacity(self.scales.len());
+        for scale in &self.scales {
+            x = forward(&scale.encode, x, &embedding);
+            skips.push(x.clone());
+            x = scale.down.conv1(pixel_unshuffle(x));
+        }
+        x = forward(&self.middle, x, &embedding);
+        for (scale, skip) in self.scales.iter().zip(skips).rev() {
+            x = pixel_shuffle(scale.up.conv1(x)) + skip;
+            x = forward(&scale.decode, x, &embedding);
+        }
+        pixel_shuffle(self.out.conv3(silu(x))).slice([0..n, 0..c, 0..h, 0..w])
+    }
+
+    /// Repeats the last row and column until both sides are multiples of the coarsest block.
+    fn pad(&self, x: Tensor<4>) -> Tensor<4> {
+        let m = self.config.multiple();
+        let [n, c, h, w] = x.dims();
+        let (dh, dw) = (h.next_multiple_of(m) - h, w.next_multiple_of(m) - w);
+        let mut x = x;
+        if dh > 0 {
+            let last = x.clone().slice([0..n, 0..c, h - 1..h, 0..w]);
+            x = Tensor::cat(vec![x, last.repeat_dim(2, dh)], 2);
+        }
+        if dw > 0 {
+            let last = x.clone().slice([0..n, 0..c, 0..h + dh, w - 1..w]);
+            x = Tensor::cat(vec![x, last.repeat_dim(3, dw)], 3);
+        }
+        x
+    }
+
+    /// Fourier features of `ln(sigma)`, periods from 1/4 to 64 e-folds, through two dense layers: `[n, e, 1, 1]`.
+    fn embedding(&self, condition: &[f32], device: &Device) -> Tensor<4> {
+        let features: Vec<f32> = condition
+            .iter()
+            .flat_map(|&c| {
+                let phases = (0..FREQUENCIES).map(move |k| {
+                    let period = 0.25 * 256f32.powf(k as f32 / (FREQUENCIES - 1) as f32);
+                    4.0 * c * std::f32::consts::TAU / period
+                });
+                phases.clone().map(f32::cos).chain(phases.map(f32::sin))
+            })
+            .collect();
+        let data = TensorData::new(features, [condition.len(), 2 * FREQUENCIES, 1, 1]);
+        let features = Tensor::<4>::from_data(data, device);
+        let hidden = silu(self.embed[0].conv1(features));
+        silu(self.embed[1].conv1(hidden))
+    }
+}
+
+fn forward(blocks: &[Block<Tensor<4>>], x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
+    blocks
+        .iter()
+        .fold(x, |x, block| block.forward(x, embedding))
+}

@@ -1,0 +1,218 @@
+//! The exact denoiser of a Gaussian.
+//!
+//! With `x0 ~ N(mu, K)` and `x = a*x0 + b*eps` everything a diffusion model must learn has a closed form:
+//!
+//! ```text
+//! E[x0 | x]   = mu + J (x - a*mu),   J = a*K*(a^2*K + b^2*I)^-1   (symmetric)
+//! Cov[x0 | x] = b^2/a * J
+//! score       = -(a^2*K + b^2*I)^-1 (x - a*mu)
+//! ```
+//!
+//! `K` is diagonalised once, so that each level costs two products with its eigenvectors. All of it is f64. The prior
+//! serves as a yardstick: a sampler that is affine in its noise can be checked against it to the last digit.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+
+use super::{Error, Prior, Pullback};
+use crate::level::{Level, Range};
+use crate::noise::NoiseSource;
+use crate::{Dims, Image};
+
+/// Pictures of one small size with a Gaussian law.
+#[derive(Clone, Debug)]
+pub struct Gaussian {
+    dims: Dims,
+    range: Range,
+    mean: Array1<f64>,
+    /// Eigenvectors of the covariance, in columns.
+    basis: Array2<f64>,
+    /// Its eigenvalues, none negative.
+    power: Array1<f64>,
+}
+
+impl Gaussian {
+    /// `N(mean, covariance)` of flattened pictures (channel, row, column), in the units of `range`.
+    ///
+    /// Fails where sizes do not fit or `covariance` is not symmetric, positive semi-definite and finite.
+    pub fn new(
+        dims: Dims,
+        mean: &[f64],
+        covariance: &Array2<f64>,
+        range: Range,
+    ) -> Result<Gaussian, Error> {
+        let d = dims.len();
+        if mean.len() != d || covariance.dim() != (d, d) {
+            return Err(Error::Invalid(format!(
+                "pictures of {dims} hold {d} numbers, but the mean has {} and the covariance {:?}",
+                mean.len(),
+                covariance.dim()
+            )));
+        }
+        if !mean.iter().chain(covariance).all(|v| v.is_finite()) {
+            return Err(Error::Invalid(
+                "the mean or covariance holds a NaN or infinite number".into(),
+            ));
+        }
+        let scale = covariance.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        let skew = (covariance - &covariance.t())
+            .iter()
+            .fold(0.0_f64, |m, v| m.max(v.abs()));
+        if skew > 1e-9 * scale {
+            return Err(Error::Invalid("the covariance is not symmetric".into()));
+        }
+        let matrix = DMatrix::from_fn(d, d, |i, j| covariance[[i, j]]);
+        let eigen = SymmetricEigen::new(matrix);
+        if let Some(least) = eigen.eigenvalues.iter().find(|&&l| l < -1e-9 * scale) {
+            return Err(Error::Invalid(format!(
+                "the covariance has a negative eigenvalue, {least}"
+            )));
+        }
+        Ok(Gaussian {
+            dims,
+            range,
+            mean: Array1::from(mean.to_vec()),
+            basis: Array2::from_shape_fn((d, d), |(i, j)| eigen.eigenvectors[(i, j)]),
+            power: eigen.eigenvalues.iter().map(|l| l.max(0.0)).collect(),
+        })
+    }
+
+    /// Size of its pictures.
+    pub fn dims(&self) -> Dims {
+        self.dims
+    }
+
+    /// The gradient of the log-density of `x` at `level`.
+    ///
+    /// Fails at `b = 0` where the covariance is singular.
+    pub fn score(&self, x: &Image, level: Level) -> Result<Image, Error> {
+        let score = self.score_rows(self.rows(x)?.view(), level)?;
+        Ok(self.picture(score.view()))
+    }
+
+    /// The log-density of each picture of the batch `x` at `level`, in nats.
+    ///
+    /// Fails at `b = 0` where the covariance is singular.
+    pub fn log_density(&self, x: &Image, level: Level) -> Result<Vec<f64>, Error> {
+        let densities = self.log_density_rows(self.rows(x)?.view(), level)?;
+        Ok(densities.to_vec())
+    }
+
+    /// Exact draws of clean pictures.
+    pub fn sample(&self, batch: usize, noise: &mut dyn NoiseSource) -> Image {
+        let white = noise.normal(batch, self.dims);
+        let rows = flatten(&white) * &self.power.mapv(f64::sqrt);
+        self.picture((rows.dot(&self.basis.t()) + &self.mean).view())
+    }
+
+    /// The batch as rows of f64, once its shape is known to fit.
+    pub(super) fn rows(&self, x: &Image) -> Result<Array2<f64>, Error> {
+        if Dims::of(x) != self.dims {
+            return Err(Error::Shape {
+                expected: self.dims.to_string(),
+                got: x.shape().to_vec(),
+            });
+        }
+        Ok(flatten(x))
+    }
+
+    /// Rows back to pictures.
+    pub(super) fn picture(&self, rows: ArrayView2<'_, f64>) -> Image {
+        let shape = self.dims.batch(rows.nrows());
+        let values = rows.iter().map(|&v| v as f32).collect();
+        Image::from_shape_vec(shape, values).expect("each row holds one picture")
+    }
+
+    /// `E[x0 | x]` for each row of `x`.
+    pub(super) fn denoise_rows(&self, x: ArrayView2<'_, f64>, level: Level) -> Array2<f64> {
+        let centred = &x - &(&self.mean * level.a);
+        self.jacobian_rows(centred.view(), level) + &self.mean
+    }
+
+    /// `J v` for each row `v`; the Jacobian of the denoiser is symmetric.
+    pub(super) fn jacobian_rows(&self, v: ArrayView2<'_, f64>, level: Level) -> Array2<f64> {
+        let gain = self.power.mapv(|l| match self.variance(l, level) {
+            // No noise and no spread: the mean is known for certain.
+            0.0 => 0.0,
+            variance => level.a * l / variance,
+        });
+        self.filter(v, gain.view())
+    }
+
+    /// The score for each row.
+    pub(super) fn score_rows(
+        &self,
+        x: ArrayView2<'_, f64>,
+        level: Level,
+    ) -> Result<Array2<f64>, Error> {
+        let variances = self.variances(level)?;
+        let centred = &x - &(&self.mean * level.a);
+        Ok(self.filter(centred.view(), variances.mapv(|v| -1.0 / v).view()))
+    }
+
+    /// The log-density of each row.
+    pub(super) fn log_density_rows(
+        &self,
+        x: ArrayView2<'_, f64>,
+        level: Level,
+    ) -> Result<Array1<f64>, Error> {
+        let variances = self.variances(level)?;
+        let constant = variances.mapv(|v| (std::f64::consts::TAU * v).ln()).sum();
+        let modes = (&x - &(&self.mean * level.a)).dot(&self.basis);
+        let distances = (&modes * &modes / &variances).sum_axis(Axis(1));
+        Ok(distances.mapv(|q| -0.5 * (q + constant)))
+    }
+
+    fn filter(&self, v: ArrayView2<'_, f64>, gain: ArrayView1<'_, f64>) -> Array2<f64> {
+        (v.dot(&self.basis) * gain).dot(&self.basis.t())
+    }
+
+    fn variance(&self, power: f64, level: Level) -> f64 {
+        level.a * level.a * power + level.b * level.b
+    }
+
+    fn variances(&self, level: Level) -> Result<Array1<f64>, Error> {
+        let variances = self.power.mapv(|l| self.variance(l, level));
+        if variances.iter().all(|&v| v > 0.0) {
+            Ok(variances)
+        } else {
+            Err(Error::Invalid(
+                "a Gaussian with a singular covariance has no density without noise".into(),
+            ))
+        }
+    }
+}
+
+fn flatten(x: &Image) -> Array2<f64> {
+    let (n, d) = (x.dim().0, Dims::of(x).len());
+    Array2::from_shape_vec((n, d), x.iter().map(|&v| f64::from(v)).collect())
+        .expect("a batch holds n pictures of d numbers")
+}
+
+impl Prior for Gaussian {
+    fn denoise(&self, x: &Image, level: Level) -> Result<Image, Error> {
+        let x0 = self.denoise_rows(self.rows(x)?.view(), level);
+        Ok(self.picture(x0.view()))
+    }
+
+    fn denoise_with_pullback<'a>(
+        &'a self,
+        x: &Image,
+        level: Level,
+    ) -> Result<(Image, Pullback<'a>), Error> {
+        let x0 = self.denoise(x, level)?;
+        let pullback = move |v: &Image| {
+            let rows = self.rows(v)?;
+            Ok(self.picture(self.jacobian_rows(rows.view(), level).view()))
+        };
+        Ok((x0, Box::new(pullback)))
+    }
+
+    fn channels(&self) -> usize {
+        self.dims.c
+    }
+
+    fn range(&self) -> Range {
+        self.range
+    }
+}

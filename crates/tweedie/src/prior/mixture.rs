@@ -1,0 +1,184 @@
+//! The exact denoiser of a mixture of Gaussians.
+//!
+//! With component `k` of weight `w_k` and denoiser `D_k`, and its share `r_k` in the present `x`
+//! (`r_k ~ w_k N(x; a*mu_k, C_k)`, `C_k = a^2*K_k + b^2*I`):
+//!
+//! ```text
+//! E[x0 | x] = sum r_k D_k(x)
+//! score     = sum r_k s_k
+//! J^T v     = sum r_k [ J_k v + (D_k . v)(s_k - score) ]        since grad r_k = r_k (s_k - score)
+//! ```
+//!
+//! It is the simplest prior with several modes, on which samplers are no longer affine. Narrow components centred on
+//! pictures make the empirical law of those pictures.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use super::{Error, Gaussian, Prior, Pullback};
+use crate::Image;
+use crate::level::{Level, Range};
+
+/// A mixture of Gaussians over pictures of one small size.
+#[derive(Clone, Debug)]
+pub struct Mixture {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    log_weight: f64,
+    gaussian: Gaussian,
+}
+
+/// What each component says of a batch of rows.
+struct Votes {
+    /// `r_k`, one array of rows a component; they sum to one over the components.
+    shares: Vec<Array1<f64>>,
+    /// `D_k`.
+    x0: Vec<Array2<f64>>,
+    /// `s_k`.
+    score: Vec<Array2<f64>>,
+    /// `log p(x)` of the whole mixture.
+    log_density: Array1<f64>,
+}
+
+impl Votes {
+    /// `sum r_k m_k` of per-component rows.
+    fn mean(&self, of: &[Array2<f64>]) -> Array2<f64> {
+        let mut sum = Array2::zeros(of[0].dim());
+        for (share, rows) in self.shares.iter().zip(of) {
+            sum += &(rows * &share.view().insert_axis(Axis(1)));
+        }
+        sum
+    }
+}
+
+impl Mixture {
+    /// Components with their weights, which are normalised to sum one.
+    ///
+    /// Fails where there is no component, a weight is not positive, or sizes or ranges differ.
+    pub fn new(parts: Vec<(f64, Gaussian)>) -> Result<Mixture, Error> {
+        let total: f64 = parts.iter().map(|(w, _)| w).sum();
+        if !parts.iter().all(|(w, _)| *w > 0.0) || !total.is_finite() {
+            return Err(Error::Invalid(
+                "the weights of a mixture must be positive and finite".into(),
+            ));
+        }
+        let Some((_, first)) = parts.first() else {
+            return Err(Error::Invalid("a mixture needs a component".into()));
+        };
+        let (dims, range) = (first.dims(), first.range());
+        if parts
+            .iter()
+            .any(|(_, g)| g.dims() != dims || g.range() != range)
+        {
+            return Err(Error::Invalid(
+                "the components of a mixture must agree in size and range".into(),
+            ));
+        }
+        let parts = parts
+            .into_iter()
+            .map(|(w, gaussian)| Part {
+                log_weight: (w / total).ln(),
+                gaussian,
+            })
+            .collect();
+        Ok(Mixture { parts })
+    }
+
+    /// The gradient of the log-density of `x` at `level`, which needs noise (`b > 0`).
+    pub fn score(&self, x: &Image, level: Level) -> Result<Image, Error> {
+        let votes = self.votes(self.first().rows(x)?.view(), level)?;
+        Ok(self.first().picture(votes.mean(&votes.score).view()))
+    }
+
+    /// The log-density of each picture of the batch `x` at `level`, which needs noise (`b > 0`), in nats.
+    pub fn log_density(&self, x: &Image, level: Level) -> Result<Vec<f64>, Error> {
+        let votes = self.votes(self.first().rows(x)?.view(), level)?;
+        Ok(votes.log_density.to_vec())
+    }
+
+    /// The probability of each component given each picture of the batch `x` at `level`: `[picture, component]`.
+    pub fn responsibilities(&self, x: &Image, level: Level) -> Result<Array2<f64>, Error> {
+        let votes = self.votes(self.first().rows(x)?.view(), level)?;
+        let shape = (x.dim().0, self.parts.len());
+        Ok(Array2::from_shape_fn(shape, |(n, k)| votes.shares[k][n]))
+    }
+
+    fn first(&self) -> &Gaussian {
+        &self.parts[0].gaussian
+    }
+
+    fn votes(&self, x: ArrayView2<'_, f64>, level: Level) -> Result<Votes, Error> {
+        let mut logits = Vec::with_capacity(self.parts.len());
+        let mut score = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            logits.push(part.gaussian.log_density_rows(x, level)? + part.log_weight);
+            score.push(part.gaussian.score_rows(x, level)?);
+        }
+        let denoise = |p: &Part| p.gaussian.denoise_rows(x, level);
+        let log_density = log_sum_exp(&logits);
+        Ok(Votes {
+            shares: logits
+                .iter()
+                .map(|l| (l - &log_density).mapv(f64::exp))
+                .collect(),
+            x0: self.parts.iter().map(denoise).collect(),
+            score,
+            log_density,
+        })
+    }
+
+    fn pull(&self, votes: &Votes, v: ArrayView2<'_, f64>, level: Level) -> Array2<f64> {
+        let score = votes.mean(&votes.score);
+        let parts: Vec<_> = self
+            .parts
+            .iter()
+            .enumerate()
+            .map(|(k, part)| {
+                let agreement = (&votes.x0[k] * &v).sum_axis(Axis(1));
+                part.gaussian.jacobian_rows(v, level)
+                    + (&votes.score[k] - &score) * agreement.insert_axis(Axis(1))
+            })
+            .collect();
+        votes.mean(&parts)
+    }
+}
+
+/// `log sum exp` over the components, row by row, without overflow far from all of them.
+fn log_sum_exp(logits: &[Array1<f64>]) -> Array1<f64> {
+    Array1::from_shape_fn(logits[0].len(), |n| {
+        let top = logits.iter().fold(f64::NEG_INFINITY, |m, l| m.max(l[n]));
+        top + logits.iter().map(|l| (l[n] - top).exp()).sum::<f64>().ln()
+    })
+}
+
+impl Prior for Mixture {
+    fn denoise(&self, x: &Image, level: Level) -> Result<Image, Error> {
+        let votes = self.votes(self.first().rows(x)?.view(), level)?;
+        Ok(self.first().picture(votes.mean(&votes.x0).view()))
+    }
+
+    fn denoise_with_pullback<'a>(
+        &'a self,
+        x: &Image,
+        level: Level,
+    ) -> Result<(Image, Pullback<'a>), Error> {
+        let votes = self.votes(self.first().rows(x)?.view(), level)?;
+        let x0 = self.first().picture(votes.mean(&votes.x0).view());
+        let pullback = move |v: &Image| {
+            let rows = self.first().rows(v)?;
+            let pulled = self.pull(&votes, rows.view(), level);
+            Ok(self.first().picture(pulled.view()))
+        };
+        Ok((x0, Box::new(pullback)))
+    }
+
+    fn channels(&self) -> usize {
+        self.first().channels()
+    }
+
+    fn range(&self) -> Range {
+        self.first().range()
+    }
+}

@@ -1,0 +1,143 @@
+//! Crops from a folder of photographs.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, ArrayView3, Axis, s};
+use rand::{Rng, RngExt};
+
+use super::Error;
+use crate::Image;
+use crate::image::Format;
+
+/// Photographs in memory, 8 bits a channel.
+#[derive(Debug)]
+pub struct Photos {
+    /// `[height, width, 3]`, grouped by scale.
+    scales: Vec<Vec<Array3<u8>>>,
+    /// Cumulated weights of the pictures of each scale.
+    weights: Vec<Vec<f64>>,
+}
+
+impl Photos {
+    /// Reads every picture of a folder, in the order of their names, and reduces it by each factor of `scales`.
+    ///
+    /// Versions smaller than a crop are left out. An empty folder, or one whose pictures are all too small, is an error.
+    pub fn open(folder: &Path, scales: &[usize], crop: usize) -> Result<Photos, Error> {
+        let mut by_scale = vec![Vec::new(); scales.len()];
+        for path in list(folder)? {
+            let picture = read(&path)?;
+            for (kept, &factor) in by_scale.iter_mut().zip(scales) {
+                let small = reduce(picture.view(), factor);
+                let (h, w, _) = small.dim();
+                if h >= crop && w >= crop {
+                    kept.push(small);
+                }
+            }
+        }
+        by_scale.retain(|kept| !kept.is_empty());
+        if by_scale.is_empty() {
+            return Err(Error::Data {
+                path: folder.to_owned(),
+                reason: format!("no picture here is at least {crop}x{crop} pixels"),
+            });
+        }
+        let weights = by_scale.iter().map(|kept| cumulated(kept)).collect();
+        Ok(Photos {
+            scales: by_scale,
+            weights,
+        })
+    }
+
+    /// Pictures and megapixels, at the first scale.
+    pub fn size(&self) -> (usize, f64) {
+        let pixels: usize = self.scales[0].iter().map(|p| p.len() / 3).sum();
+        (self.scales[0].len(), pixels as f64 / 1e6)
+    }
+
+    /// A batch of random crops in [-1, 1], in one of the eight orientations, `[batch, 3, crop, crop]`.
+    pub fn crops(&self, batch: usize, crop: usize, rng: &mut impl Rng) -> Image {
+        let mut out = Image::zeros((batch, 3, crop, crop));
+        for mut target in out.outer_iter_mut() {
+            let scale = rng.random_range(0..self.scales.len());
+            let weights = &self.weights[scale];
+            let u = rng.random::<f64>() * weights[weights.len() - 1];
+            let picture = &self.scales[scale][weights.partition_point(|&w| w <= u)];
+            let (h, w, _) = picture.dim();
+            let top = rng.random_range(0..=h - crop);
+            let left = rng.random_range(0..=w - crop);
+            let mut view = picture.slice(s![top..top + crop, left..left + crop, ..]);
+            let orientation: u8 = rng.random_range(0..8);
+            if orientation & 1 != 0 {
+                view.invert_axis(Axis(0));
+            }
+            if orientation & 2 != 0 {
+                view.invert_axis(Axis(1));
+            }
+            if orientation & 4 != 0 {
+                view.swap_axes(0, 1);
+            }
+            target.assign(
+                &view
+                    .permuted_axes([2, 0, 1])
+                    .mapv(|v| v as f32 / 127.5 - 1.0),
+            );
+        }
+        out
+    }
+}
+
+/// Pictures are drawn by the root of their area: large ones have more to show, but must not drown the others.
+fn cumulated(pictures: &[Array3<u8>]) -> Vec<f64> {
+    pictures
+        .iter()
+        .scan(0.0, |sum, p| {
+            *sum += (p.len() as f64).sqrt();
+            Some(*sum)
+        })
+        .collect()
+}
+
+/// The picture files of a folder, by name.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let fail = |e: std::io::Error| Error::Data {
+        path: folder.to_owned(),
+        reason: e.to_string(),
+    };
+    let mut paths = std::fs::read_dir(folder)
+        .map_err(fail)?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(fail)?;
+    paths.retain(|p| Format::from_path(p).is_ok());
+    paths.sort();
+    Ok(paths)
+}
+
+fn read(path: &Path) -> Result<Array3<u8>, Error> {
+    let picture = crate::image::read(path).map_err(|e| Error::Data {
+        path: path.to_owned(),
+        reason: e.fault.to_string(),
+    })?;
+    let (_, c, h, w) = picture.pixels.dim();
+    Ok(Array3::from_shape_fn((h, w, 3), |(i, j, k)| {
+        (picture.pixels[[0, k.min(c - 1), i, j]] * 255.0).round() as u8
+    }))
+}
+
+/// Means of `factor x factor` blocks.
+fn reduce(picture: ArrayView3<'_, u8>, factor: usize) -> Array3<u8> {
+    if factor == 1 {
+        return picture.to_owned();
+    }
+    let (h, w, _) = picture.dim();
+    Array3::from_shape_fn((h / factor, w / factor, 3), |(i, j, c)| {
+        let block = picture.slice(s![
+            i * factor..(i + 1) * factor,
+            j * factor..(j + 1) * factor,
+            c
+        ]);
+        let sum: u32 = block.iter().map(|&v| v as u32).sum();
+        let n = (factor * factor) as u32;
+        ((sum + n / 2) / n) as u8
+    })
+}

@@ -1,0 +1,156 @@
+//! Adam with warm-up, cosine decay, gradient clipping and an exponential moving average of the weights.
+
+use ndarray::parallel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::net::Params;
+
+/// How the weights move.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    /// Steps in all.
+    pub steps: u64,
+    /// Largest learning rate.
+    pub rate: f64,
+    /// Learning rate at the end.
+    #[serde(default)]
+    pub final_rate: f64,
+    /// Steps of linear warm-up.
+    #[serde(default)]
+    pub warmup: u64,
+    /// Largest norm of the gradient; larger ones are scaled down.
+    pub clip: f64,
+    /// Decay of the weights' moving average; it is warmed up as `(1 + n)/(10 + n)`.
+    pub ema: f64,
+}
+
+impl Optimizer {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let sound = self.steps > 0
+            && self.rate > 0.0
+            && self.rate.is_finite()
+            && (0.0..=self.rate).contains(&self.final_rate)
+            && self.clip > 0.0
+            && (0.0..1.0).contains(&self.ema);
+        if sound {
+            Ok(())
+        } else {
+            Err(format!(
+                "`optimizer` needs steps > 0, rate > 0, 0 <= final_rate <= rate, clip > 0, 0 <= ema < 1: {self:?}"
+            ))
+        }
+    }
+
+    /// The learning rate of step `n`, from 0.
+    pub fn rate_at(&self, n: u64) -> f64 {
+        if n < self.warmup {
+            return self.rate * (n + 1) as f64 / self.warmup as f64;
+        }
+        let span = self.steps.saturating_sub(self.warmup).max(1);
+        let done = ((n - self.warmup) as f64 / span as f64).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        self.final_rate + (self.rate - self.final_rate) * cosine
+    }
+
+    /// The moving average's decay after step `n`, from 0.
+    pub fn ema_at(&self, n: u64) -> f64 {
+        self.ema.min((1 + n) as f64 / (10 + n) as f64)
+    }
+}
+
+/// Adam's moments (Kingma and Ba 2015), with beta (0.9, 0.999) and epsilon 1e-8.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adam {
+    /// Mean gradient.
+    pub mean: Params,
+    /// Mean squared gradient.
+    pub square: Params,
+}
+
+const BETA: (f64, f64) = (0.9, 0.999);
+const EPSILON: f32 = 1e-8;
+
+impl Adam {
+    /// No gradient seen yet.
+    pub fn new(params: &Params) -> Adam {
+        let zeros: Params = params
+            .iter()
+            .map(|(name, array)| {
+                let mut zero = array.clone();
+                zero.values.fill(0.0);
+                (name.clone(), zero)
+            })
+            .collect();
+        Adam {
+            mean: zeros.clone(),
+            square: zeros,
+        }
+    }
+
+    /// Moves `params` by step `n` (from 0) and returns the gradient's norm before clipping.
+    ///
+    /// The gradient names every array of `params`; an array that the loss does not depend on has none.
+    pub fn step(
+        &mut self,
+        settings: &Optimizer,
+        n: u64,
+        params: &mut Params,
+        gradient: &[(&str, Option<Vec<f32>>)],
+    ) -> f64 {
+        let norm = gradient
+            .iter()
+            .flat_map(|(_, g)| g.iter().flatten())
+            .map(|&v| v as f64 * v as f64)
+            .sum::<f64>()
+            .sqrt();
+        let scale = if norm > settings.clip {
+            settings.clip / norm
+        } else {
+            1.0
+        } as f32;
+        let correct = |beta: f64| 1.0 - beta.powf((n + 1) as f64);
+        let rate = (settings.rate_at(n) * correct(BETA.1).sqrt() / correct(BETA.0)) as f32;
+        let epsilon = EPSILON * correct(BETA.1).sqrt() as f32;
+        for (name, g) in gradient {
+            let Some(g) = g else { continue };
+            let (p, m, v) = (
+                &mut params
+                    .get_mut(*name)
+                    .expect("gradients name parameters")
+                    .values,
+                &mut self
+                    .mean
+                    .get_mut(*name)
+                    .expect("moments mirror parameters")
+                    .values,
+                &mut self
+                    .square
+                    .get_mut(*name)
+                    .expect("moments mirror parameters")
+                    .values,
+            );
+            (p, m, v, g)
+                .into_par_iter()
+                .with_min_len(1 << 14)
+                .for_each(|(p, m, v, &g)| {
+                    let g = g * scale;
+                    *m += (1.0 - BETA.0 as f32) * (g - *m);
+                    *v += (1.0 - BETA.1 as f32) * (g * g - *v);
+                    *p -= rate * *m / (v.sqrt() + epsilon);
+                });
+        }
+        norm
+    }
+}
+
+/// Moves the average `ema` towards `params`.
+pub(super) fn average(ema: &mut Params, params: &Params, decay: f64) {
+    let keep = decay as f32;
+    for (e, p) in ema.values_mut().zip(params.values()) {
+        (&mut e.values, &p.values)
+            .into_par_iter()
+            .with_min_len(1 << 14)
+            .for_each(|(e, &p)| *e = p + keep * (*e - p));
+    }
+}

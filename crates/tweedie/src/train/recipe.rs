@@ -1,0 +1,131 @@
+//! Recipes: all that decides a training run, in a TOML file.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, NoiseLaw, Optimizer};
+use crate::checkpoint::Architecture;
+use crate::prior::Parametrisation;
+
+/// What to train, on what, how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the model is, in a line; goes into its file.
+    pub about: String,
+    /// Seed of the initial weights, the crops and the noise.
+    #[serde(default)]
+    pub seed: u64,
+    /// The pictures.
+    pub data: Data,
+    /// The network.
+    pub network: Architecture,
+    /// What it answers.
+    pub parametrisation: Parametrisation,
+    /// At which noise levels it is trained.
+    pub noise: NoiseLaw,
+    /// Steps and step sizes.
+    pub optimizer: Optimizer,
+    /// When to look, and when to save.
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+/// The training pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Folder of pictures to train on; relative to the recipe.
+    pub train: PathBuf,
+    /// Folder of pictures to validate on; relative to the recipe.
+    pub valid: PathBuf,
+    /// Side of the square crops, in pixels.
+    pub crop: usize,
+    /// Crops in a step.
+    pub batch: usize,
+    /// Each picture is also used reduced by these factors (1 is the picture itself).
+    #[serde(default = "one")]
+    pub scales: Vec<usize>,
+    /// Share of crops that are made grey, with the same noise in all channels.
+    #[serde(default)]
+    pub grey: f64,
+}
+
+fn one() -> Vec<usize> {
+    vec![1]
+}
+
+/// When to look, and when to save.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Steps between log entries.
+    pub log: u64,
+    /// Steps between validations.
+    pub validate: u64,
+    /// Steps between saved states.
+    pub save: u64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            log: 50,
+            validate: 1000,
+            save: 500,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe; relative folders in it are taken from where it lies.
+    pub fn open(path: &Path) -> Result<Recipe, Error> {
+        let fail = |reason: String| Error::Data {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+        let mut recipe: Recipe = toml::from_str(&text)
+            .map_err(|e| fail(e.to_string().trim_end().replace('\n', "\n  ")))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        recipe.data.train = folder.join(&recipe.data.train);
+        recipe.data.valid = folder.join(&recipe.data.valid);
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Whether the numbers make sense together.
+    pub fn check(&self) -> Result<(), Error> {
+        let Data {
+            crop,
+            batch,
+            ref scales,
+            grey,
+            ..
+        } = self.data;
+        let wrong = |what: &str| Err(Error::Recipe(what.to_owned()));
+        if !(8..=4096).contains(&crop) {
+            return wrong("data.crop must be from 8 to 4096 pixels");
+        }
+        if !(1..=65536).contains(&batch) {
+            return wrong("data.batch must be from 1 to 65536");
+        }
+        if scales.is_empty() || scales.iter().any(|s| !(1..=64).contains(s)) {
+            return wrong("data.scales must be factors from 1 to 64");
+        }
+        if !(0.0..=1.0).contains(&grey) {
+            return wrong("data.grey must be from 0 to 1");
+        }
+        let Schedule {
+            log,
+            validate,
+            save,
+        } = self.schedule;
+        if log == 0 || validate == 0 || save == 0 {
+            return wrong("the intervals of `schedule` must be at least 1 step");
+        }
+        self.noise.check().map_err(Error::Recipe)?;
+        self.optimizer.check().map_err(Error::Recipe)
+    }
+}

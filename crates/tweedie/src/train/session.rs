@@ -1,0 +1,239 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use ndarray::Axis;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::events::Events;
+use super::objective::{Task, task};
+use super::optimizer::average;
+use super::{Error, Photos, Recipe, Scores, State, Validation};
+use crate::checkpoint::{self, Architecture, Model, ModelSpec, Precision};
+use crate::net::{Loader, Params, Photo};
+use crate::noise::{NoiseSource, Seeded};
+use crate::prior::{Network, to_tensor};
+use crate::{Dims, Image};
+
+/// A training run that can be taken step by step.
+#[derive(Debug)]
+pub struct Session {
+    recipe: Recipe,
+    out: PathBuf,
+    photos: Photos,
+    validation: Validation,
+    state: State,
+    saved: u64,
+    events: Events,
+    device: Device,
+}
+
+/// What a step did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Steps done.
+    pub step: u64,
+    /// Mean squared error of the network's answer in this step.
+    pub loss: f64,
+    /// Norm of its gradient, before clipping.
+    pub gradient: f64,
+    /// The learning rate.
+    pub rate: f64,
+    /// Scores of the averaged weights, where this step validated.
+    pub scores: Option<Scores>,
+    /// Whether they are the best so far.
+    pub best: bool,
+}
+
+impl Session {
+    /// Begins, or continues what is saved in the folder `out`.
+    pub fn open(recipe: Recipe, out: &Path, device: &Device) -> Result<Session, Error> {
+        recipe.check()?;
+        let io = |source| checkpoint::Error::Io {
+            path: out.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(out).map_err(io)?;
+        let photos = Photos::open(&recipe.data.train, &recipe.data.scales, recipe.data.crop)?;
+        let validation = Validation::new(&recipe)?;
+        let state = match State::open(&out.join("state.safetensors"), &recipe)? {
+            Some(state) => state,
+            None => {
+                let Architecture::Photo(config) = &recipe.network;
+                State::new(config.init(recipe.seed)?)
+            }
+        };
+        Ok(Session {
+            out: out.to_owned(),
+            photos,
+            validation,
+            saved: state.step,
+            state,
+            events: Events::open(out).map_err(io)?,
+            device: device.clone(),
+            recipe,
+        })
+    }
+
+    /// Steps done.
+    pub fn step_number(&self) -> u64 {
+        self.state.step
+    }
+
+    /// Whether all steps are done.
+    pub fn finished(&self) -> bool {
+        self.state.step >= self.recipe.optimizer.steps
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The training pictures.
+    pub fn photos(&self) -> &Photos {
+        &self.photos
+    }
+
+    /// Takes a step; logs, validates and saves when it is time to.
+    pub fn step(&mut self) -> Result<Report, Error> {
+        let n = self.state.step;
+        let task = self.task(n);
+        let Architecture::Photo(config) = &self.recipe.network;
+        let mut loader = Loader::tracked(&self.state.params, &self.device);
+        let photo = Photo::load(config, &mut loader)?;
+        let tracked = loader.finish()?;
+        let device = self.device.clone().autodiff();
+        let answer = photo.forward(to_tensor(&task.input, &device), &task.condition);
+        let error = answer - to_tensor(&task.target, &device);
+        let loss = (error.clone() * error).mean();
+        let grads = loss.backward();
+        let loss = loss.into_scalar::<f32>() as f64;
+        if !loss.is_finite() {
+            return Err(Error::Diverged {
+                step: n + 1,
+                saved: self.saved,
+            });
+        }
+        let gradient: Vec<_> = tracked.gradients(&grads).collect();
+        let settings = self.recipe.optimizer;
+        let State {
+            params, ema, adam, ..
+        } = &mut self.state;
+        let norm = adam.step(&settings, n, params, &gradient);
+        average(ema, params, settings.ema_at(n));
+        self.state.step = n + 1;
+        self.after(Report {
+            step: n + 1,
+            loss,
+            gradient: norm,
+            rate: settings.rate_at(n),
+            scores: None,
+            best: false,
+        })
+    }
+
+    /// Crops, levels and noise of step `n`.
+    fn task(&self, n: u64) -> Task {
+        let data = &self.recipe.data;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+        rng.set_stream(n + 1);
+        let mut x0 = self.photos.crops(data.batch, data.crop, &mut rng);
+        let sigmas = self.recipe.noise.draw(data.batch, &mut rng);
+        let mut noise = Seeded::new(rng.random()).normal(data.batch, Dims::of(&x0));
+        for i in 0..data.batch {
+            if rng.random::<f64>() < data.grey {
+                make_grey(&mut x0, &mut noise, i);
+            }
+        }
+        task(self.recipe.parametrisation, &x0, &sigmas, &noise)
+    }
+
+    fn after(&mut self, mut report: Report) -> Result<Report, Error> {
+        let every = self.recipe.schedule.clone();
+        let due = |interval: u64| report.step.is_multiple_of(interval) || self.finished();
+        let mut scalars = Vec::new();
+        if due(every.log) {
+            scalars.extend([
+                ("loss/train", report.loss),
+                ("gradient", report.gradient),
+                ("rate", report.rate),
+            ]);
+        }
+        let (validate, save) = (due(every.validate), due(every.save));
+        if validate {
+            let scores = self.validation.score(&self.recipe, &self.network()?)?;
+            scalars.extend([
+                ("loss/valid", scores.loss),
+                ("psnr/15", scores.psnr[0]),
+                ("psnr/25", scores.psnr[1]),
+                ("psnr/50", scores.psnr[2]),
+            ]);
+            if scores.loss < self.state.best {
+                self.state.best = scores.loss;
+                report.best = true;
+                self.model().save(&self.best_path(), Precision::F32)?;
+            }
+            report.scores = Some(scores);
+        }
+        if !scalars.is_empty() {
+            self.events
+                .scalars(report.step, &scalars)
+                .map_err(|source| checkpoint::Error::Io {
+                    path: self.out.clone(),
+                    source,
+                })?;
+        }
+        if save || report.best {
+            self.save()?;
+        }
+        Ok(report)
+    }
+
+    /// Saves the state now.
+    pub fn save(&mut self) -> Result<(), Error> {
+        let path = self.out.join("state.safetensors");
+        self.state.save(&path, &self.recipe)?;
+        self.saved = self.state.step;
+        Ok(())
+    }
+
+    /// Where the best model so far is kept.
+    pub fn best_path(&self) -> PathBuf {
+        self.out.join("best.safetensors")
+    }
+
+    /// The averaged weights as a model.
+    pub fn model(&self) -> Model {
+        Model {
+            spec: ModelSpec {
+                network: self.recipe.network.clone(),
+                parametrisation: self.recipe.parametrisation,
+                sigma: self.recipe.noise.bounds(),
+                about: self.recipe.about.clone(),
+            },
+            params: self.state.ema.clone(),
+        }
+    }
+
+    fn network(&self) -> Result<Network, Error> {
+        Ok(Network::new(&self.model(), &self.device)?)
+    }
+
+    /// The present weights (not their average).
+    pub fn params(&self) -> &Params {
+        &self.state.params
+    }
+}
+
+/// Makes picture `i` grey, with the same noise in all channels: what a grey photograph looks like to the network.
+fn make_grey(x0: &mut Image, noise: &mut Image, i: usize) {
+    let mut picture = x0.index_axis_mut(Axis(0), i);
+    let mean = picture.mean_axis(Axis(0)).expect("a picture has channels");
+    picture.outer_iter_mut().for_each(|mut c| c.assign(&mean));
+    let mut noise = noise.index_axis_mut(Axis(0), i);
+    let first = noise.index_axis(Axis(0), 0).to_owned();
+    noise.outer_iter_mut().for_each(|mut c| c.assign(&first));
+}

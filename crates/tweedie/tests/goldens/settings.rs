@@ -1,0 +1,314 @@
+//! Names, settings files, bookkeeping and refusals.
+
+use tweedie::level::{Grid, Schedule, Subset};
+use tweedie::method::{self, Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Start, StepRule};
+use tweedie::prior::Stationary;
+use tweedie::registry::Need;
+use tweedie::run::{Error, Flow, Progress, Run};
+use tweedie::sampler::{self, Ddim, Edm, Renoise, Sampler};
+use tweedie::{Dims, Image};
+
+use crate::fixture::*;
+
+#[test]
+fn names_and_round_trips() {
+    assert_eq!(method::Settings::NAMES, ["diffpir", "ddnm", "dps", "dpir"]);
+    for name in method::Settings::NAMES {
+        let settings = method::Settings::named(name).unwrap();
+        assert_eq!(&settings.name(), name);
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(
+            serde_json::from_str::<method::Settings>(&json).unwrap(),
+            settings,
+            "{json}"
+        );
+        let text = toml::to_string(&settings).unwrap();
+        assert_eq!(
+            toml::from_str::<method::Settings>(&text).unwrap(),
+            settings,
+            "{text}"
+        );
+        assert!(!settings.card().summary.is_empty() && settings.card().paper.contains("arXiv"));
+    }
+    assert_eq!(sampler::Settings::NAMES, ["ddpm", "ddim", "edm"]);
+    for name in sampler::Settings::NAMES {
+        let settings = sampler::Settings::named(name).unwrap();
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(
+            serde_json::from_str::<sampler::Settings>(&json).unwrap(),
+            settings,
+            "{json}"
+        );
+    }
+    assert!(method::Settings::named("magic").is_none());
+    let dps = method::Settings::named("dps").unwrap();
+    assert_eq!(dps.card().needs, [Need::Pullback, Need::Adjoint]);
+}
+
+/// What a file leaves out is as by default; what is unknown is an error.
+#[test]
+fn partial_and_misspelt_settings() {
+    let some: method::Settings = toml::from_str("name = 'diffpir'\nzeta = 0.1").unwrap();
+    let expected = DiffPir {
+        zeta: 0.1,
+        ..DiffPir::default()
+    };
+    assert_eq!(some, expected.into());
+    let rule = "name = 'dps'\nrule = { kind = 'normalized-gradient', zeta = 0.5 }";
+    let some: method::Settings = toml::from_str(rule).unwrap();
+    let expected = Dps {
+        rule: StepRule::NormalizedGradient { zeta: 0.5 },
+        ..Dps::default()
+    };
+    assert_eq!(some, expected.into());
+    for wrong in [
+        "name = 'diffpir'\nzetta = 0.1",
+        "name = 'magic'",
+        "name = 'dps'\nrule = { kind = 'residual-norm', scale = 1.0, zeta = 1.0 }",
+        "zeta = 0.1",
+    ] {
+        assert!(
+            toml::from_str::<method::Settings>(wrong).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+/// Steps as asked for; evaluations as announced, and as shown.
+#[test]
+fn steps_evaluations_and_progress() {
+    let watched = |run: &dyn Fn(&mut Run<'_>)| {
+        let mut seen = Vec::new();
+        let mut watched = Run::with(tweedie::noise::Zeros, |p: &Progress<'_>| {
+            seen.push((p.step, p.total, p.nfe));
+            Flow::Continue
+        });
+        run(&mut watched);
+        let nfe = watched.nfe();
+        drop(watched);
+        assert!(
+            seen.iter()
+                .enumerate()
+                .all(|(k, s)| s.0 == k + 1 && s.1 == seen.len())
+        );
+        assert_eq!(seen.last().unwrap().2, nfe);
+        nfe
+    };
+    for name in method::Settings::NAMES {
+        let settings = method::Settings::named(name).unwrap().with_steps(10);
+        assert_eq!(settings.nfe(), 10, "{name}");
+        let run = |run: &mut Run<'_>| {
+            settings
+                .as_dyn()
+                .restore(&prior(), &problem(1, SIGMA_Y), run)
+                .unwrap();
+        };
+        assert_eq!(watched(&run), 10, "{name}");
+    }
+    for (name, nfe) in [("ddpm", 10), ("ddim", 10), ("edm", 19)] {
+        let settings = sampler::Settings::named(name).unwrap().with_steps(10);
+        assert_eq!(settings.nfe(), nfe, "{name}");
+        let run = |run: &mut Run<'_>| {
+            settings.as_dyn().sample(&prior(), 1, DIMS, run).unwrap();
+        };
+        assert_eq!(watched(&run), nfe, "{name}");
+    }
+    // RePaint's schedule for 100 levels: 9 places to turn back, twice each, 10 levels at a time.
+    let travelling = Ddnm {
+        travel_length: 10,
+        travel_repeat: 3,
+        ..Ddnm::default()
+    };
+    let settings = method::Settings::from(travelling);
+    assert_eq!(settings.nfe(), 100 + 9 * 2 * 10);
+    let run = |run: &mut Run<'_>| {
+        travelling.restore(&prior(), &problem(1, 0.0), run).unwrap();
+    };
+    assert_eq!(watched(&run), settings.nfe());
+    assert_eq!(method::Settings::named("diffpir").unwrap().nfe(), 100);
+    assert_eq!(method::Settings::named("dps").unwrap().nfe(), 1000);
+    assert_eq!(sampler::Settings::named("edm").unwrap().nfe(), 35);
+}
+
+#[test]
+fn an_observer_may_stop() {
+    for name in method::Settings::NAMES {
+        let settings = method::Settings::named(name).unwrap().with_steps(10);
+        let stop = |p: &Progress<'_>| {
+            if p.step == 3 {
+                Flow::Stop
+            } else {
+                Flow::Continue
+            }
+        };
+        let mut run = Run::with(tweedie::noise::Zeros, stop);
+        let result = settings
+            .as_dyn()
+            .restore(&prior(), &problem(1, SIGMA_Y), &mut run);
+        assert!(
+            matches!(result, Err(Error::Stopped { step: 3, total: 10 })),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let none = Grid {
+        schedule: Schedule::DDPM,
+        subset: Subset::Spaced { steps: 0 },
+    };
+    let refused: [Box<dyn Method>; 9] = [
+        Box::new(DiffPir {
+            lambda: 0.0,
+            ..DiffPir::default()
+        }),
+        Box::new(DiffPir {
+            zeta: 1.5,
+            ..DiffPir::default()
+        }),
+        Box::new(DiffPir {
+            grid: none,
+            ..DiffPir::default()
+        }),
+        Box::new(DiffPir {
+            start_sigma: Some(1e-6),
+            ..DiffPir::default()
+        }),
+        Box::new(Ddnm {
+            next: NextLevel::Constant { eta: -0.1 },
+            ..Ddnm::default()
+        }),
+        Box::new(Ddnm {
+            travel_length: 0,
+            ..Ddnm::default()
+        }),
+        Box::new(Dps {
+            rule: StepRule::Likelihood,
+            ..Dps::default()
+        }),
+        Box::new(Dpir {
+            steps: 0,
+            ..Dpir::default()
+        }),
+        Box::new(Dpir {
+            sigma_end: f64::NAN,
+            ..Dpir::default()
+        }),
+    ];
+    for (k, method) in refused.iter().enumerate() {
+        let result = method.restore(&prior(), &problem(1, 0.0), &mut Run::new(1));
+        assert!(matches!(result, Err(Error::Unfit(_))), "{k}: {result:?}");
+    }
+    let noiseless = Schedule::Ve {
+        sigma_min: 0.0,
+        sigma_max: 1.0,
+        steps: 3,
+    };
+    let samplers: [Box<dyn Sampler>; 3] = [
+        Box::new(Ddim {
+            renoise: Renoise::Ddim { eta: 2.0 },
+            ..Ddim::default()
+        }),
+        Box::new(Ddim {
+            grid: Grid {
+                schedule: noiseless,
+                subset: Subset::All,
+            },
+            ..Ddim::default()
+        }),
+        Box::new(Edm {
+            churn: -1.0,
+            ..Edm::default()
+        }),
+    ];
+    for (k, sampler) in samplers.iter().enumerate() {
+        let result = sampler.sample(&prior(), 1, DIMS, &mut Run::new(1));
+        assert!(matches!(result, Err(Error::Unfit(_))), "{k}: {result:?}");
+    }
+}
+
+/// Where the noisiest level does not drown the image, `Auto` starts from the guess.
+#[test]
+fn starts() {
+    let low = Grid {
+        schedule: Schedule::Ve {
+            sigma_min: 0.01,
+            sigma_max: 0.5,
+            steps: 10,
+        },
+        subset: Subset::All,
+    };
+    let run = |grid, start| {
+        let method = Ddnm {
+            grid,
+            start,
+            ..Ddnm::default()
+        };
+        quiet(&method, &prior(), &problem(1, 0.0))
+    };
+    assert_eq!(run(low, Start::Auto), run(low, Start::Guess));
+    assert_ne!(run(low, Start::Auto), run(low, Start::Noise));
+    let high = grid(Subset::Uniform { steps: 10 });
+    assert_eq!(run(high, Start::Auto), run(high, Start::Noise));
+}
+
+/// DPIR turns and mirrors pictures for the denoiser: with a prior that is blind to that nothing changes, with another one
+/// it does, also on pictures that are not square.
+#[test]
+fn dpir_ensemble() {
+    use rustfft::num_complex::Complex64;
+    let dims = Dims::new(1, 4, 4);
+    let angle = |k: usize| std::f64::consts::TAU * k as f64 / 4.0;
+    let texture = |directed: f64| {
+        let power = ndarray::Array4::from_shape_fn((4, 4, 1, 1), |(y, x, _, _)| {
+            let (cy, cx) = (angle(y).cos(), angle(x).cos());
+            Complex64::from(0.05 * (2.2 + (1.0 - directed) * cy + (1.0 + directed) * cx))
+        });
+        Stationary::new(&[0.5], &power, tweedie::level::Range::IMAGE).unwrap()
+    };
+    let y = tweedie::noise::NoiseSource::uniform(&mut tweedie::noise::Seeded::new(1), 1, dims);
+    let problem = tweedie::problem::Problem::new(y, Box::new(Plain(dims)), 0.1).unwrap();
+    let run = |prior: &Stationary, ensemble| {
+        Dpir {
+            ensemble,
+            ..Dpir::default()
+        }
+        .restore(prior, &problem, &mut Run::new(1))
+        .unwrap()
+    };
+    let even = texture(0.0);
+    assert!(difference(&run(&even, true), &run(&even, false)) < 1e-6);
+    let directed = texture(0.9);
+    assert!(difference(&run(&directed, true), &run(&directed, false)) > 1e-3);
+}
+
+/// The identity as an operator.
+#[derive(Debug)]
+struct Plain(Dims);
+
+impl tweedie::operator::Operator for Plain {
+    fn input(&self) -> Dims {
+        self.0
+    }
+
+    fn output(&self) -> Dims {
+        self.0
+    }
+
+    fn apply(&self, x: &Image) -> Image {
+        x.clone()
+    }
+
+    fn adjoint(&self, u: &Image) -> Image {
+        u.clone()
+    }
+
+    fn pseudo_inverse(&self, y: &Image) -> Image {
+        y.clone()
+    }
+
+    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+        (y + &(z * rho as f32)) / (1.0 + rho) as f32
+    }
+}

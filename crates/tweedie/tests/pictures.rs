@@ -1,0 +1,650 @@
+//! Picture files: round trips, what travels with them, and what is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, Array4};
+use proptest::prelude::*;
+use tweedie::Image;
+use tweedie::image::{
+    Depth, Fault, Format, Limits, Overwrite, Picture, WriteOptions, decode, encode, grid, read,
+    read_with, write,
+};
+
+const EXTENSIONS: [(Format, &str); 5] = [
+    (Format::Png, "png"),
+    (Format::Jpeg, "jpg"),
+    (Format::Tiff, "tif"),
+    (Format::WebP, "webp"),
+    (Format::Bmp, "bmp"),
+];
+
+/// A smooth picture whose values lie on the steps of a depth; no two rows, columns or channels agree.
+fn pixels(c: usize, h: usize, w: usize, depth: Depth) -> Image {
+    let steps = match depth {
+        Depth::Eight => 255.0,
+        Depth::Sixteen => 65535.0,
+    };
+    Array4::from_shape_fn((1, c, h, w), |(_, k, i, j)| {
+        let v = (1.0 + i as f32 * 2.0 + j as f32 + 3.0 * k as f32) / (2 * h + w + 12) as f32;
+        (v * steps).round() / steps
+    })
+}
+
+fn alpha(h: usize, w: usize) -> Array2<f32> {
+    Array2::from_shape_fn((h, w), |(i, j)| ((i * 40 + j * 9) % 256) as f32 / 255.0)
+}
+
+fn roundtrip(picture: &Picture, format: Format) -> Picture {
+    let bytes = encode(picture, format, &WriteOptions::default()).unwrap();
+    decode(&bytes, &Limits::default()).unwrap()
+}
+
+fn largest_difference(a: &Image, b: &Image) -> f32 {
+    assert_eq!(a.dim(), b.dim());
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+/// A made-up ICC profile of a colour space.
+fn profile(space: &[u8; 4]) -> Vec<u8> {
+    let mut profile = vec![0; 200];
+    profile[3] = 200;
+    profile[16..20].copy_from_slice(space);
+    profile[36..40].copy_from_slice(b"acsp");
+    profile
+}
+
+const THUMBNAIL: &[u8] = b"thumbnail of the old picture";
+
+/// An EXIF block with an orientation, the picture's size, and a thumbnail in a second directory.
+fn exif(orientation: u16, big_endian: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    let short = |v: u16| {
+        if big_endian {
+            v.to_be_bytes()
+        } else {
+            v.to_le_bytes()
+        }
+    };
+    let long = |v: u32| {
+        if big_endian {
+            v.to_be_bytes()
+        } else {
+            v.to_le_bytes()
+        }
+    };
+    out.extend(if big_endian { b"MM" } else { b"II" });
+    out.extend(short(42));
+    out.extend(long(8));
+    let mut directory = |entries: &[(u16, u16, u32)], next: u32| {
+        out.extend(short(entries.len() as u16));
+        for &(tag, form, value) in entries {
+            out.extend(short(tag));
+            out.extend(short(form));
+            out.extend(long(1));
+            if form == 3 {
+                out.extend(short(value as u16));
+                out.extend(short(0));
+            } else {
+                out.extend(long(value));
+            }
+        }
+        out.extend(long(next));
+    };
+    // At 8, 38 and 68; the thumbnail at 98.
+    let thumbnail = THUMBNAIL.len() as u32;
+    directory(&[(0x0112, 3, orientation.into()), (0x8769, 4, 38)], 68);
+    directory(&[(0xA002, 3, 999), (0xA003, 4, 999)], 0);
+    directory(&[(0x0201, 4, 98), (0x0202, 4, thumbnail)], 0);
+    out.extend(THUMBNAIL);
+    out
+}
+
+#[test]
+fn lossless_formats_give_back_every_sample() {
+    for format in [Format::Png, Format::Tiff, Format::WebP, Format::Bmp] {
+        for depth in [Depth::Eight, Depth::Sixteen] {
+            if depth == Depth::Sixteen && !format.has_16_bits() {
+                continue;
+            }
+            for c in [1, 3] {
+                for with_alpha in [false, true] {
+                    let mut picture = Picture::new(pixels(c, 9, 14, depth));
+                    picture.depth = depth;
+                    picture.alpha = with_alpha.then(|| alpha(9, 14));
+                    let back = roundtrip(&picture, format);
+                    let what = format!("{format} {depth:?} {c} channels, alpha {with_alpha}");
+                    assert_eq!(back.pixels, picture.pixels, "{what}");
+                    assert_eq!(back.alpha, picture.alpha, "{what}");
+                    assert_eq!(back.depth, depth, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn jpeg_is_close_and_without_chroma_subsampling() {
+    for c in [1, 3] {
+        let picture = Picture::new(pixels(c, 24, 32, Depth::Eight));
+        let bytes = encode(&picture, Format::Jpeg, &WriteOptions::default()).unwrap();
+        let back = decode(&bytes, &Limits::default()).unwrap();
+        assert!(largest_difference(&back.pixels, &picture.pixels) < 6.0 / 255.0);
+        let frame = bytes.windows(2).position(|b| b == [0xFF, 0xC0]).unwrap();
+        let components = usize::from(bytes[frame + 9]);
+        assert_eq!(components, c);
+        for k in 0..components {
+            assert_eq!(
+                bytes[frame + 11 + 3 * k],
+                0x11,
+                "component {k} is subsampled"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_shows_transparency_over_white() {
+    let mut picture = Picture::new(Image::zeros((1, 3, 16, 16)));
+    picture.alpha = Some(Array2::from_elem((16, 16), 0.25));
+    let back = roundtrip(&picture, Format::Jpeg);
+    assert_eq!(back.alpha, None);
+    assert!(back.pixels.iter().all(|v| (v - 0.75).abs() < 0.01));
+}
+
+#[test]
+fn pictures_one_pixel_wide_or_high_survive() {
+    for (format, _) in EXTENSIONS {
+        for (h, w) in [(1, 1), (1, 7), (7, 1)] {
+            for c in [1, 3] {
+                let picture = Picture::new(pixels(c, h, w, Depth::Eight));
+                let back = roundtrip(&picture, format);
+                let difference = largest_difference(&back.pixels, &picture.pixels);
+                assert!(
+                    difference < 8.0 / 255.0,
+                    "{format} {c}x{h}x{w}: {difference}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn values_are_clamped_and_rounded_to_the_nearest() {
+    let values = vec![-0.5, 1.5, 100.4 / 255.0, 100.6 / 255.0];
+    let picture = Picture::new(Array4::from_shape_vec((1, 1, 1, 4), values).unwrap());
+    let back = roundtrip(&picture, Format::Png).pixels.mapv(|v| v * 255.0);
+    let expected = [0.0, 255.0, 100.0, 101.0];
+    assert!(
+        back.iter().zip(expected).all(|(b, e)| (b - e).abs() < 1e-3),
+        "{back}"
+    );
+}
+
+/// Where the pixel at `(i, j)` of a file of `h` by `w` is seen: EXIF 2.32, table "Orientation", which says on which
+/// side row 0 and column 0 are.
+fn seen(orientation: u16, (i, j): (usize, usize), (h, w): (usize, usize)) -> (usize, usize) {
+    match orientation {
+        1 => (i, j),
+        2 => (i, w - 1 - j),
+        3 => (h - 1 - i, w - 1 - j),
+        4 => (h - 1 - i, j),
+        5 => (j, i),
+        6 => (j, h - 1 - i),
+        7 => (w - 1 - j, h - 1 - i),
+        _ => (w - 1 - j, i),
+    }
+}
+
+fn assert_upright(back: &Picture, stored: &Picture, orientation: u16, tolerance: f32, what: &str) {
+    let (_, _, h, w) = stored.pixels.dim();
+    for ((_, c, i, j), &v) in stored.pixels.indexed_iter() {
+        let (y, x) = seen(orientation, (i, j), (h, w));
+        let difference = (back.pixels[(0, c, y, x)] - v).abs();
+        assert!(
+            difference <= tolerance,
+            "{what} at {c} {i} {j}: {difference}"
+        );
+    }
+    if let Some(alpha) = &stored.alpha {
+        let back = back.alpha.as_ref().expect("alpha is kept");
+        for ((i, j), &v) in alpha.indexed_iter() {
+            assert_eq!(back[seen(orientation, (i, j), (h, w))], v, "{what}: alpha");
+        }
+    }
+}
+
+#[test]
+fn orientation_is_applied_once() {
+    for (format, tolerance) in [
+        (Format::Png, 0.0),
+        (Format::Jpeg, 0.03),
+        (Format::WebP, 0.0),
+    ] {
+        for orientation in 1..=8 {
+            for big_endian in [false, true] {
+                let what = format!("{format}, orientation {orientation}");
+                let mut stored = Picture::new(pixels(3, 16, 24, Depth::Eight));
+                stored.exif = Some(exif(orientation, big_endian));
+                stored.alpha = (format != Format::Jpeg).then(|| alpha(16, 24));
+                let back = roundtrip(&stored, format);
+                assert_upright(&back, &stored, orientation, tolerance, &what);
+                // Written and read again it stays as it is.
+                let again = roundtrip(&back, format);
+                let difference = largest_difference(&again.pixels, &back.pixels);
+                assert!(difference <= tolerance, "{what}: turned twice");
+                assert_eq!(again.exif.unwrap().len(), stored.exif.unwrap().len());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_orientation_tag_of_a_tiff_is_applied() {
+    let stored = Picture::new(pixels(1, 5, 8, Depth::Eight));
+    let samples: Vec<u8> = stored
+        .pixels
+        .iter()
+        .map(|v| (v * 255.0).round() as u8)
+        .collect();
+    for orientation in 1..=8 {
+        let mut file = std::io::Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut file).unwrap();
+        let mut image = encoder
+            .new_image::<tiff::encoder::colortype::Gray8>(8, 5)
+            .unwrap();
+        let tag = tiff::tags::Tag::Orientation;
+        image.encoder().write_tag(tag, orientation).unwrap();
+        image.write_data(&samples).unwrap();
+        let back = decode(file.get_ref(), &Limits::default()).unwrap();
+        assert_upright(
+            &back,
+            &stored,
+            orientation,
+            0.0,
+            &format!("TIFF, {orientation}"),
+        );
+    }
+}
+
+#[test]
+fn exif_is_kept_without_thumbnail_and_with_the_new_size() {
+    for big_endian in [false, true] {
+        let mut picture = Picture::new(pixels(3, 16, 24, Depth::Eight));
+        picture.exif = Some(exif(6, big_endian));
+        let back = roundtrip(&roundtrip(&picture, Format::Jpeg), Format::Png);
+        let block = back.exif.unwrap();
+        assert!(!block.windows(9).any(|w| w == &THUMBNAIL[..9]));
+        // The values of the second directory, which starts at 38: width as SHORT, height as LONG.
+        let (width, height) = (&block[48..50], &block[60..64]);
+        let expected: ([u8; 2], [u8; 4]) = if big_endian {
+            (16u16.to_be_bytes(), 24u32.to_be_bytes())
+        } else {
+            (16u16.to_le_bytes(), 24u32.to_le_bytes())
+        };
+        assert_eq!((width, height), (&expected.0[..], &expected.1[..]));
+    }
+}
+
+#[test]
+fn broken_exif_blocks_do_no_harm() {
+    let whole = exif(6, false);
+    for end in 0..whole.len() {
+        let mut picture = Picture::new(pixels(3, 4, 6, Depth::Eight));
+        picture.exif = Some(whole[..end].to_vec());
+        let back = roundtrip(&picture, Format::Png);
+        let turned = back.pixels.dim().2 == 6;
+        // The orientation is the first entry, bytes 10 to 22.
+        assert_eq!(turned, end >= 22, "cut to {end} bytes");
+    }
+}
+
+#[test]
+fn icc_profiles_are_kept_where_they_fit() {
+    for (format, _) in EXTENSIONS {
+        let mut picture = Picture::new(pixels(3, 8, 8, Depth::Eight));
+        picture.icc = Some(profile(b"RGB "));
+        let kept = roundtrip(&picture, format).icc;
+        let expected = (format != Format::Bmp).then(|| profile(b"RGB "));
+        assert_eq!(kept, expected, "{format}");
+
+        picture.icc = Some(profile(b"GRAY"));
+        assert_eq!(roundtrip(&picture, format).icc, None, "{format}");
+    }
+}
+
+#[test]
+fn text_travels_in_png() {
+    let mut picture = Picture::new(pixels(1, 3, 3, Depth::Eight));
+    picture.set_text("method", "gone");
+    picture.set_text("tweedie", "{\"seed\": 7}");
+    picture.set_text("method", "DiffPIR, ρ = 0.1\nsecond line");
+    let back = roundtrip(&picture, Format::Png);
+    assert_eq!(back.text.len(), 2);
+    assert_eq!(back.text_of("tweedie"), Some("{\"seed\": 7}"));
+    assert_eq!(
+        back.text_of("method"),
+        Some("DiffPIR, ρ = 0.1\nsecond line")
+    );
+
+    for key in ["", " padded ", "line\nbreak", &"long".repeat(20), "ключ"] {
+        picture.text = vec![(key.to_owned(), "value".to_owned())];
+        let result = encode(&picture, Format::Png, &WriteOptions::default());
+        assert!(
+            matches!(result, Err(Fault::TextKey(_))),
+            "{key:?}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn with_pixels_keeps_what_travels_and_resizes_alpha() {
+    let mut picture = Picture::new(pixels(3, 4, 6, Depth::Sixteen));
+    picture.depth = Depth::Sixteen;
+    picture.icc = Some(profile(b"RGB "));
+    picture.alpha = Some(Array2::from_shape_fn(
+        (4, 6),
+        |(_, j)| if j < 3 { 0.0 } else { 1.0 },
+    ));
+    let larger = picture.with_pixels(pixels(3, 8, 12, Depth::Sixteen));
+    let alpha = larger.alpha.unwrap();
+    assert_eq!(alpha.dim(), (8, 12));
+    assert_eq!((alpha[(3, 0)], alpha[(3, 11)]), (0.0, 1.0));
+    // Bilinear: the two columns at the edge are a quarter of the way from either side.
+    assert!((alpha[(3, 5)] - 0.25).abs() < 1e-6 && (alpha[(3, 6)] - 0.75).abs() < 1e-6);
+    assert_eq!((larger.depth, larger.icc), (picture.depth, picture.icc));
+}
+
+#[test]
+fn formats_are_told_by_content_not_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = Picture::new(pixels(3, 8, 8, Depth::Eight));
+    let bytes = encode(&picture, Format::WebP, &WriteOptions::default()).unwrap();
+    let path = folder.path().join("photo.jpg");
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(read(&path).unwrap().pixels, picture.pixels);
+}
+
+#[test]
+fn the_size_limit_is_ours_to_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    let picture = Picture::new(pixels(1, 10, 10, Depth::Eight));
+    write(&path, &picture, &WriteOptions::default(), Overwrite::Refuse).unwrap();
+    assert!(read_with(&path, &Limits { pixels: 100 }).is_ok());
+    let error = read_with(&path, &Limits { pixels: 99 }).unwrap_err();
+    assert!(matches!(
+        error.fault,
+        Fault::TooLarge {
+            width: 10,
+            height: 10,
+            limit: 99
+        }
+    ));
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn nothing_is_overwritten_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    let (old, new) = (
+        Picture::new(pixels(1, 5, 5, Depth::Eight)),
+        Picture::new(pixels(3, 6, 6, Depth::Eight)),
+    );
+    let options = WriteOptions::default();
+    write(&path, &old, &options, Overwrite::Refuse).unwrap();
+    let error = write(&path, &new, &options, Overwrite::Refuse).unwrap_err();
+    assert!(matches!(error.fault, Fault::Exists), "{error}");
+    assert_eq!(read(&path).unwrap().pixels, old.pixels);
+    write(&path, &new, &options, Overwrite::Allow).unwrap();
+    assert_eq!(read(&path).unwrap().pixels, new.pixels);
+    assert_eq!(names_in(folder.path()), ["a.png"]);
+}
+
+#[test]
+fn a_failed_write_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("folder.png")).unwrap();
+    let before = names_in(folder.path());
+
+    let good = Picture::new(pixels(3, 5, 5, Depth::Eight));
+    let mut nan = good.clone();
+    nan.pixels[(0, 1, 2, 3)] = f32::NAN;
+    let mut ragged = good.clone();
+    ragged.alpha = Some(alpha(4, 5));
+    let two = Picture::new(Image::zeros((1, 2, 5, 5)));
+    let none = Picture::new(Image::zeros((1, 3, 0, 5)));
+    let long = Picture::new(Image::zeros((1, 1, 1, 16_385)));
+    let plain = WriteOptions::default();
+    let deep = WriteOptions {
+        depth: Some(Depth::Sixteen),
+        ..plain
+    };
+    let poor = WriteOptions {
+        quality: 0,
+        ..plain
+    };
+    type Case<'a> = (&'a str, &'a Picture, WriteOptions, fn(&Fault) -> bool);
+    let cases: Vec<Case<'_>> = vec![
+        (
+            "a.gif",
+            &good,
+            plain,
+            |f| matches!(f, Fault::Extension { extension: Some(e) } if e == "gif"),
+        ),
+        ("a", &good, plain, |f| {
+            matches!(f, Fault::Extension { extension: None })
+        }),
+        ("none/a.png", &good, plain, |f| {
+            matches!(f, Fault::NoFolder(_))
+        }),
+        ("folder.png", &good, plain, |f| matches!(f, Fault::Folder)),
+        ("a.png", &nan, plain, |f| matches!(f, Fault::NotFinite(1))),
+        ("a.png", &ragged, plain, |f| {
+            matches!(f, Fault::Alpha { .. })
+        }),
+        ("a.png", &two, plain, |f| matches!(f, Fault::Shape(_))),
+        ("a.png", &none, plain, |f| {
+            matches!(f, Fault::NoPixels { .. })
+        }),
+        ("a.webp", &long, plain, |f| {
+            matches!(f, Fault::TooLargeFor { most: 16_384, .. })
+        }),
+        ("a.jpg", &good, deep, |f| {
+            matches!(f, Fault::TooDeep(Format::Jpeg))
+        }),
+        ("a.jpg", &good, poor, |f| matches!(f, Fault::Quality(0))),
+    ];
+    for (name, picture, options, expected) in cases {
+        let error = write(at(name), picture, &options, Overwrite::Allow).unwrap_err();
+        assert!(expected(&error.fault), "{name}: {error}");
+        assert_one_line(&error.to_string(), &at(name));
+        assert_eq!(names_in(folder.path()), before, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_has_usual_permissions_and_links_are_followed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+    let picture = Picture::new(pixels(1, 5, 5, Depth::Eight));
+    let options = WriteOptions::default();
+
+    fs::write(at("plain"), b"").unwrap();
+    write(at("new.png"), &picture, &options, Overwrite::Refuse).unwrap();
+    assert_eq!(mode("new.png"), mode("plain"));
+
+    fs::set_permissions(at("new.png"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(at("new.png"), at("link.png")).unwrap();
+    let other = Picture::new(pixels(3, 5, 5, Depth::Eight));
+    write(at("link.png"), &other, &options, Overwrite::Allow).unwrap();
+    assert!(at("link.png").is_symlink());
+    assert_eq!(mode("new.png"), 0o640);
+    assert_eq!(read(at("new.png")).unwrap().pixels, other.pixels);
+}
+
+/// An error is one line that names the file.
+fn assert_one_line(message: &str, path: &Path) {
+    assert!(
+        message.starts_with(&path.display().to_string()),
+        "{message}"
+    );
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+}
+
+#[test]
+fn hostile_files_are_refused_as_their_folder_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
+    let mut files = 0;
+    for folder in fs::read_dir(&root).unwrap().map(|e| e.unwrap().path()) {
+        if !folder.is_dir() {
+            continue;
+        }
+        let kind = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        for path in fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()) {
+            let error = match read(&path) {
+                Ok(picture) => panic!("{} was read: {}", path.display(), picture.dims()),
+                Err(error) => error,
+            };
+            let as_expected = match kind.as_str() {
+                "no-bytes" => matches!(error.fault, Fault::NoBytes),
+                "unknown" => matches!(error.fault, Fault::Unknown { .. }),
+                "damaged" => matches!(error.fault, Fault::Damaged { .. }),
+                "too-large" => matches!(error.fault, Fault::TooLarge { .. }),
+                "unsupported" => matches!(error.fault, Fault::Unsupported { .. }),
+                "range" => matches!(error.fault, Fault::Range { .. }),
+                "not-finite" => matches!(error.fault, Fault::NotFinite(_)),
+                _ => panic!("no fault is called {kind}"),
+            };
+            assert!(as_expected, "{error} ({:?})", error.fault);
+            assert_one_line(&error.to_string(), &path);
+            println!("{}", error.to_string().replace(root.to_str().unwrap(), ""));
+            files += 1;
+        }
+    }
+    assert!(files >= 41, "only {files} files in {}", root.display());
+}
+
+#[test]
+fn missing_files_and_folders_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("no.png");
+    let error = read(&missing).unwrap_err();
+    assert!(matches!(error.fault, Fault::Missing), "{error}");
+    assert_one_line(&error.to_string(), &missing);
+    let error = read(folder.path()).unwrap_err();
+    assert!(matches!(error.fault, Fault::Folder), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_without_permission_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    fs::write(&path, b"\x89PNG").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    let fault = read(&path).unwrap_err().fault;
+    // The superuser may read it all the same, and finds it cut short.
+    match fs::File::open(&path) {
+        Err(_) => assert!(matches!(fault, Fault::Permission("read")), "{fault}"),
+        Ok(_) => assert!(matches!(fault, Fault::Unknown { .. }), "{fault}"),
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_an_error_or_still_whole() {
+    for (format, _) in EXTENSIONS {
+        let mut picture = Picture::new(pixels(3, 9, 11, Depth::Eight));
+        picture.exif = Some(exif(1, true));
+        let bytes = encode(&picture, format, &WriteOptions::default()).unwrap();
+        let whole = decode(&bytes, &Limits::default()).unwrap();
+        for end in 0..bytes.len() {
+            if let Ok(cut) = decode(&bytes[..end], &Limits::default()) {
+                assert_eq!(
+                    cut.pixels,
+                    whole.pixels,
+                    "{format} cut to {end} of {}",
+                    bytes.len()
+                );
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 500,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn flipped_bytes_give_a_picture_or_an_error(
+        format in prop::sample::select(Format::ALL.to_vec()),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut picture = Picture::new(pixels(3, 9, 11, Depth::Eight));
+        picture.exif = Some(exif(6, true));
+        picture.icc = Some(profile(b"RGB "));
+        let mut bytes = encode(&picture, format, &WriteOptions::default()).unwrap();
+        for (at, byte) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(back) = decode(&bytes, &Limits { pixels: 10_000 }) {
+            prop_assert!(back.pixels.iter().all(|v| (0.0..=1.0).contains(v)));
+            // What was read can be written.
+            prop_assert!(encode(&back, Format::Png, &WriteOptions::default()).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_grid_places_every_picture() {
+    let a = Image::from_elem((2, 1, 3, 4), 0.25);
+    let b = Image::from_elem((1, 3, 5, 2), 0.5);
+    let sheet = grid(&[a, b], 2).unwrap();
+    // Cells of 5 by 4, a gap of 2.
+    assert_eq!(sheet.dim(), (1, 3, 12, 10));
+    assert_eq!(sheet[(0, 2, 1, 0)], 0.25);
+    assert_eq!(sheet[(0, 0, 3, 9)], 0.25);
+    assert_eq!(sheet[(0, 0, 0, 0)], 1.0, "above the first, smaller picture");
+    assert_eq!(sheet[(0, 1, 2, 5)], 1.0, "in the gap");
+    assert_eq!((sheet[(0, 1, 7, 1)], sheet[(0, 1, 11, 2)]), (0.5, 0.5));
+    assert_eq!(sheet[(0, 1, 9, 8)], 1.0, "the empty cell");
+    let ones = sheet.iter().filter(|&&v| v == 1.0).count();
+    assert_eq!(ones, 3 * (12 * 10 - 2 * 12 - 10));
+
+    assert!(matches!(grid(&[], 2), Err(Fault::EmptyGrid)));
+    assert!(matches!(
+        grid(&[Image::zeros((1, 2, 3, 3))], 1),
+        Err(Fault::Shape(_))
+    ));
+}
+
+#[test]
+fn the_example_photographs_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/photos");
+    for name in ["astronaut", "chelsea", "coffee", "rocket"] {
+        let path: PathBuf = folder.join(name).with_extension("png");
+        let picture = read(&path).unwrap();
+        assert_eq!(picture.pixels.dim(), (1, 3, 256, 256));
+        assert!(fs::metadata(&path).unwrap().len() < 200_000);
+    }
+}

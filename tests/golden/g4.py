@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""The four-dimensional Gaussian problem "G4", solved in f64 by samplers written from their papers.
+
+    python3 -m pip install numpy && python3 tests/golden/g4.py
+
+It shares nothing with the Rust code: schedules are in beta, alpha and abar, the denoiser is a matrix inverse, and the
+transitions are those of the papers (arXiv 2006.11239, 2010.02502, 2206.00364, 2305.08995, 2212.00490, 2209.14687). With a
+Gaussian prior almost all of them are affine in their noise, so that a run without noise gives the mean of the output, and
+runs with a single one in the noise give its covariance. README.md says how the printed numbers are used.
+"""
+
+import numpy as np
+
+C = np.array([[.30, .10, .05, .00], [.10, .25, .08, .04], [.05, .08, .20, .06], [.00, .04, .06, .15]])
+MU = np.array([.2, -.1, .3, .05])
+A = np.array([[.5, .3, -.2, .1], [.1, -.4, .3, .6]])
+Y = np.array([.4, -.3])
+SIGMA_Y = .1
+T = 1000
+PINV = np.linalg.pinv(A)
+
+beta = np.linspace(1e-4, .02, T)
+abar = np.cumprod(1 - beta)
+
+
+def ab(t):
+    """abar of index t; the clean level is -1."""
+    return abar[t] if t >= 0 else 1.
+
+
+def jacobian(c, v):
+    """d E[x0|x] / dx for x = c*x0 + sqrt(v)*noise."""
+    return c * C @ np.linalg.inv(c * c * C + v * np.eye(4))
+
+
+def denoise(x, c, v):
+    return MU + (x - c * MU) @ jacobian(c, v)
+
+
+def denoise_at(x, t):
+    return denoise(x, np.sqrt(ab(t)), 1 - ab(t))
+
+
+# Noise: row 0 of a batch is the run without any; rows 1, 2, .. have a single one each.
+class Probe:
+    def __init__(self, rows):
+        self.rows, self.drawn = rows, 0
+
+    def __call__(self):
+        z = np.zeros((self.rows, 4))
+        first = 1 + 4 * self.drawn
+        if self.rows > 1:
+            z[first:first + 4] = np.eye(4)
+        self.drawn += 1
+        return z
+
+
+def moments(sampler):
+    """Mean, and variance of each coordinate, of an affine sampler."""
+    count = Probe(1)
+    sampler(count)
+    out = sampler(Probe(1 + 4 * count.drawn))
+    return out[0], ((out[1:] - out[0]) ** 2).sum(0)
+
+
+# Grids, as lists of indices that end with -1.
+def space(n):
+    return [round(i * (T - 1) / (n - 1)) for i in range(n)][::-1] + [-1]
+
+
+def uniform(n):
+    return list(range(0, T, T // n))[::-1] + [-1]
+
+
+def diffpir_quad(n):
+    q = [int(v) for v in np.sqrt(np.linspace(0, T * T, n))]
+    q[-1] -= 1
+    return [T - 1 - v for v in q]
+
+
+def pairs(grid):
+    return zip(grid[:-1], grid[1:])
+
+
+# Samplers.
+def ancestral_coefficients(t, s):
+    """alpha, beta and beta tilde of the respaced chain."""
+    al = ab(t) / ab(s)
+    be = 1 - al
+    return al, be, be * (1 - ab(s)) / (1 - ab(t))
+
+
+def ancestral_mean(x, x0, t, s):
+    al, be, _ = ancestral_coefficients(t, s)
+    return np.sqrt(ab(s)) * be / (1 - ab(t)) * x0 + np.sqrt(al) * (1 - ab(s)) / (1 - ab(t)) * x
+
+
+def ddpm(z, grid, large):
+    x = z()
+    for t, s in pairs(grid):
+        _, be, small = ancestral_coefficients(t, s)
+        x = ancestral_mean(x, denoise_at(x, t), t, s)
+        if s >= 0:
+            x = x + np.sqrt(be if large else small) * z()
+    return x
+
+
+def ddim(z, grid, eta):
+    x = z()
+    for t, s in pairs(grid):
+        x0 = denoise_at(x, t)
+        eps = (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
+        sig = eta * np.sqrt((1 - ab(s)) / (1 - ab(t))) * np.sqrt(1 - ab(t) / ab(s))
+        x = np.sqrt(ab(s)) * x0 + np.sqrt(max(0., 1 - ab(s) - sig ** 2)) * eps
+        if sig > 0:
+            x = x + sig * z()
+    return x
+
+
+def edm(z, n, heun, lo=.002, hi=80., rho=7.):
+    ladder = (hi ** (1 / rho) + np.arange(n) / (n - 1) * (lo ** (1 / rho) - hi ** (1 / rho))) ** rho
+    ladder = list(ladder) + [0.]
+    x = ladder[0] * z()
+    for i in range(n):
+        now, then = ladder[i], ladder[i + 1]
+        d = (x - denoise(x, 1., now ** 2)) / now
+        y = x + (then - now) * d
+        if heun and i < n - 1:
+            e = (y - denoise(y, 1., then ** 2)) / then
+            y = x + (then - now) * (d + e) / 2
+        x = y
+    return x
+
+
+# Methods.
+def prox(x0, rho):
+    return (A.T @ Y + rho * x0) @ np.linalg.inv(A.T @ A + rho * np.eye(4))
+
+
+def diffpir(z, n, zeta, lam=1., last="prox"):
+    grid = diffpir_quad(n)
+    x = z()
+    for i, t in enumerate(grid):
+        x0 = denoise_at(x, t)
+        if i == len(grid) - 1 and last == "level":
+            return x
+        rho = lam * SIGMA_Y ** 2 * ab(t) / (1 - ab(t))
+        x0y = prox(x0, rho)
+        if i == len(grid) - 1:
+            return x0y
+        s = grid[i + 1]
+        eps = (x - np.sqrt(ab(t)) * x0y) / np.sqrt(1 - ab(t))
+        x = np.sqrt(ab(s)) * x0y + np.sqrt(1 - ab(s)) * np.sqrt(1 - zeta) * eps
+        if zeta > 0:
+            x = x + np.sqrt(1 - ab(s)) * np.sqrt(zeta) * z()
+
+
+def ddnm(z, grid, eta, rule, sigma_y=0.):
+    x = z()
+    for t, s in pairs(grid):
+        x0 = denoise_at(x, t)
+        if sigma_y > 0:
+            x0y = prox(x0, sigma_y ** 2 * ab(t) / (1 - ab(t)))
+        else:
+            x0y = x0 + (Y - x0 @ A.T) @ PINV.T
+        eps = (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
+        if rule == "posterior":
+            x = ancestral_mean(x, x0y, t, s)
+            sig = np.sqrt(ancestral_coefficients(t, s)[2])
+        else:
+            sig = eta * np.sqrt(1 - ab(s))
+            if rule == "ddim":
+                sig = eta * np.sqrt((1 - ab(s)) / (1 - ab(t))) * np.sqrt(1 - ab(t) / ab(s))
+            x = np.sqrt(ab(s)) * x0y + np.sqrt(max(0., 1 - ab(s) - sig ** 2)) * eps
+        if sig > 0:
+            x = x + sig * z()
+    return x
+
+
+def dps(z, rule, size, large=True):
+    x = z()
+    for t in range(T - 1, -1, -1):
+        x0 = denoise_at(x, t)
+        r = Y - x0 @ A.T
+        norm = np.sqrt((r ** 2).sum(1, keepdims=True))
+        square = -2 * r @ A @ jacobian(np.sqrt(ab(t)), 1 - ab(t))  # gradient of |r|^2
+        step = {
+            "code": lambda: size * square / (2 * norm),
+            "paper": lambda: size / norm * square,
+            "squared": lambda: size * square,
+            "normalised": lambda: size * square / np.sqrt((square ** 2).sum(1, keepdims=True)),
+            "likelihood": lambda: beta[t] / (2 * SIGMA_Y ** 2 * np.sqrt(1 - beta[t])) * square,
+        }[rule]()
+        _, be, small = ancestral_coefficients(t, t - 1)
+        x = ancestral_mean(x, x0, t, t - 1) - step
+        if t > 0:
+            x = x + np.sqrt(be if large else small) * z()
+    return x
+
+
+def dpir(steps):
+    # Published sigmas are for [0, 1]: twice that here.
+    ladder = np.logspace(np.log10(2 * 49 / 255), np.log10(SIGMA_Y), steps)
+    z = PINV @ Y
+    for sigma in ladder:
+        z = denoise(prox(z, .23 * SIGMA_Y ** 2 / sigma ** 2), 1., sigma ** 2)
+    return z
+
+
+def show(name, sampler, affine=True):
+    def numbers(v):
+        return " ".join(f"{x:9.6f}" for x in v)
+
+    if affine:
+        mean, variance = moments(sampler)
+        print(f"{name:34} {numbers(mean)} | {numbers(variance)} | {variance.sum():.5f}")
+    else:
+        print(f"{name:34} {numbers(sampler(Probe(1))[0])}")
+
+
+def posterior(sigma):
+    gain = C @ A.T @ np.linalg.inv(A @ C @ A.T + sigma ** 2 * np.eye(2))
+    return MU + gain @ (Y - A @ MU), np.diag(C - gain @ A @ C)
+
+
+def ode_errors():
+    """How far DDIM and EDM take two standard deviations of N(0.3, 0.25^2) from 0.8."""
+    m, v = .3, .25 ** 2
+
+    def d(x, c, w):
+        return m + c * v / (c * c * v + w) * (x - c * m)
+
+    def start(c, w):
+        return c * m + 2 * np.sqrt(c * c * v + w)
+
+    for n in [18, 40, 80]:
+        ladder = (80 ** (1 / 7) + np.arange(n) / (n - 1) * (.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+        ladder = list(ladder) + [0.]
+        x = start(1., ladder[0] ** 2)
+        for now, then in pairs(ladder):
+            slope = (x - d(x, 1., now ** 2)) / now
+            y = x + (then - now) * slope
+            if then > 0:
+                y = x + (then - now) * (slope + (y - d(y, 1., then ** 2)) / then) / 2
+            x = y
+        print(f"edm {n:4} heun, error at 2 std      {abs(x - .8):.5f}")
+    for n in [10, 50, 100, 1000]:
+        grid = uniform(n)
+        x = start(np.sqrt(ab(grid[0])), 1 - ab(grid[0]))
+        for t, s in pairs(grid):
+            x0 = d(x, np.sqrt(ab(t)), 1 - ab(t))
+            x = np.sqrt(ab(s)) * x0 + np.sqrt(1 - ab(s)) * (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
+        print(f"ddim {n:4}, error at 2 std          {abs(x - .8):.5f}")
+
+
+def main():
+    for name, sigma in [("exact posterior, sigma_y 0.1", SIGMA_Y), ("exact posterior, sigma_y 0", 0.)]:
+        mean, variance = posterior(sigma)
+        print(f"{name:34}", " ".join(f"{v:9.6f}" for v in mean), "|", " ".join(f"{v:9.6f}" for v in variance))
+    every = list(range(T - 1, -2, -1))
+    show("ddpm 1000 small", lambda z: ddpm(z, every, False))
+    show("ddpm 1000 large", lambda z: ddpm(z, every, True))
+    show("ddpm spaced 100 small", lambda z: ddpm(z, space(100), False))
+    show("ddpm spaced 100 large", lambda z: ddpm(z, space(100), True))
+    for eta in [0., .5, 1.]:
+        show(f"ddim uniform 50 eta {eta}", lambda z: ddim(z, uniform(50), eta))
+    show("edm 18 euler", lambda z: edm(z, 18, False))
+    show("edm 18 heun", lambda z: edm(z, 18, True))
+    for zeta in [0., .3, 1.]:
+        show(f"diffpir quad 100 zeta {zeta}", lambda z: diffpir(z, 100, zeta))
+    show("diffpir quad 100 zeta 0.3 level", lambda z: diffpir(z, 100, .3, last="level"))
+    show("diffpir quad 20 zeta 1", lambda z: diffpir(z, 20, 1.))
+    for eta in [0., .85, 1.]:
+        show(f"ddnm uniform 100 constant {eta}", lambda z: ddnm(z, uniform(100), eta, "constant"))
+    show("ddnm 1000 ddim eta 1", lambda z: ddnm(z, every, 1., "ddim"))
+    show("ddnm 1000 ddim eta 0", lambda z: ddnm(z, every, 0., "ddim"))
+    show("ddnm 1000 posterior", lambda z: ddnm(z, every, 1., "posterior"))
+    show("ddnm uniform 100 0.85 sigma_y 0.1", lambda z: ddnm(z, uniform(100), .85, "constant", SIGMA_Y))
+    show("dpir 8", lambda z: dpir(8)[None], affine=False)
+    show("dps code 0.3", lambda z: dps(z, "code", .3), affine=False)
+    show("dps paper 0.15", lambda z: dps(z, "paper", .15), affine=False)
+    show("dps normalised 0.01", lambda z: dps(z, "normalised", .01), affine=False)
+    show("dps squared 0.05 large", lambda z: dps(z, "squared", .05))
+    show("dps likelihood large", lambda z: dps(z, "likelihood", 0.))
+    show("dps squared 0.05 small", lambda z: dps(z, "squared", .05, large=False))
+    ode_errors()
+
+
+if __name__ == "__main__":
+    main()
