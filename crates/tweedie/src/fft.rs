@@ -335,7 +335,7 @@ mod tests {
 
     fn plane(h: usize, w: usize) -> Vec<f64> {
         (0..h * w)
-            .map(|i| ((i * i) as f64 * 0.37).sin() + 0.1 * i as f64)
+            .map(|i| ((i * i) as f64 * 0.37).sin() + 0.1 * (i + 1) as f64)
             .collect()
     }
 

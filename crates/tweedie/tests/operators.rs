@@ -226,7 +226,6 @@ fn adjoints() {
 /// kernel, another boundary or a shift by one tap by 0.1 and more.
 #[test]
 fn prox_is_the_dense_solution() {
-    let mut worst = (0.0, String::new());
     for Case {
         name,
         operator,
@@ -242,19 +241,15 @@ fn prox_is_the_dense_solution() {
             let right = a.transpose() * vector(&y) + vector(&z) * rho;
             let expected = gram.lu().solve(&right).unwrap();
             let amplified = (1.0 / (2.0 * rho.sqrt())).min(1.0 / rho);
-            let unit = if closed { 2e-7 } else { 1.5e-6 };
+            let unit = if closed { 5e-8 } else { 4e-7 };
             let tolerance = unit * (1.0 + amplified) * (vector(&y).norm() + vector(&z).norm());
             let error = distance(&x, &expected);
-            if error / tolerance > worst.0 {
-                worst = (error / tolerance, format!("{name} {rho} {error}"));
-            }
             assert!(
                 error < tolerance,
                 "{name}, rho {rho}: {error:.2e} off, {tolerance:.2e} allowed"
             );
         }
     }
-    println!("{worst:?}");
 }
 
 /// `A A^+ A = A` to 1e-5: the average of blocks without its factor, or a phase of the up-sampling off, miss by 0.1.
@@ -339,14 +334,45 @@ fn conjugate_gradients_agree_with_the_closed_forms() {
         Box::new(Decimate::new(d, gaussian(), Boundary::Circular, 3).unwrap()),
         Box::new(Compose::new(vec![gray, Box::new(Downsample::average(one, 7).unwrap())]).unwrap()),
     ];
+    let params = Params {
+        tolerance: 1e-7,
+        iterations: 1000,
+    };
     for operator in operators {
         let (y, z) = (noise(operator.output(), 1), noise(operator.input(), 2));
         for rho in [1e-3, 0.1, 10.0] {
             let closed = operator.prox(&y, &z, rho);
-            let (iterated, info) = cg::prox(&*operator, &y, &z, rho, Params::default());
+            let (iterated, info) = cg::prox(&*operator, &y, &z, rho, params);
             assert!(info.converged, "{operator:?}: {info:?}");
             let error = distance(&iterated, &vector(&closed)) / vector(&closed).norm();
-            assert!(error < 2e-5, "{operator:?}, rho {rho}: {error}");
+            assert!(error < 2e-6, "{operator:?}, rho {rho}: {error}");
+        }
+    }
+}
+
+/// Away from the edges bicubic down-sampling is a blur and every s-th pixel: the weight of offset o from pixel s*i is tap
+/// 12 - o of 25. A correlation in place of the convolution, or another origin, is off by 0.1.
+#[test]
+fn bicubic_is_a_kernel_with_a_stride() {
+    for s in 2..=3 {
+        let (n, middle) = (24 * s, 12);
+        let line = dense(&Downsample::bicubic(Dims::new(1, n, 1), s).unwrap());
+        let weight = |tap: usize| {
+            let column = (middle * s + 12).checked_sub(tap).unwrap();
+            line[(middle, column)]
+        };
+        let taps = Array2::from_shape_fn((25, 25), |(i, j)| weight(i) * weight(j));
+        let d = Dims::new(1, n, n);
+        let x = noise(d, 9);
+        let kernel = Kernel::new(taps).unwrap();
+        let stride = Decimate::new(d, kernel, Boundary::Circular, s).unwrap();
+        let (a, b) = (
+            stride.apply(&x),
+            Downsample::bicubic(d, s).unwrap().apply(&x),
+        );
+        for (i, j) in (4..20).flat_map(|i| (4..20).map(move |j| (i, j))) {
+            let (a, b) = (a[[0, 0, i, j]], b[[0, 0, i, j]]);
+            assert!((a - b).abs() < 1e-5, "x{s} at ({i}, {j}): {a} is not {b}");
         }
     }
 }
@@ -364,7 +390,6 @@ fn norm_of_the_reflected_gaussian() {
         let kernel = Kernel::gaussian(3.0, Some(61)).unwrap();
         let blur = Blur::new(d, kernel, boundary).unwrap();
         let norm = norm(&blur, 200);
-        println!("{boundary}: {norm}");
         assert!((norm - expected).abs() < 1e-4, "{boundary}: {norm}");
     }
 }
@@ -446,12 +471,14 @@ fn batches_are_pictures() {
     }
 }
 
-/// A picture with a slope and an edge, in [0, 1].
+/// A picture with slopes and an edge, in [0, 1].
 fn scene(d: Dims) -> Image {
     Image::from_shape_fn(d.batch(1), |(_, c, i, j)| {
-        let slope = (i as f32 + 2.0 * j as f32) / (d.h + 2 * d.w) as f32;
+        // Periodic, so that it is fair to every boundary.
+        let turn =
+            2.0 * std::f32::consts::PI * (i as f32 / d.h as f32 + 2.0 * j as f32 / d.w as f32);
         let disk = (i as f32 - 20.0).hypot(j as f32 - 25.0) < 11.0;
-        0.6 * slope + if disk { 0.3 } else { 0.05 * c as f32 }
+        0.3 - 0.2 * turn.cos() + if disk { 0.4 } else { 0.05 * c as f32 }
     })
 }
 
@@ -479,7 +506,6 @@ fn tikhonov_is_a_fair_baseline() {
             .into_iter()
             .fold(f64::INFINITY, f64::min);
         let (before, after) = (rmse(&y, &truth), rmse(&x, &truth));
-        println!("{boundary}: {before} {after} {white}");
         assert!(after < 0.8 * before, "{boundary}: {after} from {before}");
         assert!(after < white, "{boundary}: {after}, damped {white}");
     }

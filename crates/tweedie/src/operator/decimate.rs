@@ -50,7 +50,7 @@ impl Decimate {
             aliased: None,
         };
         let divisible = input.h.is_multiple_of(factor) && input.w.is_multiple_of(factor);
-        if let (true, Some(Diagonal::Fourier(convolver))) = (divisible, operator.blur.exact()) {
+        if let (true, Some(Diagonal::Fourier(convolver))) = (divisible, operator.blur.closed()) {
             let large = convolver.fft();
             let fft = Fft2::new(input.h / factor, input.w / factor);
             let power = blocks(large, &fft, factor, |i| {
@@ -120,7 +120,7 @@ impl Decimate {
     }
 
     fn closed(&self) -> Option<(&Convolver, &Aliased)> {
-        match (self.blur.exact(), &self.aliased) {
+        match (self.blur.closed(), &self.aliased) {
             (Some(Diagonal::Fourier(convolver)), Some(aliased)) => Some((convolver, aliased)),
             _ => None,
         }

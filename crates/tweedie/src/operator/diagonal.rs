@@ -7,6 +7,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::convolve::Convolver;
+use super::plane::Sample;
 use super::{Boundary, Kernel};
 use crate::fft::{Basis2, Complex};
 
@@ -53,7 +54,7 @@ impl Diagonal {
     }
 
     /// `y = A x`.
-    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32]) {
+    pub(crate) fn apply<S: Sample>(&self, x: &[S], y: &mut [S]) {
         match self {
             Diagonal::Fourier(convolver) => convolver.apply(x, y),
             Diagonal::Cosine { .. } => self.filter(x, y, |k, _| k),
@@ -61,7 +62,7 @@ impl Diagonal {
     }
 
     /// `x = A^T u`.
-    pub(crate) fn adjoint(&self, u: &[f32], x: &mut [f32]) {
+    pub(crate) fn adjoint<S: Sample>(&self, u: &[S], x: &mut [S]) {
         match self {
             Diagonal::Fourier(convolver) => convolver.adjoint(u, x),
             Diagonal::Cosine { .. } => self.filter(u, x, |k, _| k),
@@ -71,19 +72,17 @@ impl Diagonal {
     /// The largest absolute eigenvalue: the norm of the blur.
     pub(crate) fn norm(&self) -> f64 {
         match self {
-            Diagonal::Fourier(convolver) => {
-                convolver.otf().iter().map(|k| k.norm()).fold(0.0, f64::max)
-            }
+            Diagonal::Fourier(convolver) => convolver.norm(),
             Diagonal::Cosine { values, .. } => values.iter().map(|k| k.abs()).fold(0.0, f64::max),
         }
     }
 
     /// `out = F^-1 [ m(k, l) F x ]`, with `k` the blur's eigenvalue and `l >= 0` that of `D^T D`, the squared differences
     /// of neighbours under the same boundary.
-    pub(crate) fn filter(
+    pub(crate) fn filter<S: Sample>(
         &self,
-        x: &[f32],
-        out: &mut [f32],
+        x: &[S],
+        out: &mut [S],
         m: impl Fn(Complex, f64) -> Complex + Sync,
     ) {
         match self {
@@ -101,7 +100,7 @@ impl Diagonal {
                             *s *= m(k, lu + lv);
                         }
                     });
-                fft.inverse(spectrum, out, w, |to, v| *to = v as f32);
+                fft.inverse(spectrum, out, w, |to, v| *to = S::of(v));
             }
             Diagonal::Cosine { basis, values } => {
                 let (h, w) = (basis.vertical.len(), basis.horizontal.len());
@@ -116,7 +115,7 @@ impl Diagonal {
                             *s *= m(Complex::from(k), lu + lv).re;
                         }
                     });
-                basis.inverse(coefficients, out, |to, v| *to = v as f32);
+                basis.inverse(coefficients, out, |to, v| *to = S::of(v));
             }
         }
     }

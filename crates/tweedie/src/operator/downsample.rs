@@ -13,7 +13,7 @@ use crate::{Dims, Image};
 ///
 /// `A A^T` is the Kronecker product of the small matrices `V V^T` and `H H^T`, so that their eigenvectors give prox and
 /// pseudo-inverse exactly. Where a side is divisible by the factor these are cosines, since filter and boundary are
-/// symmetric; pooling's are the pixels; else they are computed, up to a side of 512. Beyond that, conjugate gradients
+/// symmetric; pooling's are the pixels; else they are computed, up to a side of 256. Beyond that, conjugate gradients
 /// do: the singular values lie within a factor of two along each side, so that they need about a dozen steps.
 #[derive(Debug)]
 pub struct Downsample {
@@ -34,8 +34,8 @@ struct Side {
     values: Vec<f64>,
 }
 
-/// Small sides up to this long get computed eigenvectors: half a second at most.
-const DENSE: usize = 512;
+/// Small sides up to this long get computed eigenvectors. Beyond it conjugate gradients are as fast as the matrix.
+const DENSE: usize = 256;
 
 /// Factors are 1 to this.
 pub(crate) const MAX_FACTOR: usize = 256;

@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::identity::blend;
-use super::{Error, Operator, nearest, not_empty, plane, read};
+use super::nearest::Nearest;
+use super::{Error, Operator, not_empty, plane, read};
 use crate::{Dims, Image};
 
 /// `y = m * x`, pixel by pixel, with `m` 1 where a pixel is known and 0 where it is not; of full size.
@@ -98,13 +99,13 @@ impl Mask {
         &self.known.as_slice().expect("in standard layout")[first..first + n]
     }
 
-    /// `f(mask, plane)` for every plane of a copy of `x`.
-    fn each(&self, x: &Image, f: impl Fn(&[bool], &mut [f32])) -> Image {
+    /// `f(channel, plane)` for every plane of a copy of `x`.
+    fn each(&self, x: &Image, f: impl Fn(usize, &mut [f32])) -> Image {
         plane::check(x, self.dims);
         let mut out = x.as_standard_layout().into_owned();
         let n = self.dims.h * self.dims.w;
         for (i, out) in plane::values(&mut out).chunks_exact_mut(n).enumerate() {
-            f(self.channel(i % self.dims.c), out);
+            f(i % self.dims.c, out);
         }
         out
     }
@@ -128,8 +129,8 @@ impl Operator for Mask {
     }
 
     fn apply(&self, x: &Image) -> Image {
-        self.each(x, |known, x| {
-            for (x, &known) in x.iter_mut().zip(known) {
+        self.each(x, |c, x| {
+            for (x, &known) in x.iter_mut().zip(self.channel(c)) {
                 *x = if known { *x } else { 0.0 };
             }
         })
@@ -160,7 +161,11 @@ impl Operator for Mask {
 
     /// Each unknown pixel is like the nearest known one of its channel.
     fn guess(&self, y: &Image) -> Image {
-        self.each(y, |known, x| nearest::fill(x, known, self.dims.w))
+        let masks = self.known.dim().0;
+        let nearest: Vec<Nearest> = (0..masks)
+            .map(|c| Nearest::new(self.channel(c), self.dims.w))
+            .collect();
+        self.each(y, |c, x| nearest[c % masks].fill(x))
     }
 }
 

@@ -2,63 +2,80 @@
 
 use rayon::prelude::*;
 
-/// Fills the unknown pixels of a plane with rows of length `w`; without any known pixel, with mid-gray.
+/// No pixel.
+const NONE: u32 = u32::MAX;
+
+/// For every pixel of a plane, the known one that is nearest.
 ///
 /// Distances are exact: Felzenszwalb and Huttenlocher 2012, "Distance transforms of sampled functions", section 2, the
 /// lower envelope of parabolas, here for its arguments. Of two nearest, the one more to the left or above is taken.
-pub(crate) fn fill(plane: &mut [f32], known: &[bool], w: usize) {
-    // In each row the nearest known column, if any.
-    let columns: Vec<Option<usize>> = known.par_chunks(w).flat_map_iter(nearest_in_row).collect();
-    let h = plane.len() / w;
-    let source: Vec<Vec<Option<usize>>> = (0..w)
-        .into_par_iter()
-        .map(|x| nearest_in_column(&columns, x, w, h))
-        .collect();
-    let from = plane.to_vec();
-    plane.par_chunks_mut(w).enumerate().for_each(|(y, row)| {
-        for (x, value) in row.iter_mut().enumerate() {
-            *value = source[x][y].map_or(0.5, |i| from[i]);
-        }
-    });
+pub(crate) struct Nearest {
+    w: usize,
+    /// Index of the nearest known pixel, by column: that of pixel (y, x) is at `x*h + y`.
+    source: Vec<u32>,
 }
 
-/// For each pixel of a row the nearest known one in it; the left one of two.
-fn nearest_in_row(known: &[bool]) -> Vec<Option<usize>> {
-    let mut nearest: Vec<Option<usize>> = Vec::with_capacity(known.len());
-    let mut last = None;
+impl Nearest {
+    /// For planes with rows of length `w`, of fewer than 2^32 - 1 pixels.
+    pub(crate) fn new(known: &[bool], w: usize) -> Nearest {
+        let h = known.len() / w;
+        // In each row the nearest known column.
+        let columns: Vec<u32> = known.par_chunks(w).flat_map_iter(nearest_in_row).collect();
+        let source = (0..w)
+            .into_par_iter()
+            .flat_map_iter(|x| nearest_in_column(&columns, x, w, h))
+            .collect();
+        Nearest { w, source }
+    }
+
+    /// Gives each unknown pixel the value of the nearest known one; without any, mid-gray.
+    pub(crate) fn fill(&self, plane: &mut [f32]) {
+        let (from, h) = (plane.to_vec(), plane.len() / self.w);
+        let rows = plane.par_chunks_mut(self.w).enumerate();
+        rows.for_each(|(y, row)| {
+            for (x, value) in row.iter_mut().enumerate() {
+                let source = self.source[x * h + y];
+                *value = from.get(source as usize).copied().unwrap_or(0.5);
+            }
+        });
+    }
+}
+
+/// For each pixel of a row the nearest known column in it; the left one of two.
+fn nearest_in_row(known: &[bool]) -> Vec<u32> {
+    let mut nearest = Vec::with_capacity(known.len());
+    let mut last = NONE;
     for (x, &k) in known.iter().enumerate() {
-        last = if k { Some(x) } else { last };
+        last = if k { x as u32 } else { last };
         nearest.push(last);
     }
-    let mut next: Option<usize> = None;
+    let mut next = NONE;
     for x in (0..known.len()).rev() {
-        next = if known[x] { Some(x) } else { next };
-        nearest[x] = match (nearest[x], next) {
-            (Some(left), Some(right)) if right - x < x - left => Some(right),
-            (None, right) => right,
-            (left, _) => left,
+        next = if known[x] { x as u32 } else { next };
+        let left = nearest[x];
+        // A distance to none is larger than any.
+        let far = |column: u32| match column {
+            NONE => usize::MAX,
+            column => x.abs_diff(column as usize),
         };
+        nearest[x] = if far(next) < far(left) { next } else { left };
     }
     nearest
 }
 
 /// For each pixel of column `x` the index in the plane of the nearest known pixel, given those of each row.
-fn nearest_in_column(
-    columns: &[Option<usize>],
-    x: usize,
-    w: usize,
-    h: usize,
-) -> Vec<Option<usize>> {
+fn nearest_in_column(columns: &[u32], x: usize, w: usize, h: usize) -> Vec<u32> {
     // Parabolas (vertex row, height) on the envelope, and the first row from which each is the lowest.
     let mut hull: Vec<(i64, i64, i64)> = Vec::new();
     for row in 0..h {
-        let Some(column) = columns[row * w + x] else {
+        let column = columns[row * w + x];
+        if column == NONE {
             continue;
-        };
-        let (q, f) = (row as i64, (column.abs_diff(x) as i64).pow(2));
+        }
+        let (q, f) = (row as i64, (i64::from(column) - x as i64).pow(2));
         let mut start = 0;
         while let Some(&(p, g, from)) = hull.last() {
-            // The new parabola is strictly lower from the row after floor of the crossing.
+            // The new parabola is strictly lower from the row after the crossing.
             start = ((f + q * q) - (g + p * p)).div_euclid(2 * (q - p)) + 1;
             if start > from {
                 break;
@@ -71,15 +88,17 @@ fn nearest_in_column(
         }
     }
     let mut at = 0;
-    (0..h)
-        .map(|row| {
-            while at + 1 < hull.len() && hull[at + 1].2 <= row as i64 {
-                at += 1;
-            }
-            let q = hull.get(at)?.0 as usize;
-            columns[q * w + x].map(|column| q * w + column)
-        })
-        .collect()
+    let source = |row: usize| {
+        while hull.get(at + 1).is_some_and(|next| next.2 <= row as i64) {
+            at += 1;
+        }
+        let Some(&(q, _, _)) = hull.get(at) else {
+            return NONE;
+        };
+        let row = q as usize * w;
+        (row + columns[row + x] as usize) as u32
+    };
+    (0..h).map(source).collect()
 }
 
 #[cfg(test)]
@@ -93,7 +112,7 @@ mod tests {
             let known: Vec<bool> = (0..h * w).map(|i| (i * i + 3 * i) % every == 0).collect();
             // A pixel's value is its index, so that the filled plane says where it was taken from.
             let mut plane: Vec<f32> = (0..h * w).map(|i| i as f32).collect();
-            fill(&mut plane, &known, w);
+            Nearest::new(&known, w).fill(&mut plane);
             let distance = |i: usize, j: usize| {
                 (i / w).abs_diff(j / w).pow(2) + (i % w).abs_diff(j % w).pow(2)
             };
@@ -112,7 +131,7 @@ mod tests {
     #[test]
     fn nothing_known_is_mid_gray() {
         let mut plane = vec![9.0; 6];
-        fill(&mut plane, &[false; 6], 3);
+        Nearest::new(&[false; 6], 3).fill(&mut plane);
         assert_eq!(plane, [0.5; 6]);
     }
 }

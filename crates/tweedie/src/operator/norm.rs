@@ -11,15 +11,19 @@ use crate::noise::{NoiseSource, Seeded};
 pub fn norm(operator: &dyn Operator, iterations: usize) -> f64 {
     // Noise about a gray picture: the largest singular vector of most operators has no change of sign.
     let mut x = Seeded::new(0).normal(1, operator.input()) * 0.5 + 1.0;
+    let dot = |x: &Image| {
+        let x = cg::vector(x);
+        cg::dot(&x, &x)
+    };
     let mut value = 0.0;
     for _ in 0..iterations {
-        let size = cg::dot(&x, &x).sqrt();
+        let size = dot(&x).sqrt();
         if size == 0.0 {
             break;
         }
         let unit: Image = x * (1.0 / size) as f32;
         let ax = operator.apply(&unit);
-        value = cg::dot(&ax, &ax).sqrt();
+        value = dot(&ax).sqrt();
         x = operator.adjoint(&ax);
     }
     value

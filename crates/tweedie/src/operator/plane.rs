@@ -64,3 +64,21 @@ pub(crate) fn values(x: &mut Image) -> &mut [f32] {
 pub(crate) fn check(x: &Image, dims: Dims) {
     assert_eq!(Dims::of(x), dims, "the image does not fit the operator");
 }
+
+/// A pixel: f32 in images, f64 within an iteration.
+pub(crate) trait Sample: Copy + Into<f64> + Send + Sync {
+    /// Rounded to what it holds.
+    fn of(value: f64) -> Self;
+}
+
+impl Sample for f32 {
+    fn of(value: f64) -> f32 {
+        value as f32
+    }
+}
+
+impl Sample for f64 {
+    fn of(value: f64) -> f64 {
+        value
+    }
+}
