@@ -44,10 +44,11 @@ fn sigmoid(x: f32) -> f32 {
 /// The derivative of SiLU.
 #[inline(always)]
 fn slope(x: f32) -> f32 {
-    // With e = exp(-x), 1 - s = e s: a difference would lose digits where s is close to 1.
+    // With e = exp(-x), 1 - s = e s: a difference would lose digits where s is close to 1. The product e s is at most 1;
+    // x e would overflow below -84.
     let e = exp(-x);
     let s = 1.0 / (1.0 + e);
-    s * (1.0 + x * e * s)
+    s * (1.0 + x * (e * s))
 }
 
 /// `y = x * sigmoid(x)`; `y` is overwritten.

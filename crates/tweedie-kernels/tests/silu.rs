@@ -50,6 +50,18 @@ fn extremes() {
     );
 }
 
+/// Catches x exp(-x), which overflows below -84 although the slope there is 0.
+#[test]
+fn slopes_are_flat_far_out() {
+    let x = [-83.0, -85.0, -90.0, -1e3, -1e30, 85.0, 1e3, 1e30];
+    let mut slopes = [f32::NAN; 8];
+    silu_gradient(&x, &[1.0; 8], &mut slopes);
+    for (x, slope) in x.into_iter().zip(slopes) {
+        let want = if x > 0.0 { 1.0 } else { 0.0 };
+        assert!((slope - want).abs() < 1e-6, "slope({x}) = {slope}");
+    }
+}
+
 /// Output and gradients to `x`, `scale` and `shift`.
 fn film(planes: usize, plane: usize) -> [Vec<f32>; 4] {
     let (x, scale, shift, dy) = film_inputs(planes, plane);

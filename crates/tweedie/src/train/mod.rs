@@ -50,9 +50,9 @@ pub enum Error {
         /// What differs.
         what: &'static str,
     },
-    /// The loss became NaN or infinite.
+    /// The loss or its gradient became NaN or infinite.
     #[error(
-        "the loss is no longer finite at step {step}; a smaller learning rate may help. The state of step {saved} is kept"
+        "the loss or its gradient is no longer finite at step {step}; a smaller learning rate may help. The state of step {saved} is kept"
     )]
     Diverged {
         /// The step.

@@ -111,13 +111,14 @@ impl Session {
         let loss = (error.clone() * error).mean();
         let grads = loss.backward();
         let loss = loss.into_scalar::<f32>() as f64;
-        if !loss.is_finite() {
+        let gradient: Vec<_> = tracked.gradients(&grads).collect();
+        let finite = |g: &[f32]| g.iter().all(|v| v.is_finite());
+        if !loss.is_finite() || !gradient.iter().flat_map(|(_, g)| g).all(|g| finite(g)) {
             return Err(Error::Diverged {
                 step: n + 1,
                 saved: self.saved,
             });
         }
-        let gradient: Vec<_> = tracked.gradients(&grads).collect();
         let settings = self.recipe.optimizer;
         let State {
             params, ema, adam, ..
