@@ -316,7 +316,8 @@ fn wrong_usage_has_exit_code_2() {
         "denoise",
         "denoise clean.png --noise 25",
         "denoise clean.png --steps 0",
-        "deblur clean.png --kernel gaussian:-1",
+        "deblur clean.png",
+        "deblur clean.png --kernel gaussian:x",
         "sample --size 0",
     ] {
         p.fails(line, 2, "");

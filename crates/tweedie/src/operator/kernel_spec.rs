@@ -82,7 +82,10 @@ impl KernelSpec {
                     Some(picture) => picture.mapv(f64::from),
                     None => read::table(path, MAX_SIDE)?,
                 };
-                Kernel::new(taps)
+                Kernel::new(taps).map_err(|e| Error::File {
+                    path: path.clone(),
+                    why: e.to_string(),
+                })
             }
         }
     }
@@ -300,6 +303,10 @@ mod tests {
         assert!(matches!(e, Error::KernelSize { width: 1200, .. }), "{e}");
         image::GrayImage::new(3, 3).save(path("black.png")).unwrap();
         let e = KernelSpec::File(path("black.png")).build().unwrap_err();
-        assert!(matches!(e, Error::KernelSum { .. }), "{e}");
+        assert!(
+            e.to_string()
+                .contains("black.png: the kernel's weights sum to 0"),
+            "{e}"
+        );
     }
 }

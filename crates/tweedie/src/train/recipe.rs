@@ -78,6 +78,18 @@ impl Default for Schedule {
     }
 }
 
+/// A TOML error in one line, with the line that it is about.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span() {
+        Some(span) => {
+            let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
+            format!("line {line}: {message}")
+        }
+        None => message,
+    }
+}
+
 impl Recipe {
     /// Reads a recipe; relative folders in it are taken from where it lies.
     pub fn open(path: &Path) -> Result<Recipe, Error> {
@@ -86,8 +98,7 @@ impl Recipe {
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-        let mut recipe: Recipe = toml::from_str(&text)
-            .map_err(|e| fail(e.to_string().trim_end().replace('\n', "\n  ")))?;
+        let mut recipe: Recipe = toml::from_str(&text).map_err(|e| fail(one_line(&text, &e)))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         recipe.data.train = folder.join(&recipe.data.train);
         recipe.data.valid = folder.join(&recipe.data.valid);
