@@ -16,6 +16,21 @@ pub(crate) const WIDEST: usize = 48;
 /// Depth of one block of [`AddProduct`].
 pub(crate) const DEPTH: usize = 32;
 
+/// Cuts columns, a multiple of `STEP`, into blocks: where each begins and how wide it is. As few as possible, and none
+/// narrow beside a wide one.
+pub(crate) fn column_blocks(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let width = match columns - at {
+            0 => return None,
+            64 => 32,
+            left => left.min(WIDEST),
+        };
+        at += width;
+        Some((at - width, width))
+    })
+}
+
 /// `out[r][j] = sum over k of a[k][r] * b[k][j]`.
 pub(crate) struct Product<'a> {
     /// `[panel][depth][PANEL]`: the rows of `out` in panels.

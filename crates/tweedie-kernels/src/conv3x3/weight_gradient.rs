@@ -10,7 +10,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose};
+use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose, column_blocks};
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
 use crate::shared::Shared;
@@ -69,16 +69,6 @@ impl Task {
     /// Its output channels, filled up to whole panels.
     fn o_padded(&self) -> usize {
         self.outs.len().next_multiple_of(PANEL)
-    }
-
-    /// Its input channels in blocks of columns: where each begins, and how wide it is.
-    fn columns(&self) -> &'static [(usize, usize)] {
-        match self.c_padded() {
-            16 => &[(0, 16)],
-            32 => &[(0, 32)],
-            48 => &[(0, 48)],
-            _ => &[(0, 32), (32, 32)],
-        }
     }
 }
 
@@ -157,7 +147,7 @@ impl<F: Winograd> Plan<F> {
             self.read_output(&task, first, len, dy, &mut memory);
             for a in 0..Self::PRODUCTS {
                 let outputs = &memory.outputs[a * stride(o_padded)..][..o_padded * DEPTH];
-                for &(at, width) in task.columns() {
+                for (at, width) in column_blocks(c_padded) {
                     let inputs = &memory.inputs[(a * c_padded + at) * DEPTH..][..width * DEPTH];
                     let out = &mut sum[(a * c_padded + at) * o_padded..][..width * o_padded];
                     simd::run(AddProduct {
@@ -191,11 +181,9 @@ impl<F: Winograd> Plan<F> {
                     family: PhantomData,
                 });
             }
-            let columns = task
-                .columns()
-                .iter()
-                .find(|(at, width)| (*at..at + width).contains(&group));
-            let &(at, width) = columns.expect("the column blocks cover all channels");
+            let (at, width) = column_blocks(c_padded)
+                .find(|(at, width)| (*at..at + width).contains(&group))
+                .expect("the column blocks cover all channels");
             for a in 0..Self::PRODUCTS {
                 simd::run(Transpose {
                     from: &memory.rows[a * stride(STEP)..][..STEP * DEPTH],
@@ -260,7 +248,7 @@ impl<F: Winograd> WithSimd for Finish<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for &(at, width) in self.task.columns() {
+        for (at, width) in column_blocks(self.task.c_padded()) {
             for c in (0..width).step_by(S::F32_LANES) {
                 let filters = self.filters(simd, at, width, c);
                 let Some(dw) = self.dw.get_mut(9 * (at + c)..) else {

@@ -1,0 +1,237 @@
+//! 1x1 convolution, `y[n, o, p] = bias[o] + sum over c of weight[o, c] * x[n, c, p]`, and its gradients.
+//!
+//! The pixels of the whole batch are one long row, cut into blocks of a few vectors.
+
+use rayon::prelude::*;
+
+use crate::gemm::{AddProduct, DEPTH, PANEL, Product, STEP, Transpose, WIDEST, column_blocks};
+use crate::scratch::Scratch;
+use crate::shape::{ConvShape, check};
+use crate::shared::Shared;
+use crate::simd;
+
+/// Output channels of one task of the weight gradient.
+const ROWS: usize = 64;
+/// It has at least this many tasks, where the pixels allow it.
+const TASKS: usize = 8;
+
+/// `y = weight * x + bias`; `weight` is `[c_out, c_in]`, `y` is overwritten.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    let ConvShape { c_in, c_out, .. } = shape;
+    check("x", x.len(), shape.x_len());
+    check("weight", weight.len(), c_in * c_out);
+    check("y", y.len(), shape.y_len());
+    if let Some(bias) = bias {
+        check("bias", bias.len(), c_out);
+    }
+    let packed = pack(c_out, c_in, |o, c| weight[o * c_in + c]);
+    multiply(shape, x, &packed, bias, y);
+}
+
+/// `dx`, the gradient to the input, from `dy`, that to the output; `dx` is overwritten.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn input_gradient(shape: ConvShape, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
+    let ConvShape { c_in, c_out, .. } = shape;
+    check("dy", dy.len(), shape.y_len());
+    check("weight", weight.len(), c_in * c_out);
+    check("dx", dx.len(), shape.x_len());
+    let packed = pack(c_in, c_out, |c, o| weight[o * c_in + c]);
+    multiply(shape.transposed(), dy, &packed, None, dx);
+}
+
+/// `dw`, the gradient to the weight, from the input and the gradient to the output; `dw` is overwritten.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    check("x", x.len(), shape.x_len());
+    check("dy", dy.len(), shape.y_len());
+    check("dw", dw.len(), shape.c_in * shape.c_out);
+    if shape.is_empty() {
+        return dw.fill(0.0);
+    }
+    let c_padded = shape.c_in.next_multiple_of(STEP);
+    let groups = shape.c_out.div_ceil(ROWS);
+    let blocks = (shape.batch * shape.plane()).div_ceil(DEPTH);
+    let parts = TASKS.div_ceil(groups).min(blocks);
+    // One part of one group: [column block][o][c]
+    let room = c_padded * shape.c_out.min(ROWS).next_multiple_of(PANEL);
+    let mut sums = Scratch::zeros(groups * parts * room);
+    sums.par_chunks_mut(room)
+        .enumerate()
+        .for_each(|(task, sum)| {
+            let (group, part) = (task / parts, task % parts);
+            let outs = group * ROWS..shape.c_out.min((group + 1) * ROWS);
+            for block in part * blocks / parts..(part + 1) * blocks / parts {
+                accumulate(shape, x, dy, outs.clone(), block, sum);
+            }
+        });
+    dw.par_chunks_mut(shape.c_in)
+        .enumerate()
+        .for_each(|(o, dw)| {
+            let (group, row) = (o / ROWS, o % ROWS);
+            let rows = (shape.c_out - group * ROWS)
+                .min(ROWS)
+                .next_multiple_of(PANEL);
+            dw.fill(0.0);
+            for sum in sums[group * parts * room..(group + 1) * parts * room].chunks_exact(room) {
+                for (at, width) in column_blocks(c_padded) {
+                    let sum = &sum[at * rows + row * width..][..width];
+                    dw[at..]
+                        .iter_mut()
+                        .zip(sum)
+                        .for_each(|(dw, sum)| *dw += sum);
+                }
+            }
+        });
+}
+
+/// Adds the pixels of one block to the sums of some output channels.
+fn accumulate(
+    shape: ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    outs: std::ops::Range<usize>,
+    block: usize,
+    sum: &mut [f32],
+) {
+    let pixels = Pixels::new(shape, block * DEPTH, DEPTH);
+    let rows = outs.len().next_multiple_of(PANEL);
+    let c_padded = shape.c_in.next_multiple_of(STEP);
+    let mut outputs = Scratch::zeros(rows * DEPTH);
+    let mut inputs = Scratch::zeros(c_padded * DEPTH);
+    let mut columns = Scratch::take(WIDEST * DEPTH);
+    for (row, o) in outputs.chunks_exact_mut(DEPTH).zip(outs) {
+        pixels.gather(dy, shape.c_out, o, row);
+    }
+    for (row, c) in inputs.chunks_exact_mut(DEPTH).zip(0..shape.c_in) {
+        pixels.gather(x, shape.c_in, c, row);
+    }
+    for (at, width) in column_blocks(c_padded) {
+        for group in (0..width).step_by(STEP) {
+            let from = &inputs[(at + group) * DEPTH..][..STEP * DEPTH];
+            let to = &mut columns[..width * DEPTH];
+            simd::run(Transpose {
+                from,
+                to,
+                width,
+                at: group,
+            });
+        }
+        simd::run(AddProduct {
+            a: &outputs,
+            b: &columns[..width * DEPTH],
+            out: &mut sum[at * rows..][..width * rows],
+            width,
+        });
+    }
+}
+
+/// `y[n, o, p] = sum over c of packed[o, c] * x[n, c, p]`, plus the bias.
+fn multiply(shape: ConvShape, x: &[f32], packed: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    let ConvShape { c_in, c_out, .. } = shape;
+    let total = shape.batch * shape.plane();
+    let y = Shared::new(y);
+    (0..total.div_ceil(WIDEST))
+        .into_par_iter()
+        .for_each(|block| {
+            let first = block * WIDEST;
+            let pixels = Pixels::new(shape, first, WIDEST);
+            let width = pixels.len.next_multiple_of(STEP);
+            let mut inputs = Scratch::take(c_in * width);
+            let mut outputs = Scratch::take(c_out * width);
+            for (c, row) in inputs.chunks_exact_mut(width).enumerate() {
+                pixels.gather(x, c_in, c, row);
+            }
+            simd::run(Product {
+                a: packed,
+                b: &inputs,
+                out: &mut outputs,
+                depth: c_in,
+                width,
+            });
+            for (o, row) in outputs.chunks_exact(width).enumerate() {
+                pixels.scatter(row, bias.map_or(0.0, |b| b[o]), &y, c_out, o);
+            }
+        });
+}
+
+/// A matrix as `[panel][column][PANEL]`; rows are filled up with zeros to whole panels.
+fn pack(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Scratch {
+    let mut packed = Scratch::take(rows.next_multiple_of(PANEL) * columns);
+    packed
+        .par_chunks_mut((PANEL * columns).max(1))
+        .enumerate()
+        .for_each(|(panel, out)| {
+            for (column, out) in out.chunks_exact_mut(PANEL).enumerate() {
+                for (r, out) in out.iter_mut().enumerate() {
+                    let row = panel * PANEL + r;
+                    *out = if row < rows { value(row, column) } else { 0.0 };
+                }
+            }
+        });
+    packed
+}
+
+/// A run of pixels, numbered through the batch.
+struct Pixels {
+    first: usize,
+    len: usize,
+    plane: usize,
+}
+
+impl Pixels {
+    /// At most `most` pixels from `first` on.
+    fn new(shape: ConvShape, first: usize, most: usize) -> Self {
+        let plane = shape.plane();
+        Self {
+            first,
+            len: most.min(shape.batch * plane - first),
+            plane,
+        }
+    }
+
+    /// The pieces of the run in each image: image, pixel in its plane, lane in the run, length.
+    fn pieces(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        let mut lane = 0;
+        std::iter::from_fn(move || {
+            let (image, pixel) = (
+                (self.first + lane) / self.plane,
+                (self.first + lane) % self.plane,
+            );
+            let len = (self.plane - pixel).min(self.len - lane);
+            lane += len;
+            (len > 0).then_some((image, pixel, lane - len, len))
+        })
+    }
+
+    /// Reads one channel of a tensor of so many; lanes beyond the run become zero.
+    fn gather(&self, x: &[f32], channels: usize, c: usize, lanes: &mut [f32]) {
+        for (image, pixel, lane, len) in self.pieces() {
+            let at = (image * channels + c) * self.plane + pixel;
+            lanes[lane..lane + len].copy_from_slice(&x[at..at + len]);
+        }
+        lanes[self.len..].fill(0.0);
+    }
+
+    /// Writes `lanes + bias` to one channel of a tensor of so many.
+    #[expect(
+        unsafe_code,
+        reason = "every task writes its own pixels, which interleave with others'"
+    )]
+    fn scatter(&self, lanes: &[f32], bias: f32, y: &Shared<'_>, channels: usize, c: usize) {
+        for (image, pixel, lane, len) in self.pieces() {
+            let at = (image * channels + c) * self.plane + pixel;
+            // SAFETY: runs of different tasks do not overlap, and a task holds one piece at a time.
+            let y = unsafe { y.part(at, len) };
+            for (y, value) in y.iter_mut().zip(&lanes[lane..lane + len]) {
+                *y = value + bias;
+            }
+        }
+    }
+}
