@@ -61,14 +61,15 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) 
     let parts = TASKS.div_ceil(groups).min(blocks);
     // One part of one group: [column block][o][c]
     let room = c_padded * shape.c_out.min(ROWS).next_multiple_of(PANEL);
-    let mut sums = Scratch::zeros(groups * parts * room);
+    let mut sums = Scratch::take(groups * parts * room);
     sums.par_chunks_mut(room)
         .enumerate()
         .for_each(|(task, sum)| {
             let (group, part) = (task / parts, task % parts);
             let outs = group * ROWS..shape.c_out.min((group + 1) * ROWS);
-            for block in part * blocks / parts..(part + 1) * blocks / parts {
-                accumulate(shape, x, dy, outs.clone(), block, sum);
+            let first = part * blocks / parts;
+            for block in first..(part + 1) * blocks / parts {
+                accumulate(shape, x, dy, outs.clone(), block, sum, block == first);
             }
         });
     dw.par_chunks_mut(shape.c_in)
@@ -91,7 +92,7 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) 
         });
 }
 
-/// Adds the pixels of one block to the sums of some output channels.
+/// Adds the pixels of one block to the sums of some output channels, or starts them if `fresh`.
 fn accumulate(
     shape: ConvShape,
     x: &[f32],
@@ -99,12 +100,14 @@ fn accumulate(
     outs: std::ops::Range<usize>,
     block: usize,
     sum: &mut [f32],
+    fresh: bool,
 ) {
     let pixels = Pixels::new(shape, block * DEPTH, DEPTH);
     let rows = outs.len().next_multiple_of(PANEL);
     let c_padded = shape.c_in.next_multiple_of(STEP);
-    let mut outputs = Scratch::zeros(rows * DEPTH);
-    let mut inputs = Scratch::zeros(c_padded * DEPTH);
+    // Rows that only fill up a panel or vector keep what was there before: nobody reads their sums.
+    let mut outputs = Scratch::take(rows * DEPTH);
+    let mut inputs = Scratch::take(c_padded * DEPTH);
     let mut columns = Scratch::take(WIDEST * DEPTH);
     for (row, o) in outputs.chunks_exact_mut(DEPTH).zip(outs) {
         pixels.gather(dy, shape.c_out, o, row);
@@ -128,6 +131,7 @@ fn accumulate(
             b: &columns[..width * DEPTH],
             out: &mut sum[at * rows..][..width * rows],
             width,
+            fresh,
         });
     }
 }

@@ -125,7 +125,7 @@ fn product_tile<S: Simd, const W: usize, const R: usize, const V: usize>(
     }
 }
 
-/// `out[r][j] += sum over t of a[r][t] * b[t][j]`, with `DEPTH` values of `t`.
+/// `out[r][j] += sum over t of a[r][t] * b[t][j]`, with `DEPTH` values of `t`; `=` in place of `+=` if `fresh`.
 pub(crate) struct AddProduct<'a> {
     /// `[rows][DEPTH]`, rows a multiple of `PANEL`.
     pub(crate) a: &'a [f32],
@@ -134,6 +134,7 @@ pub(crate) struct AddProduct<'a> {
     /// `[rows][width]`
     pub(crate) out: &'a mut [f32],
     pub(crate) width: usize,
+    pub(crate) fresh: bool,
 }
 
 impl WithSimd for AddProduct<'_> {
@@ -164,7 +165,7 @@ impl AddProduct<'_> {
                 .iter_mut()
                 .zip(a.as_chunks::<8>().0)
             {
-                add_rows::<S, W, 8>(simd, a, b, out);
+                add_rows::<S, W, 8>(simd, a, b, out, self.fresh);
             }
         } else {
             for (out, a) in out
@@ -173,7 +174,7 @@ impl AddProduct<'_> {
                 .iter_mut()
                 .zip(a.as_chunks::<4>().0)
             {
-                add_rows::<S, W, 4>(simd, a, b, out);
+                add_rows::<S, W, 4>(simd, a, b, out, self.fresh);
             }
         }
     }
@@ -185,19 +186,20 @@ fn add_rows<S: Simd, const W: usize, const R: usize>(
     a: &[[f32; DEPTH]; R],
     b: &[[f32; W]; DEPTH],
     out: &mut [[f32; W]; R],
+    fresh: bool,
 ) {
     let vectors = W / S::F32_LANES;
     if vectors.is_multiple_of(3) {
         for j in (0..vectors).step_by(3) {
-            add_tile::<S, W, R, 3>(simd, a, b, out, j);
+            add_tile::<S, W, R, 3>(simd, a, b, out, j, fresh);
         }
     } else if vectors.is_multiple_of(2) {
         for j in (0..vectors).step_by(2) {
-            add_tile::<S, W, R, 2>(simd, a, b, out, j);
+            add_tile::<S, W, R, 2>(simd, a, b, out, j, fresh);
         }
     } else {
         for j in 0..vectors {
-            add_tile::<S, W, R, 1>(simd, a, b, out, j);
+            add_tile::<S, W, R, 1>(simd, a, b, out, j, fresh);
         }
     }
 }
@@ -209,10 +211,13 @@ fn add_tile<S: Simd, const W: usize, const R: usize, const V: usize>(
     b: &[[f32; W]; DEPTH],
     out: &mut [[f32; W]; R],
     j: usize,
+    fresh: bool,
 ) {
     let mut sum = [[simd.splat_f32s(0.0); V]; R];
-    for r in 0..R {
-        sum[r].copy_from_slice(&S::as_simd_f32s(&out[r]).0[j..j + V]);
+    if !fresh {
+        for r in 0..R {
+            sum[r].copy_from_slice(&S::as_simd_f32s(&out[r]).0[j..j + V]);
+        }
     }
     for t in 0..DEPTH {
         let b = &S::as_simd_f32s(&b[t]).0[j..j + V];

@@ -41,7 +41,7 @@ pub(super) fn weight_gradient<F: Winograd>(
         .enumerate()
         .for_each(|(index, dw)| {
             let task = plan.task(index);
-            let mut sum = Scratch::zeros(Plan::<F>::PRODUCTS * task.c_padded() * task.o_padded());
+            let mut sum = Scratch::take(Plan::<F>::PRODUCTS * task.c_padded() * task.o_padded());
             plan.accumulate(&task, x, dy, &mut sum);
             simd::run(Finish::<F> {
                 sum: &sum,
@@ -140,11 +140,11 @@ impl<F: Winograd> Plan<F> {
     /// Adds up `[point][column block][o][c]` for one task.
     fn accumulate(&self, task: &Task, x: &[f32], dy: &[f32], sum: &mut [f32]) {
         let (c_padded, o_padded) = (task.c_padded(), task.o_padded());
+        // Channels that only fill up a vector or panel keep what was there before: nobody reads their sums.
         let mut memory = Memory {
-            rows: Scratch::zeros(Self::PRODUCTS * stride(STEP)),
+            rows: Scratch::take(Self::PRODUCTS * stride(STEP)),
             inputs: Scratch::take(Self::PRODUCTS * c_padded * DEPTH),
-            // Rows that fill up the last panel stay zero.
-            outputs: Scratch::zeros(Self::PRODUCTS * stride(o_padded)),
+            outputs: Scratch::take(Self::PRODUCTS * stride(o_padded)),
             phases: Scratch::take(PHASES),
         };
         for first in task.tiles.clone().step_by(DEPTH) {
@@ -161,6 +161,7 @@ impl<F: Winograd> Plan<F> {
                         b: inputs,
                         out,
                         width,
+                        fresh: first == task.tiles.start,
                     });
                 }
             }
