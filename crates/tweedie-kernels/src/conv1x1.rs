@@ -4,10 +4,10 @@
 
 use rayon::prelude::*;
 
-use crate::gemm::{AddProduct, DEPTH, PANEL, Product, STEP, Transpose, WIDEST, column_blocks};
+use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose, WIDEST, column_blocks, pack};
+use crate::pixels::{self, Pixels};
 use crate::scratch::Scratch;
 use crate::shape::{ConvShape, check};
-use crate::shared::Shared;
 use crate::simd;
 
 /// Output channels of one task of the weight gradient.
@@ -28,7 +28,14 @@ pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>
         check("bias", bias.len(), c_out);
     }
     let packed = pack(c_out, c_in, |o, c| weight[o * c_in + c]);
-    multiply(shape, x, &packed, bias, y);
+    pixels::multiply(
+        shape,
+        &packed,
+        c_in,
+        |run, c, row| run.gather(x, c_in, c, row),
+        bias,
+        y,
+    );
 }
 
 /// `dx`, the gradient to the input, from `dy`, that to the output; `dx` is overwritten.
@@ -41,7 +48,8 @@ pub fn input_gradient(shape: ConvShape, dy: &[f32], weight: &[f32], dx: &mut [f3
     check("weight", weight.len(), c_in * c_out);
     check("dx", dx.len(), shape.x_len());
     let packed = pack(c_in, c_out, |c, o| weight[o * c_in + c]);
-    multiply(shape.transposed(), dy, &packed, None, dx);
+    let gather = |run: &Pixels, o, row: &mut [f32]| run.gather(dy, c_out, o, row);
+    pixels::multiply(shape.transposed(), &packed, c_out, gather, None, dx);
 }
 
 /// `dw`, the gradient to the weight, from the input and the gradient to the output; `dw` is overwritten.
@@ -133,109 +141,5 @@ fn accumulate(
             width,
             fresh,
         });
-    }
-}
-
-/// `y[n, o, p] = sum over c of packed[o, c] * x[n, c, p]`, plus the bias.
-fn multiply(shape: ConvShape, x: &[f32], packed: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let ConvShape { c_in, c_out, .. } = shape;
-    let total = shape.batch * shape.plane();
-    let y = Shared::new(y);
-    (0..total.div_ceil(WIDEST))
-        .into_par_iter()
-        .for_each(|block| {
-            let first = block * WIDEST;
-            let pixels = Pixels::new(shape, first, WIDEST);
-            let width = pixels.len.next_multiple_of(STEP);
-            let mut inputs = Scratch::take(c_in * width);
-            let mut outputs = Scratch::take(c_out * width);
-            for (c, row) in inputs.chunks_exact_mut(width).enumerate() {
-                pixels.gather(x, c_in, c, row);
-            }
-            simd::run(Product {
-                a: packed,
-                b: &inputs,
-                out: &mut outputs,
-                depth: c_in,
-                width,
-            });
-            for (o, row) in outputs.chunks_exact(width).enumerate() {
-                pixels.scatter(row, bias.map_or(0.0, |b| b[o]), &y, c_out, o);
-            }
-        });
-}
-
-/// A matrix as `[panel][column][PANEL]`; rows are filled up with zeros to whole panels.
-fn pack(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Scratch {
-    let mut packed = Scratch::take(rows.next_multiple_of(PANEL) * columns);
-    packed
-        .par_chunks_mut((PANEL * columns).max(1))
-        .enumerate()
-        .for_each(|(panel, out)| {
-            for (column, out) in out.chunks_exact_mut(PANEL).enumerate() {
-                for (r, out) in out.iter_mut().enumerate() {
-                    let row = panel * PANEL + r;
-                    *out = if row < rows { value(row, column) } else { 0.0 };
-                }
-            }
-        });
-    packed
-}
-
-/// A run of pixels, numbered through the batch.
-struct Pixels {
-    first: usize,
-    len: usize,
-    plane: usize,
-}
-
-impl Pixels {
-    /// At most `most` pixels from `first` on.
-    fn new(shape: ConvShape, first: usize, most: usize) -> Self {
-        let plane = shape.plane();
-        Self {
-            first,
-            len: most.min(shape.batch * plane - first),
-            plane,
-        }
-    }
-
-    /// The pieces of the run in each image: image, pixel in its plane, lane in the run, length.
-    fn pieces(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
-        let mut lane = 0;
-        std::iter::from_fn(move || {
-            let (image, pixel) = (
-                (self.first + lane) / self.plane,
-                (self.first + lane) % self.plane,
-            );
-            let len = (self.plane - pixel).min(self.len - lane);
-            lane += len;
-            (len > 0).then_some((image, pixel, lane - len, len))
-        })
-    }
-
-    /// Reads one channel of a tensor of so many; lanes beyond the run become zero.
-    fn gather(&self, x: &[f32], channels: usize, c: usize, lanes: &mut [f32]) {
-        for (image, pixel, lane, len) in self.pieces() {
-            let at = (image * channels + c) * self.plane + pixel;
-            lanes[lane..lane + len].copy_from_slice(&x[at..at + len]);
-        }
-        lanes[self.len..].fill(0.0);
-    }
-
-    /// Writes `lanes + bias` to one channel of a tensor of so many.
-    #[expect(
-        unsafe_code,
-        reason = "every task writes its own pixels, which interleave with others'"
-    )]
-    fn scatter(&self, lanes: &[f32], bias: f32, y: &Shared<'_>, channels: usize, c: usize) {
-        for (image, pixel, lane, len) in self.pieces() {
-            let at = (image * channels + c) * self.plane + pixel;
-            // SAFETY: runs of different tasks do not overlap, and a task holds one piece at a time.
-            let y = unsafe { y.part(at, len) };
-            for (y, value) in y.iter_mut().zip(&lanes[lane..lane + len]) {
-                *y = value + bias;
-            }
-        }
     }
 }

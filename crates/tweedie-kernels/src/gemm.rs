@@ -4,7 +4,9 @@
 //! registers (four where there are only sixteen registers).
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
+use crate::scratch::Scratch;
 use crate::simd::{load, store, transpose_quads};
 
 /// Rows of the left factor that are packed together.
@@ -29,6 +31,27 @@ pub(crate) fn column_blocks(columns: usize) -> impl Iterator<Item = (usize, usiz
         at += width;
         Some((at - width, width))
     })
+}
+
+/// A matrix as `[panel][column][PANEL]`, the left factor of [`Product`]; rows are filled up with zeros to whole panels.
+pub(crate) fn pack(
+    rows: usize,
+    columns: usize,
+    value: impl Fn(usize, usize) -> f32 + Sync,
+) -> Scratch {
+    let mut packed = Scratch::take(rows.next_multiple_of(PANEL) * columns);
+    packed
+        .par_chunks_mut((PANEL * columns).max(1))
+        .enumerate()
+        .for_each(|(panel, out)| {
+            for (column, out) in out.chunks_exact_mut(PANEL).enumerate() {
+                for (r, out) in out.iter_mut().enumerate() {
+                    let row = panel * PANEL + r;
+                    *out = if row < rows { value(row, column) } else { 0.0 };
+                }
+            }
+        });
+    packed
 }
 
 /// `out[r][j] = sum over k of a[k][r] * b[k][j]`.

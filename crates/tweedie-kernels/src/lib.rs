@@ -14,6 +14,7 @@
 pub mod conv1x1;
 pub mod conv3x3;
 mod gemm;
+mod pixels;
 mod reduce;
 mod scratch;
 mod shape;

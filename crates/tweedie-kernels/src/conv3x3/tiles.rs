@@ -300,6 +300,9 @@ impl Block {
             for g in 0..S::F32_LANES / 4 {
                 for q in 0..4 {
                     let at = base + offset[first + 4 * g + q];
+                    if q == 0 {
+                        y.prefetch(at + 2 * self.plane);
+                    }
                     // SAFETY: tiles do not overlap, and each (block, channel) is written by one task.
                     unsafe { y.part(at, 4) }.copy_from_slice(&quads[q][g]);
                 }
