@@ -4,7 +4,9 @@
 //! registers (four where there are only sixteen registers).
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
+use crate::scratch::Scratch;
 use crate::simd::{load, store, transpose_quads};
 
 /// Rows of the left factor that are packed together.
@@ -15,6 +17,42 @@ pub(crate) const STEP: usize = 16;
 pub(crate) const WIDEST: usize = 48;
 /// Depth of one block of [`AddProduct`].
 pub(crate) const DEPTH: usize = 32;
+
+/// Cuts columns, a multiple of `STEP`, into blocks: where each begins and how wide it is. As few as possible, and none
+/// narrow beside a wide one.
+pub(crate) fn column_blocks(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let width = match columns - at {
+            0 => return None,
+            64 => 32,
+            left => left.min(WIDEST),
+        };
+        at += width;
+        Some((at - width, width))
+    })
+}
+
+/// A matrix as `[panel][column][PANEL]`, the left factor of [`Product`]; rows are filled up with zeros to whole panels.
+pub(crate) fn pack(
+    rows: usize,
+    columns: usize,
+    value: impl Fn(usize, usize) -> f32 + Sync,
+) -> Scratch {
+    let mut packed = Scratch::take(rows.next_multiple_of(PANEL) * columns);
+    packed
+        .par_chunks_mut((PANEL * columns).max(1))
+        .enumerate()
+        .for_each(|(panel, out)| {
+            for (column, out) in out.chunks_exact_mut(PANEL).enumerate() {
+                for (r, out) in out.iter_mut().enumerate() {
+                    let row = panel * PANEL + r;
+                    *out = if row < rows { value(row, column) } else { 0.0 };
+                }
+            }
+        });
+    packed
+}
 
 /// `out[r][j] = sum over k of a[k][r] * b[k][j]`.
 pub(crate) struct Product<'a> {
@@ -110,7 +148,7 @@ fn product_tile<S: Simd, const W: usize, const R: usize, const V: usize>(
     }
 }
 
-/// `out[r][j] += sum over t of a[r][t] * b[t][j]`, with `DEPTH` values of `t`.
+/// `out[r][j] += sum over t of a[r][t] * b[t][j]`, with `DEPTH` values of `t`; `=` in place of `+=` if `fresh`.
 pub(crate) struct AddProduct<'a> {
     /// `[rows][DEPTH]`, rows a multiple of `PANEL`.
     pub(crate) a: &'a [f32],
@@ -119,6 +157,7 @@ pub(crate) struct AddProduct<'a> {
     /// `[rows][width]`
     pub(crate) out: &'a mut [f32],
     pub(crate) width: usize,
+    pub(crate) fresh: bool,
 }
 
 impl WithSimd for AddProduct<'_> {
@@ -149,7 +188,7 @@ impl AddProduct<'_> {
                 .iter_mut()
                 .zip(a.as_chunks::<8>().0)
             {
-                add_rows::<S, W, 8>(simd, a, b, out);
+                add_rows::<S, W, 8>(simd, a, b, out, self.fresh);
             }
         } else {
             for (out, a) in out
@@ -158,7 +197,7 @@ impl AddProduct<'_> {
                 .iter_mut()
                 .zip(a.as_chunks::<4>().0)
             {
-                add_rows::<S, W, 4>(simd, a, b, out);
+                add_rows::<S, W, 4>(simd, a, b, out, self.fresh);
             }
         }
     }
@@ -170,19 +209,20 @@ fn add_rows<S: Simd, const W: usize, const R: usize>(
     a: &[[f32; DEPTH]; R],
     b: &[[f32; W]; DEPTH],
     out: &mut [[f32; W]; R],
+    fresh: bool,
 ) {
     let vectors = W / S::F32_LANES;
     if vectors.is_multiple_of(3) {
         for j in (0..vectors).step_by(3) {
-            add_tile::<S, W, R, 3>(simd, a, b, out, j);
+            add_tile::<S, W, R, 3>(simd, a, b, out, j, fresh);
         }
     } else if vectors.is_multiple_of(2) {
         for j in (0..vectors).step_by(2) {
-            add_tile::<S, W, R, 2>(simd, a, b, out, j);
+            add_tile::<S, W, R, 2>(simd, a, b, out, j, fresh);
         }
     } else {
         for j in 0..vectors {
-            add_tile::<S, W, R, 1>(simd, a, b, out, j);
+            add_tile::<S, W, R, 1>(simd, a, b, out, j, fresh);
         }
     }
 }
@@ -194,10 +234,13 @@ fn add_tile<S: Simd, const W: usize, const R: usize, const V: usize>(
     b: &[[f32; W]; DEPTH],
     out: &mut [[f32; W]; R],
     j: usize,
+    fresh: bool,
 ) {
     let mut sum = [[simd.splat_f32s(0.0); V]; R];
-    for r in 0..R {
-        sum[r].copy_from_slice(&S::as_simd_f32s(&out[r]).0[j..j + V]);
+    if !fresh {
+        for r in 0..R {
+            sum[r].copy_from_slice(&S::as_simd_f32s(&out[r]).0[j..j + V]);
+        }
     }
     for t in 0..DEPTH {
         let b = &S::as_simd_f32s(&b[t]).0[j..j + V];

@@ -11,15 +11,19 @@
     reason = "loops are written with the indices of the formulas"
 )]
 
+pub mod conv1x1;
 pub mod conv3x3;
 mod gemm;
+mod pixels;
 mod reduce;
 mod scratch;
 mod shape;
 mod shared;
+mod shuffle;
 mod silu;
 mod simd;
 
 pub use reduce::bias_gradient;
 pub use shape::ConvShape;
+pub use shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use silu::{FilmGradients, film_silu, film_silu_gradient, silu, silu_gradient};

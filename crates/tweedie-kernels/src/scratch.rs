@@ -36,13 +36,6 @@ impl Scratch {
         let lines = found.unwrap_or_else(|| vec![Line([0.0; 16]); wanted]);
         Self { lines, len }
     }
-
-    /// The same, filled with zeros.
-    pub(crate) fn zeros(len: usize) -> Self {
-        let mut scratch = Self::take(len);
-        scratch.fill(0.0);
-        scratch
-    }
 }
 
 impl Drop for Scratch {
@@ -82,6 +75,5 @@ mod tests {
         assert_eq!(first.len(), len);
         drop(first);
         assert_eq!(Scratch::take(len - 7).as_ptr(), address);
-        assert!(Scratch::zeros(100).iter().all(|&v| v == 0.0));
     }
 }

@@ -185,37 +185,50 @@ pub fn film_silu_gradient(
 
 /// One plane: `dx`, and the sums for `scale` and `shift`.
 fn film_plane(x: &[f32], scale: f32, shift: f32, dy: &[f32], dx: &mut [f32]) -> (f32, f32) {
-    const LANES: usize = 16;
-    let factor = 1.0 + scale;
     simd::run(
         #[inline(always)]
         || {
-            // Sixteen sums whatever the machine's vectors, handed over to f64 now and then.
-            let (mut dscale, mut dshift) = (0.0_f64, 0.0_f64);
+            let mut total = [0.0_f64; 2];
             for ((x, dy), dx) in x
                 .chunks(CHUNK)
                 .zip(dy.chunks(CHUNK))
                 .zip(dx.chunks_mut(CHUNK))
             {
-                let (mut by_x, mut plain) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-                for ((x, dy), dx) in x
-                    .chunks(LANES)
-                    .zip(dy.chunks(LANES))
-                    .zip(dx.chunks_mut(LANES))
-                {
-                    for (k, ((&x, &dy), dx)) in x.iter().zip(dy).zip(dx).enumerate() {
-                        let du = dy * slope(x * factor + shift);
-                        *dx = du * factor;
-                        by_x[k] += du * x;
-                        plain[k] += du;
-                    }
-                }
-                dscale += by_x.iter().map(|&v| f64::from(v)).sum::<f64>();
-                dshift += plain.iter().map(|&v| f64::from(v)).sum::<f64>();
+                let part = film_chunk(x, 1.0 + scale, shift, dy, dx);
+                total = [total[0] + part[0], total[1] + part[1]];
             }
-            (dscale as f32, dshift as f32)
+            (total[0] as f32, total[1] as f32)
         },
     )
+}
+
+/// A piece of a plane, short enough to be summed in f32: the sums of `du * x` and of `du`.
+#[inline(always)]
+fn film_chunk(x: &[f32], factor: f32, shift: f32, dy: &[f32], dx: &mut [f32]) -> [f64; 2] {
+    // Sixteen sums whatever the machine's vectors, so that the order is the same on each.
+    const LANES: usize = 16;
+    let (mut by_x, mut plain) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    let mut step = |x: &[f32; LANES], dy: &[f32; LANES], dx: &mut [f32; LANES]| {
+        for k in 0..LANES {
+            let du = dy[k] * slope(x[k] * factor + shift);
+            dx[k] = du * factor;
+            by_x[k] += du * x[k];
+            plain[k] += du;
+        }
+    };
+    let ((xs, x), (dys, dy)) = (x.as_chunks(), dy.as_chunks());
+    let (dxs, dx) = dx.as_chunks_mut();
+    for ((x, dy), dx) in xs.iter().zip(dys).zip(dxs) {
+        step(x, dy, dx);
+    }
+    // The rest, filled up with zeros, which add nothing.
+    let mut padded = [[0.0; LANES]; 3];
+    padded[0][..x.len()].copy_from_slice(x);
+    padded[1][..x.len()].copy_from_slice(dy);
+    let [x, dy, out] = &mut padded;
+    step(x, dy, out);
+    dx.copy_from_slice(&out[..dx.len()]);
+    [by_x, plain].map(|lanes| lanes.iter().map(|&v| f64::from(v)).sum())
 }
 
 /// Pixels of one plane.

@@ -35,6 +35,23 @@ pub(crate) fn store<S: Simd>(to: &mut [f32], value: S::f32s) {
     S::as_mut_simd_f32s(&mut to[..S::F32_LANES]).0[0] = value;
 }
 
+/// Asks for the line with `slice[at]`, which may lie beyond the end: nothing is read.
+#[inline(always)]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "the intrinsic takes a pointer")
+)]
+pub(crate) fn prefetch(slice: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address is harmless.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, at);
+}
+
 /// Transposes each aligned 4x4 block of four vectors: afterwards lane `4g + i` of vector `j` is lane `4g + j` of the
 /// old vector `i`. Needs at least four lanes. It is its own inverse.
 #[inline(always)]

@@ -1,6 +1,9 @@
 //! 3x3 convolution with stride 1 and zero padding 1, and its gradients.
 //!
 //! `y[n, o] = bias[o] + sum over c of weight[o, c] * x[n, c]`, with `*` the cross-correlation of the field.
+//!
+//! Always by Winograd's transforms: a direct product with the shifted inputs was measured slower at any number of
+//! channels, since it is the writing of the output that costs where there are few.
 
 mod forward;
 mod tiles;

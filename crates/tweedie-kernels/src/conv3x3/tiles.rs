@@ -9,16 +9,14 @@ use pulp::Simd;
 use crate::gemm::{STEP, WIDEST};
 use crate::shape::ConvShape;
 use crate::shared::Shared;
-use crate::simd::{load, store, transpose_quads};
+use crate::simd::{load, prefetch, store, transpose_quads};
 
-use super::winograd::POINTS;
+use super::winograd::{OUTPUTS, POINTS};
 
 /// Length of one phase row: the lanes of a block, and a vector's room on each side for one neighbour.
 const ROW: usize = STEP + WIDEST + STEP;
 /// Numbers needed for the phases of one channel.
 pub(super) const PHASES: usize = POINTS * 4 * ROW;
-/// Marks a pixel row outside of the image.
-const OUTSIDE: usize = usize::MAX;
 
 /// Where the lanes of phase `(i, j)` begin.
 #[inline(always)]
@@ -46,6 +44,8 @@ pub(super) enum Reach {
 }
 
 /// A run of tiles: where in memory their rows are.
+///
+/// Arrays over tiles have an entry for every lane; masks have all bits set or none.
 pub(super) struct Block {
     /// Lanes, a multiple of `STEP`; those from `len` on are empty.
     pub(super) width: usize,
@@ -53,13 +53,21 @@ pub(super) struct Block {
     m: usize,
     rows: usize,
     reach: Reach,
-    /// Offset of the first pixel of row `i` of tile `k`, or `OUTSIDE`.
+    /// Offset of the first pixel of row `i` of tile `k`; any pixel's where that row is outside of the image.
     offset: [[usize; WIDEST]; POINTS],
-    /// Pixel columns of tile `k` that are inside of the image.
-    columns: [usize; WIDEST],
-    /// All bits set where a tile has a neighbour on that side in its image, else none.
+    /// Whether row `i` of tile `k` is inside.
+    inside: [[f32; WIDEST]; POINTS],
+    /// Whether pixel column `j` of tile `k` is inside.
+    columns: [[f32; WIDEST]; OUTPUTS],
+    /// Whether tile `k` has a neighbour on that side in its image.
     left: [f32; WIDEST],
     right: [f32; WIDEST],
+    /// Whether row `i` of all tiles of a group of `STEP` is inside, with all its pixels.
+    whole: [[bool; WIDEST / STEP]; POINTS],
+    /// The largest offset.
+    last: usize,
+    /// Distance between channels.
+    plane: usize,
 }
 
 impl Grid {
@@ -87,48 +95,74 @@ impl Grid {
     ) -> Block {
         let (m, ConvShape { height, width, .. }) = (self.m, self.shape);
         let halo = usize::from(reach == Reach::Halo);
+        let rows = m + 2 * halo;
         let mut block = Block {
             width: lanes,
             len,
             m,
-            rows: m + 2 * halo,
+            rows,
             reach,
-            offset: [[OUTSIDE; WIDEST]; POINTS],
-            columns: [0; WIDEST],
+            offset: [[0; WIDEST]; POINTS],
+            inside: [[0.0; WIDEST]; POINTS],
+            columns: [[0.0; WIDEST]; OUTPUTS],
             left: [0.0; WIDEST],
             right: [0.0; WIDEST],
+            whole: [[false; WIDEST / STEP]; POINTS],
+            last: 0,
+            plane: self.shape.plane(),
         };
-        let all_bits = f32::from_bits(u32::MAX);
         for k in 0..len {
             let tile = first + k;
             let (row, across) = (tile / self.across, tile % self.across);
             let (image, down) = (row / self.down, row % self.down);
-            for i in 0..block.rows {
-                // Rows count from one above the tile with a halo; the sum stays unsigned by adding before subtracting.
+            for i in 0..rows {
+                // Rows count from one above the tile with a halo; adding before subtracting keeps the sum unsigned.
                 let y = m * down + i;
                 if y >= halo && y - halo < height {
-                    block.offset[i][k] =
-                        image * channels * self.shape.plane() + (y - halo) * width + m * across;
+                    let plane = image * channels * self.shape.plane();
+                    block.offset[i][k] = plane + (y - halo) * width + m * across;
+                    block.inside[i][k] = mask(true);
+                    block.last = block.last.max(block.offset[i][k]);
                 }
             }
-            block.columns[k] = m.min(width - m * across);
-            block.left[k] = if across > 0 { all_bits } else { 0.0 };
-            block.right[k] = if across + 1 < self.across {
-                all_bits
-            } else {
-                0.0
-            };
+            for j in 0..m {
+                block.columns[j][k] = mask(m * across + j < width);
+            }
+            block.left[k] = mask(across > 0);
+            block.right[k] = mask(across + 1 < self.across);
         }
+        block.find_whole();
         block
     }
 }
 
+fn mask(set: bool) -> f32 {
+    f32::from_bits(if set { u32::MAX } else { 0 })
+}
+
+#[inline(always)]
+fn is_set(mask: f32) -> bool {
+    mask.to_bits() != 0
+}
+
 impl Block {
+    fn find_whole(&mut self) {
+        for i in 0..self.rows {
+            for group in 0..self.width / STEP {
+                let tile =
+                    |k: usize| is_set(self.inside[i][k]) && is_set(self.columns[self.m - 1][k]);
+                self.whole[i][group] = (group * STEP..(group + 1) * STEP).all(tile);
+            }
+        }
+    }
+
     /// Reads one channel into phases; `x` begins at its plane in the first image.
     #[inline(always)]
     pub(super) fn gather<S: Simd>(&self, simd: S, x: &[f32], phases: &mut [f32]) {
+        // Four pixels are read even where a tile hangs over the edge; only the very last ones have nothing behind them.
+        let quads = self.m == 4 && S::F32_LANES >= 4 && self.last + 4 <= x.len();
         for i in 0..self.rows {
-            if self.m == 4 && S::F32_LANES >= 4 {
+            if quads {
                 self.gather_quads(simd, x, i, phases);
             } else {
                 self.gather_pixels(x, i, phases);
@@ -142,49 +176,53 @@ impl Block {
     /// Row `i` of tiles of four: quads are put into lanes so that one 4x4 transpose sorts them into phases.
     #[inline(always)]
     fn gather_quads<S: Simd>(&self, simd: S, x: &[f32], i: usize, phases: &mut [f32]) {
-        let lanes = S::F32_LANES;
-        for k in (0..self.width).step_by(lanes) {
-            let mut vectors = [simd.splat_f32s(0.0); 4];
-            for (q, vector) in vectors.iter_mut().enumerate() {
-                let mut pieces = [0.0_f32; 16];
-                for (g, piece) in pieces[..lanes]
-                    .as_chunks_mut::<4>()
-                    .0
-                    .iter_mut()
-                    .enumerate()
-                {
-                    *piece = self.quad(x, i, k + 4 * g + q);
+        // The same rows two channels on: too far apart for the machine to foresee.
+        let ahead = 2 * self.plane;
+        let groups = self.offset[i]
+            .as_chunks::<STEP>()
+            .0
+            .iter()
+            .take(self.width / STEP);
+        for (group, offset) in groups.enumerate() {
+            for first in (0..STEP).step_by(S::F32_LANES) {
+                let mut vectors = [simd.splat_f32s(0.0); 4];
+                for q in 0..4 {
+                    let mut quads = [[0.0; 4]; STEP / 4];
+                    for g in 0..S::F32_LANES / 4 {
+                        let at = offset[first + 4 * g + q];
+                        quads[g] = x[at..at + 4].try_into().expect("four pixels");
+                        if q == 0 {
+                            prefetch(x, at + ahead);
+                        }
+                    }
+                    vectors[q] = load::<S>(quads.as_flattened());
                 }
-                *vector = load::<S>(&pieces);
+                let k = group * STEP + first;
+                let mut vectors = transpose_quads(simd, vectors);
+                if !self.whole[i][group] {
+                    let inside = load::<S>(&self.inside[i][k..]);
+                    for j in 0..4 {
+                        let inside = simd.and_f32s(inside, load::<S>(&self.columns[j][k..]));
+                        vectors[j] = simd.and_f32s(vectors[j], inside);
+                    }
+                }
+                for j in 0..4 {
+                    store::<S>(&mut phases[phase(4, i, j) + k..], vectors[j]);
+                }
             }
-            for (j, vector) in transpose_quads(simd, vectors).into_iter().enumerate() {
-                store::<S>(&mut phases[phase(4, i, j) + k..], vector);
-            }
         }
-    }
-
-    /// Four pixels of row `i` of tile `k`, zeros outside of the image.
-    #[inline(always)]
-    fn quad(&self, x: &[f32], i: usize, k: usize) -> [f32; 4] {
-        let at = self.offset[i][k];
-        if at == OUTSIDE {
-            return [0.0; 4];
-        }
-        if self.columns[k] == 4 {
-            return x[at..at + 4].try_into().expect("four pixels");
-        }
-        let mut quad = [0.0; 4];
-        quad[..self.columns[k]].copy_from_slice(&x[at..at + self.columns[k]]);
-        quad
     }
 
     #[inline(always)]
     fn gather_pixels(&self, x: &[f32], i: usize, phases: &mut [f32]) {
         for k in 0..self.width {
-            let at = self.offset[i][k];
             for j in 0..self.m {
-                let inside = at != OUTSIDE && j < self.columns[k];
-                phases[phase(self.m, i, j) + k] = if inside { x[at + j] } else { 0.0 };
+                let inside = is_set(self.inside[i][k]) && is_set(self.columns[j][k]);
+                phases[phase(self.m, i, j) + k] = if inside {
+                    x[self.offset[i][k] + j]
+                } else {
+                    0.0
+                };
             }
         }
     }
@@ -193,16 +231,15 @@ impl Block {
     #[inline(always)]
     fn gather_neighbours(&self, x: &[f32], i: usize, phases: &mut [f32]) {
         let (m, last) = (self.m, self.len - 1);
-        let pixel = |inside: bool, k: usize, shift: usize| {
-            let at = self.offset[i][k];
-            if inside && at != OUTSIDE {
-                x[at + shift - 1]
+        let pixel = |inside: f32, k: usize, shift: usize| {
+            if is_set(inside) && is_set(self.inside[i][k]) {
+                x[self.offset[i][k] + shift - 1]
             } else {
                 0.0
             }
         };
-        phases[phase(m, i, m - 1) - 1] = pixel(self.left[0].to_bits() != 0, 0, 0);
-        phases[phase(m, i, 0) + self.len] = pixel(self.right[last].to_bits() != 0, last, m + 1);
+        phases[phase(m, i, m - 1) - 1] = pixel(self.left[0], 0, 0);
+        phases[phase(m, i, 0) + self.len] = pixel(self.right[last], last, m + 1);
     }
 
     /// Pixel column `j - 1` of row `i` for the lanes from `k` on, after a gather with a halo.
@@ -231,38 +268,11 @@ impl Block {
     #[inline(always)]
     pub(super) fn scatter<S: Simd>(&self, simd: S, phases: &[f32], y: &Shared<'_>, base: usize) {
         for i in 0..self.rows {
-            if self.m == 4 && S::F32_LANES >= 4 {
-                self.scatter_quads(simd, phases, i, y, base);
-            } else {
-                for k in 0..self.len {
-                    let mut quad = [0.0; 4];
-                    for j in 0..self.m {
-                        quad[j] = phases[phase(self.m, i, j) + k];
-                    }
-                    self.put(i, k, quad, y, base);
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn scatter_quads<S: Simd>(
-        &self,
-        simd: S,
-        phases: &[f32],
-        i: usize,
-        y: &Shared<'_>,
-        base: usize,
-    ) {
-        let lanes = S::F32_LANES;
-        for k in (0..self.len).step_by(lanes) {
-            let row = |j| load::<S>(&phases[phase(4, i, j) + k..]);
-            let vectors = transpose_quads(simd, [row(0), row(1), row(2), row(3)]);
-            for (q, vector) in vectors.into_iter().enumerate() {
-                let mut pieces = [0.0; 16];
-                store::<S>(&mut pieces, vector);
-                for (g, piece) in pieces[..lanes].as_chunks::<4>().0.iter().enumerate() {
-                    self.put(i, k + 4 * g + q, *piece, y, base);
+            for group in 0..self.width / STEP {
+                if self.m == 4 && S::F32_LANES >= 4 && self.whole[i][group] {
+                    self.scatter_quads(simd, phases, i, group, y, base);
+                } else {
+                    self.scatter_pixels(phases, i, group, y, base);
                 }
             }
         }
@@ -270,17 +280,50 @@ impl Block {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "every task writes the tiles of its own block")]
-    fn put(&self, i: usize, k: usize, quad: [f32; 4], y: &Shared<'_>, base: usize) {
-        let at = self.offset[i][k];
-        if at == OUTSIDE {
-            return;
+    fn scatter_quads<S: Simd>(
+        &self,
+        simd: S,
+        phases: &[f32],
+        i: usize,
+        group: usize,
+        y: &Shared<'_>,
+        base: usize,
+    ) {
+        let offset = &self.offset[i].as_chunks::<STEP>().0[group];
+        for first in (0..STEP).step_by(S::F32_LANES) {
+            let row = |j| load::<S>(&phases[phase(4, i, j) + group * STEP + first..]);
+            let vectors = transpose_quads(simd, [row(0), row(1), row(2), row(3)]);
+            let mut quads = [[[0.0; 4]; STEP / 4]; 4];
+            for q in 0..4 {
+                store::<S>(quads[q].as_flattened_mut(), vectors[q]);
+            }
+            for g in 0..S::F32_LANES / 4 {
+                for q in 0..4 {
+                    let at = base + offset[first + 4 * g + q];
+                    if q == 0 {
+                        y.prefetch(at + 2 * self.plane);
+                    }
+                    // SAFETY: tiles do not overlap, and each (block, channel) is written by one task.
+                    unsafe { y.part(at, 4) }.copy_from_slice(&quads[q][g]);
+                }
+            }
         }
-        // SAFETY: tiles do not overlap, and each (block, channel) is written by one task.
-        if self.columns[k] == 4 {
-            unsafe { y.part(base + at, 4) }.copy_from_slice(&quad);
-        } else {
-            let columns = self.columns[k];
-            unsafe { y.part(base + at, columns) }.copy_from_slice(&quad[..columns]);
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "every task writes the tiles of its own block")]
+    fn scatter_pixels(&self, phases: &[f32], i: usize, group: usize, y: &Shared<'_>, base: usize) {
+        for k in group * STEP..self.len.min((group + 1) * STEP) {
+            if !is_set(self.inside[i][k]) {
+                continue;
+            }
+            for j in 0..self.m {
+                if is_set(self.columns[j][k]) {
+                    // SAFETY: tiles do not overlap, and each (block, channel) is written by one task.
+                    let pixel = unsafe { y.part(base + self.offset[i][k] + j, 1) };
+                    pixel[0] = phases[phase(self.m, i, j) + k];
+                }
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose};
+use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose, column_blocks};
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
 use crate::shared::Shared;
@@ -22,6 +22,8 @@ use super::winograd::{POINTS, Winograd};
 
 /// Channels of one task, on either side.
 const CHANNELS: usize = 64;
+/// Taps of a task's filters, `[o][c][9]`, with room for the most.
+const TASK_TAPS: usize = CHANNELS * CHANNELS * 9;
 /// At least this many tasks, where the tiles allow it.
 const TASKS: usize = 8;
 
@@ -33,13 +35,24 @@ pub(super) fn weight_gradient<F: Winograd>(
     dw: &mut [f32],
 ) {
     let plan = Plan::<F>::new(shape);
-    let mut sums = Scratch::zeros(plan.tasks() * plan.sum_len());
-    sums.par_chunks_mut(plan.sum_len())
+    let mut parts = Scratch::take(plan.tasks() * TASK_TAPS);
+    parts
+        .par_chunks_mut(TASK_TAPS)
         .enumerate()
-        .for_each(|(task, sum)| plan.accumulate(task, x, dy, sum));
+        .for_each(|(index, dw)| {
+            let task = plan.task(index);
+            let mut sum = Scratch::take(Plan::<F>::PRODUCTS * task.c_padded() * task.o_padded());
+            plan.accumulate(&task, x, dy, &mut sum);
+            simd::run(Finish::<F> {
+                sum: &sum,
+                task,
+                dw,
+                family: PhantomData,
+            });
+        });
     dw.par_chunks_mut(9 * shape.c_in)
         .enumerate()
-        .for_each(|(o, dw)| plan.finish(o, &sums, dw));
+        .for_each(|(o, dw)| plan.add_parts(o, &parts, dw));
 }
 
 /// How the work is cut.
@@ -69,16 +82,6 @@ impl Task {
     /// Its output channels, filled up to whole panels.
     fn o_padded(&self) -> usize {
         self.outs.len().next_multiple_of(PANEL)
-    }
-
-    /// Its input channels in blocks of columns: where each begins, and how wide it is.
-    fn columns(&self) -> &'static [(usize, usize)] {
-        match self.c_padded() {
-            16 => &[(0, 16)],
-            32 => &[(0, 32)],
-            48 => &[(0, 48)],
-            _ => &[(0, 32), (32, 32)],
-        }
     }
 }
 
@@ -122,12 +125,6 @@ impl<F: Winograd> Plan<F> {
         self.ins * self.outs * self.parts
     }
 
-    /// Room for the sums of the largest task.
-    fn sum_len(&self) -> usize {
-        let largest = self.task(0);
-        Self::PRODUCTS * largest.c_padded() * largest.o_padded()
-    }
-
     fn task(&self, index: usize) -> Task {
         let (part, pair) = (index % self.parts, index / self.parts);
         let (ins, outs) = (pair % self.ins * CHANNELS, pair / self.ins * CHANNELS);
@@ -141,23 +138,22 @@ impl<F: Winograd> Plan<F> {
     }
 
     /// Adds up `[point][column block][o][c]` for one task.
-    fn accumulate(&self, task: usize, x: &[f32], dy: &[f32], sum: &mut [f32]) {
-        let task = self.task(task);
+    fn accumulate(&self, task: &Task, x: &[f32], dy: &[f32], sum: &mut [f32]) {
         let (c_padded, o_padded) = (task.c_padded(), task.o_padded());
+        // Channels that only fill up a vector or panel keep what was there before: nobody reads their sums.
         let mut memory = Memory {
-            rows: Scratch::zeros(Self::PRODUCTS * stride(STEP)),
+            rows: Scratch::take(Self::PRODUCTS * stride(STEP)),
             inputs: Scratch::take(Self::PRODUCTS * c_padded * DEPTH),
-            // Rows that fill up the last panel stay zero.
-            outputs: Scratch::zeros(Self::PRODUCTS * stride(o_padded)),
+            outputs: Scratch::take(Self::PRODUCTS * stride(o_padded)),
             phases: Scratch::take(PHASES),
         };
         for first in task.tiles.clone().step_by(DEPTH) {
             let len = DEPTH.min(task.tiles.end - first);
-            self.read_input(&task, first, len, x, &mut memory);
-            self.read_output(&task, first, len, dy, &mut memory);
+            self.read_input(task, first, len, x, &mut memory);
+            self.read_output(task, first, len, dy, &mut memory);
             for a in 0..Self::PRODUCTS {
                 let outputs = &memory.outputs[a * stride(o_padded)..][..o_padded * DEPTH];
-                for &(at, width) in task.columns() {
+                for (at, width) in column_blocks(c_padded) {
                     let inputs = &memory.inputs[(a * c_padded + at) * DEPTH..][..width * DEPTH];
                     let out = &mut sum[(a * c_padded + at) * o_padded..][..width * o_padded];
                     simd::run(AddProduct {
@@ -165,6 +161,7 @@ impl<F: Winograd> Plan<F> {
                         b: inputs,
                         out,
                         width,
+                        fresh: first == task.tiles.start,
                     });
                 }
             }
@@ -191,11 +188,9 @@ impl<F: Winograd> Plan<F> {
                     family: PhantomData,
                 });
             }
-            let columns = task
-                .columns()
-                .iter()
-                .find(|(at, width)| (*at..at + width).contains(&group));
-            let &(at, width) = columns.expect("the column blocks cover all channels");
+            let (at, width) = column_blocks(c_padded)
+                .find(|(at, width)| (*at..at + width).contains(&group))
+                .expect("the column blocks cover all channels");
             for a in 0..Self::PRODUCTS {
                 simd::run(Transpose {
                     from: &memory.rows[a * stride(STEP)..][..STEP * DEPTH],
@@ -227,30 +222,26 @@ impl<F: Winograd> Plan<F> {
         }
     }
 
-    /// Adds the parts and leaves the Winograd domain, for one output channel: `dw` is `[c_in, 3, 3]`.
-    fn finish(&self, o: usize, sums: &[f32], dw: &mut [f32]) {
+    /// Adds up the parts of one output channel: `dw` is `[c_in, 3, 3]`.
+    fn add_parts(&self, o: usize, parts: &[f32], dw: &mut [f32]) {
+        dw.fill(0.0);
         for (block, dw) in dw.chunks_mut(9 * CHANNELS).enumerate() {
-            let index = (o / CHANNELS * self.ins + block) * self.parts;
-            simd::run(Finish::<F> {
-                sums: &sums[index * self.sum_len()..][..self.parts * self.sum_len()],
-                parts: self.parts,
-                task: self.task(index),
-                o: o % CHANNELS,
-                dw,
-                family: PhantomData,
-            });
+            let first = (o / CHANNELS * self.ins + block) * self.parts;
+            for part in 0..self.parts {
+                let from = (first + part) * TASK_TAPS + o % CHANNELS * dw.len();
+                let part = &parts[from..from + dw.len()];
+                dw.iter_mut().zip(part).for_each(|(dw, part)| *dw += part);
+            }
         }
     }
 }
 
-/// `G^T u G`, `u` being the sum of the parts, for one output channel and a block of input channels.
+/// `G^T u G` for all filters of a task.
 struct Finish<'a, F> {
-    /// One after the other, as [`Plan::accumulate`] leaves them.
-    sums: &'a [f32],
-    parts: usize,
+    /// As [`Plan::accumulate`] leaves it.
+    sum: &'a [f32],
     task: Task,
-    o: usize,
-    /// `[c_in, 3, 3]`
+    /// `[o][c][9]`
     dw: &'a mut [f32],
     family: PhantomData<F>,
 }
@@ -259,19 +250,12 @@ impl<F: Winograd> WithSimd for Finish<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        for &(at, width) in self.task.columns() {
-            for c in (0..width).step_by(S::F32_LANES) {
-                let filters = self.filters(simd, at, width, c);
-                let Some(dw) = self.dw.get_mut(9 * (at + c)..) else {
-                    return;
-                };
-                for (k, taps) in filters.into_iter().enumerate() {
-                    let mut lanes = [0.0; STEP];
-                    store::<S>(&mut lanes, taps);
-                    for (filter, lane) in dw.chunks_mut(9).zip(&lanes[..S::F32_LANES]) {
-                        filter[k] = *lane;
-                    }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for (at, width) in column_blocks(self.task.c_padded()) {
+            for o in 0..self.task.outs.len() {
+                for c in (0..width).step_by(S::F32_LANES) {
+                    let filters = self.filters(simd, (at, width), o, c);
+                    self.put::<S>(o, at + c, filters);
                 }
             }
         }
@@ -281,17 +265,21 @@ impl<F: Winograd> WithSimd for Finish<'_, F> {
 impl<F: Winograd> Finish<'_, F> {
     /// The nine taps of the input channels from `at + c` on.
     #[inline(always)]
-    fn filters<S: Simd>(&self, simd: S, at: usize, width: usize, c: usize) -> [S::f32s; 9] {
+    fn filters<S: Simd>(
+        &self,
+        simd: S,
+        (at, width): (usize, usize),
+        o: usize,
+        c: usize,
+    ) -> [S::f32s; 9] {
         let (c_padded, o_padded) = (self.task.c_padded(), self.task.o_padded());
         let zero = simd.splat_f32s(0.0);
         let mut half = [[zero; 3]; POINTS];
         for a in 0..F::A {
             let mut row = [zero; POINTS];
             for b in 0..F::A {
-                let from = ((a * F::A + b) * c_padded + at) * o_padded + self.o * width + c;
-                for part in self.sums.chunks_exact(self.sums.len() / self.parts) {
-                    row[b] = simd.add_f32s(row[b], load::<S>(&part[from..]));
-                }
+                let from = ((a * F::A + b) * c_padded + at) * o_padded + o * width + c;
+                row[b] = load::<S>(&self.sum[from..]);
             }
             half[a] = F::weight_adjoint(simd, row);
         }
@@ -303,5 +291,27 @@ impl<F: Winograd> Finish<'_, F> {
             }
         }
         taps
+    }
+
+    /// Writes a vector of filters from input channel `c` on.
+    #[inline(always)]
+    fn put<S: Simd>(&mut self, o: usize, c: usize, filters: [S::f32s; 9]) {
+        let mut taps = [[0.0; STEP]; 9];
+        for k in 0..9 {
+            store::<S>(&mut taps[k], filters[k]);
+        }
+        let c_in = self.task.ins.len();
+        let to = &mut self.dw[(o * c_in + c.min(c_in)) * 9..(o + 1) * c_in * 9];
+        for (lane, filter) in to
+            .as_chunks_mut::<9>()
+            .0
+            .iter_mut()
+            .take(S::F32_LANES)
+            .enumerate()
+        {
+            for k in 0..9 {
+                filter[k] = taps[k][lane];
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind, unary};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
@@ -16,25 +16,22 @@ use tweedie_kernels::{ConvShape, FilmGradients};
 
 /// 3x3 convolution with zero padding 1: `[n, i, h, w]`, weight `[o, i, 3, 3]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv3x3(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
-    let (i, o) = (x.dims()[1], w.dims()[0]);
-    assert_eq!(
-        (w.dims(), bias.dims()),
-        ([o, i, 3, 3], [1, o, 1, 1]),
-        "weight and bias"
-    );
+    check_conv(&x, &w, &bias, 3);
     if !has_kernels(&x) {
         return stock::conv(x, w, bias, 1);
     }
-    Tensor::from_dispatch(Dispatch::conv3x3(
-        x.into_dispatch(),
-        w.into_dispatch(),
-        bias.into_dispatch(),
-    ))
+    let [x, w, bias] = [x, w, bias].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::conv3x3(x, w, bias))
 }
 
 /// 1x1 convolution: `[n, i, h, w]`, weight `[o, i, 1, 1]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv1x1(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
-    stock::conv(x, w, bias, 0)
+    check_conv(&x, &w, &bias, 1);
+    if !has_kernels(&x) {
+        return stock::conv(x, w, bias, 0);
+    }
+    let [x, w, bias] = [x, w, bias].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::conv1x1(x, w, bias))
 }
 
 /// `x*sigmoid(x)`.
@@ -57,18 +54,34 @@ pub(crate) fn film_silu(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Ten
 
 /// `[n, c, 2h, 2w]` to `[n, 4c, h, w]`; channel `4c + 2i + j` holds rows of parity `i`, columns of parity `j`.
 pub(crate) fn pixel_unshuffle(x: Tensor<4>) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    x.reshape([n, c, h / 2, 2, w / 2, 2])
-        .permute([0, 1, 3, 5, 2, 4])
-        .reshape([n, 4 * c, h / 2, w / 2])
+    let [_, _, h, w] = x.dims();
+    assert!(
+        h.is_multiple_of(2) && w.is_multiple_of(2),
+        "{h}x{w} pixels are no 2x2 blocks"
+    );
+    if !has_kernels(&x) {
+        return stock::pixel_unshuffle(x);
+    }
+    Tensor::from_dispatch(Dispatch::pixel_unshuffle(x.into_dispatch()))
 }
 
 /// The inverse of [`pixel_unshuffle`].
 pub(crate) fn pixel_shuffle(x: Tensor<4>) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    x.reshape([n, c / 4, 2, 2, h, w])
-        .permute([0, 1, 4, 2, 5, 3])
-        .reshape([n, c / 4, 2 * h, 2 * w])
+    let [_, c, _, _] = x.dims();
+    assert!(c.is_multiple_of(4), "{c} channels are no 2x2 blocks");
+    if !has_kernels(&x) {
+        return stock::pixel_shuffle(x);
+    }
+    Tensor::from_dispatch(Dispatch::pixel_shuffle(x.into_dispatch()))
+}
+
+fn check_conv(x: &Tensor<4>, w: &Tensor<4>, bias: &Tensor<4>, k: usize) {
+    let (i, o) = (x.dims()[1], w.dims()[0]);
+    assert_eq!(
+        (w.dims(), bias.dims()),
+        ([o, i, k, k], [1, o, 1, 1]),
+        "shapes of weight and bias"
+    );
 }
 
 /// Whether `x` is where the kernels run.
@@ -90,6 +103,20 @@ mod stock {
     pub(super) fn film_silu(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
         activation::silu(x * (scale + 1.0) + shift)
     }
+
+    pub(super) fn pixel_unshuffle(x: Tensor<4>) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        x.reshape([n, c, h / 2, 2, w / 2, 2])
+            .permute([0, 1, 3, 5, 2, 4])
+            .reshape([n, 4 * c, h / 2, w / 2])
+    }
+
+    pub(super) fn pixel_shuffle(x: Tensor<4>) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        x.reshape([n, c / 4, 2, 2, h, w])
+            .permute([0, 1, 4, 2, 5, 3])
+            .reshape([n, c / 4, 2 * h, 2 * w])
+    }
 }
 
 /// The custom operations. Tensors are f32.
@@ -97,6 +124,12 @@ mod stock {
 pub(crate) trait Kernels: Backend {
     /// `[n, i, h, w]`, `[o, i, 3, 3]`, `[1, o, 1, 1]` to `[n, o, h, w]`.
     fn conv3x3(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    /// `[n, i, h, w]`, `[o, i, 1, 1]`, `[1, o, 1, 1]` to `[n, o, h, w]`.
+    fn conv1x1(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -109,6 +142,10 @@ pub(crate) trait Kernels: Backend {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+    /// `[n, c, 2h, 2w]` to `[n, 4c, h, w]`.
+    fn pixel_unshuffle(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `[n, 4c, h, w]` to `[n, c, 2h, 2w]`.
+    fn pixel_shuffle(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// Their gradients, given `dy`, the gradient to the output.
@@ -117,6 +154,10 @@ pub(crate) trait Pullbacks: Backend {
     fn conv3x3_dx(dy: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Gradient of [`Kernels::conv3x3`] to `w`.
     fn conv3x3_dw(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradient of [`Kernels::conv1x1`] to `x`.
+    fn conv1x1_dx(dy: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradient of [`Kernels::conv1x1`] to `w`.
+    fn conv1x1_dw(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Gradient of a convolution to its bias.
     fn conv_dbias(dy: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Gradient of [`Kernels::silu`].
@@ -132,11 +173,11 @@ pub(crate) trait Pullbacks: Backend {
 
 impl Kernels for Flex {
     fn conv3x3(x: FlexTensor, w: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        let [x, w, bias] = [x, w, bias].map(|t| t.to_contiguous());
-        let (shape, [n, _, height, width]) = (conv_shape(&x, dims(&w)[0]), dims(&x));
-        output([n, shape.c_out, height, width], |y| {
-            kernels::conv3x3::forward(shape, values(&x), values(&w), Some(values(&bias)), y);
-        })
+        convolution(x, w, bias, kernels::conv3x3::forward)
+    }
+
+    fn conv1x1(x: FlexTensor, w: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        convolution(x, w, bias, kernels::conv1x1::forward)
     }
 
     fn silu(x: FlexTensor) -> FlexTensor {
@@ -150,30 +191,38 @@ impl Kernels for Flex {
             kernels::film_silu(values(&x), values(&scale), values(&shift), y);
         })
     }
+    fn pixel_unshuffle(x: FlexTensor) -> FlexTensor {
+        let x = x.to_contiguous();
+        let [n, c, h, w] = dims(&x);
+        output([n, 4 * c, h / 2, w / 2], |y| {
+            kernels::pixel_unshuffle(h / 2, w / 2, values(&x), y);
+        })
+    }
+
+    fn pixel_shuffle(x: FlexTensor) -> FlexTensor {
+        let x = x.to_contiguous();
+        let [n, c, h, w] = dims(&x);
+        output([n, c / 4, 2 * h, 2 * w], |y| {
+            kernels::pixel_shuffle(h, w, values(&x), y)
+        })
+    }
 }
 
 impl Pullbacks for Flex {
     fn conv3x3_dx(dy: FlexTensor, w: FlexTensor) -> FlexTensor {
-        let [dy, w] = [dy, w].map(|t| t.to_contiguous());
-        let ([n, c_out, height, width], c_in) = (dims(&dy), dims(&w)[1]);
-        let shape = ConvShape {
-            batch: n,
-            c_in,
-            c_out,
-            height,
-            width,
-        };
-        output([n, c_in, height, width], |dx| {
-            kernels::conv3x3::input_gradient(shape, values(&dy), values(&w), dx);
-        })
+        convolution_dx(dy, w, kernels::conv3x3::input_gradient)
     }
 
     fn conv3x3_dw(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
-        let [x, dy] = [x, dy].map(|t| t.to_contiguous());
-        let shape = conv_shape(&x, dims(&dy)[1]);
-        output([shape.c_out, shape.c_in, 3, 3], |dw| {
-            kernels::conv3x3::weight_gradient(shape, values(&x), values(&dy), dw);
-        })
+        convolution_dw(x, dy, 3, kernels::conv3x3::weight_gradient)
+    }
+
+    fn conv1x1_dx(dy: FlexTensor, w: FlexTensor) -> FlexTensor {
+        convolution_dx(dy, w, kernels::conv1x1::input_gradient)
+    }
+
+    fn conv1x1_dw(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
+        convolution_dw(x, dy, 1, kernels::conv1x1::weight_gradient)
     }
 
     fn conv_dbias(dy: FlexTensor) -> FlexTensor {
@@ -221,20 +270,68 @@ impl Pullbacks for Flex {
     }
 }
 
-fn dims(t: &FlexTensor) -> [usize; 4] {
-    let shape = t.layout().shape();
-    std::array::from_fn(|i| shape[i])
-}
-
-fn conv_shape(x: &FlexTensor, c_out: usize) -> ConvShape {
-    let [batch, c_in, height, width] = dims(x);
-    ConvShape {
+fn convolution(
+    x: FlexTensor,
+    w: FlexTensor,
+    bias: FlexTensor,
+    kernel: fn(ConvShape, &[f32], &[f32], Option<&[f32]>, &mut [f32]),
+) -> FlexTensor {
+    let [x, w, bias] = [x, w, bias].map(|t| t.to_contiguous());
+    let ([batch, c_in, height, width], c_out) = (dims(&x), dims(&w)[0]);
+    let shape = ConvShape {
         batch,
         c_in,
         c_out,
         height,
         width,
-    }
+    };
+    output([batch, c_out, height, width], |y| {
+        kernel(shape, values(&x), values(&w), Some(values(&bias)), y);
+    })
+}
+
+fn convolution_dx(
+    dy: FlexTensor,
+    w: FlexTensor,
+    kernel: fn(ConvShape, &[f32], &[f32], &mut [f32]),
+) -> FlexTensor {
+    let [dy, w] = [dy, w].map(|t| t.to_contiguous());
+    let ([batch, c_out, height, width], c_in) = (dims(&dy), dims(&w)[1]);
+    let shape = ConvShape {
+        batch,
+        c_in,
+        c_out,
+        height,
+        width,
+    };
+    output([batch, c_in, height, width], |dx| {
+        kernel(shape, values(&dy), values(&w), dx)
+    })
+}
+
+fn convolution_dw(
+    x: FlexTensor,
+    dy: FlexTensor,
+    k: usize,
+    kernel: fn(ConvShape, &[f32], &[f32], &mut [f32]),
+) -> FlexTensor {
+    let [x, dy] = [x, dy].map(|t| t.to_contiguous());
+    let ([batch, c_in, height, width], c_out) = (dims(&x), dims(&dy)[1]);
+    let shape = ConvShape {
+        batch,
+        c_in,
+        c_out,
+        height,
+        width,
+    };
+    output([c_out, c_in, k, k], |dw| {
+        kernel(shape, values(&x), values(&dy), dw)
+    })
+}
+
+fn dims(t: &FlexTensor) -> [usize; 4] {
+    let shape = t.layout().shape();
+    std::array::from_fn(|i| shape[i])
 }
 
 fn values(t: &FlexTensor) -> &[f32] {
@@ -261,27 +358,44 @@ fn output(dims: [usize; 4], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
     tensor(dims, values)
 }
 
-/// What the backward step of a convolution needs: `x` if the gradient to `w` is wanted, and the reverse.
-type ConvState<B> = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
-
+/// A convolution with a `K` by `K` kernel. Its state: `x` if the gradient to `w` is wanted, and the reverse.
 #[derive(Debug)]
-struct Conv3x3;
+struct Conv<const K: usize>;
 
-impl<B: Pullbacks> Backward<B, 3> for Conv3x3 {
-    type State = ConvState<B>;
+impl<B: Pullbacks, const K: usize> Backward<B, 3> for Conv<K> {
+    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let ([node_x, node_w, node_bias], (x, w)) = (ops.parents, ops.state);
         let dy = grads.consume::<B>(&ops.node);
         if let (Some(node), Some(w)) = (node_x, w) {
-            grads.register::<B>(node.id, B::conv3x3_dx(dy.clone(), w));
+            let pullback = if K == 3 { B::conv3x3_dx } else { B::conv1x1_dx };
+            grads.register::<B>(node.id, pullback(dy.clone(), w));
         }
         if let (Some(node), Some(x)) = (node_w, x) {
-            grads.register::<B>(node.id, B::conv3x3_dw(x, dy.clone()));
+            let pullback = if K == 3 { B::conv3x3_dw } else { B::conv1x1_dw };
+            grads.register::<B>(node.id, pullback(x, dy.clone()));
         }
         if let Some(node) = node_bias {
             grads.register::<B>(node.id, B::conv_dbias(dy));
         }
+    }
+}
+
+/// A shuffle of pixels, `UN` if it is the one to channels.
+#[derive(Debug)]
+struct Shuffle<const UN: bool>;
+
+impl<B: Kernels, const UN: bool> Backward<B, 1> for Shuffle<UN> {
+    type State = ();
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let inverse = if UN {
+            B::pixel_shuffle
+        } else {
+            B::pixel_unshuffle
+        };
+        unary::<B, _>(ops.parents, ops.node, grads, inverse);
     }
 }
 
@@ -323,15 +437,15 @@ impl<B: Kernels + Pullbacks, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let (keep_x, keep_w) = (w.is_tracked(), x.is_tracked());
-        let ([x, w, bias], guards) = parts::<B, C, _>([x, w, bias]);
-        match Conv3x3.prepare::<C>(guards).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let state = (keep_x.then(|| x.clone()), keep_w.then(|| w.clone()));
-                prep.finish(state, B::conv3x3(x, w, bias))
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::conv3x3(x, w, bias)),
-        }
+        record_conv::<B, C, 3>(x, w, bias, B::conv3x3)
+    }
+
+    fn conv1x1(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        record_conv::<B, C, 1>(x, w, bias, B::conv1x1)
     }
 
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -353,6 +467,35 @@ impl<B: Kernels + Pullbacks, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish(inner, B::film_silu(x, scale, shift)),
             OpsKind::UnTracked(prep) => prep.finish(B::film_silu(x, scale, shift)),
         }
+    }
+    fn pixel_unshuffle(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ([x], guards) = parts::<B, C, _>([x]);
+        let prep = Shuffle::<true>.prepare::<C>(guards).compute_bound();
+        prep.stateless(B::pixel_unshuffle(x))
+    }
+
+    fn pixel_shuffle(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ([x], guards) = parts::<B, C, _>([x]);
+        let prep = Shuffle::<false>.prepare::<C>(guards).compute_bound();
+        prep.stateless(B::pixel_shuffle(x))
+    }
+}
+
+/// Runs a convolution and records it, keeping only what its gradients will need.
+fn record_conv<B: Pullbacks, C: CheckpointStrategy, const K: usize>(
+    x: FloatTensor<Autodiff<B, C>>,
+    w: FloatTensor<Autodiff<B, C>>,
+    bias: FloatTensor<Autodiff<B, C>>,
+    run: fn(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
+) -> FloatTensor<Autodiff<B, C>> {
+    let (keep_x, keep_w) = (w.is_tracked(), x.is_tracked());
+    let ([x, w, bias], guards) = parts::<B, C, _>([x, w, bias]);
+    match Conv::<K>.prepare::<C>(guards).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let state = (keep_x.then(|| x.clone()), keep_w.then(|| w.clone()));
+            prep.finish(state, run(x, w, bias))
+        }
+        OpsKind::UnTracked(prep) => prep.finish(run(x, w, bias)),
     }
 }
 
@@ -414,6 +557,31 @@ mod tests {
                 |[x, w, b]| stock::conv(x, w, b, 1),
             );
         }
+    }
+
+    #[test]
+    fn conv1x1_agrees_with_stock() {
+        for [n, i, o, h, w] in [[2, 64, 128, 16, 16], [1, 64, 12, 9, 21], [16, 64, 20, 1, 1]] {
+            compare(
+                [[n, i, h, w], [o, i, 1, 1], [1, o, 1, 1]],
+                |[x, w, b]| conv1x1(x, w, b),
+                |[x, w, b]| stock::conv(x, w, b, 0),
+            );
+        }
+    }
+
+    #[test]
+    fn shuffles_agree_with_stock() {
+        compare(
+            [[2, 3, 6, 10]],
+            |[x]| pixel_unshuffle(x),
+            |[x]| stock::pixel_unshuffle(x),
+        );
+        compare(
+            [[2, 12, 5, 7]],
+            |[x]| pixel_shuffle(x),
+            |[x]| stock::pixel_shuffle(x),
+        );
     }
 
     #[test]

@@ -1,0 +1,145 @@
+//! 1x1 convolution, `y[n, o, p] = bias[o] + sum over c of weight[o, c] * x[n, c, p]`, and its gradients.
+//!
+//! The pixels of the whole batch are one long row, cut into blocks of a few vectors.
+
+use rayon::prelude::*;
+
+use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose, WIDEST, column_blocks, pack};
+use crate::pixels::{self, Pixels};
+use crate::scratch::Scratch;
+use crate::shape::{ConvShape, check};
+use crate::simd;
+
+/// Output channels of one task of the weight gradient.
+const ROWS: usize = 64;
+/// It has at least this many tasks, where the pixels allow it.
+const TASKS: usize = 8;
+
+/// `y = weight * x + bias`; `weight` is `[c_out, c_in]`, `y` is overwritten.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    let ConvShape { c_in, c_out, .. } = shape;
+    check("x", x.len(), shape.x_len());
+    check("weight", weight.len(), c_in * c_out);
+    check("y", y.len(), shape.y_len());
+    if let Some(bias) = bias {
+        check("bias", bias.len(), c_out);
+    }
+    let packed = pack(c_out, c_in, |o, c| weight[o * c_in + c]);
+    pixels::multiply(
+        shape,
+        &packed,
+        c_in,
+        |run, c, row| run.gather(x, c_in, c, row),
+        bias,
+        y,
+    );
+}
+
+/// `dx`, the gradient to the input, from `dy`, that to the output; `dx` is overwritten.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn input_gradient(shape: ConvShape, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
+    let ConvShape { c_in, c_out, .. } = shape;
+    check("dy", dy.len(), shape.y_len());
+    check("weight", weight.len(), c_in * c_out);
+    check("dx", dx.len(), shape.x_len());
+    let packed = pack(c_in, c_out, |c, o| weight[o * c_in + c]);
+    let gather = |run: &Pixels, o, row: &mut [f32]| run.gather(dy, c_out, o, row);
+    pixels::multiply(shape.transposed(), &packed, c_out, gather, None, dx);
+}
+
+/// `dw`, the gradient to the weight, from the input and the gradient to the output; `dw` is overwritten.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    check("x", x.len(), shape.x_len());
+    check("dy", dy.len(), shape.y_len());
+    check("dw", dw.len(), shape.c_in * shape.c_out);
+    if shape.is_empty() {
+        return dw.fill(0.0);
+    }
+    let c_padded = shape.c_in.next_multiple_of(STEP);
+    let groups = shape.c_out.div_ceil(ROWS);
+    let blocks = (shape.batch * shape.plane()).div_ceil(DEPTH);
+    let parts = TASKS.div_ceil(groups).min(blocks);
+    // One part of one group: [column block][o][c]
+    let room = c_padded * shape.c_out.min(ROWS).next_multiple_of(PANEL);
+    let mut sums = Scratch::take(groups * parts * room);
+    sums.par_chunks_mut(room)
+        .enumerate()
+        .for_each(|(task, sum)| {
+            let (group, part) = (task / parts, task % parts);
+            let outs = group * ROWS..shape.c_out.min((group + 1) * ROWS);
+            let first = part * blocks / parts;
+            for block in first..(part + 1) * blocks / parts {
+                accumulate(shape, x, dy, outs.clone(), block, sum, block == first);
+            }
+        });
+    dw.par_chunks_mut(shape.c_in)
+        .enumerate()
+        .for_each(|(o, dw)| {
+            let (group, row) = (o / ROWS, o % ROWS);
+            let rows = (shape.c_out - group * ROWS)
+                .min(ROWS)
+                .next_multiple_of(PANEL);
+            dw.fill(0.0);
+            for sum in sums[group * parts * room..(group + 1) * parts * room].chunks_exact(room) {
+                for (at, width) in column_blocks(c_padded) {
+                    let sum = &sum[at * rows + row * width..][..width];
+                    dw[at..]
+                        .iter_mut()
+                        .zip(sum)
+                        .for_each(|(dw, sum)| *dw += sum);
+                }
+            }
+        });
+}
+
+/// Adds the pixels of one block to the sums of some output channels, or starts them if `fresh`.
+fn accumulate(
+    shape: ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    outs: std::ops::Range<usize>,
+    block: usize,
+    sum: &mut [f32],
+    fresh: bool,
+) {
+    let pixels = Pixels::new(shape, block * DEPTH, DEPTH);
+    let rows = outs.len().next_multiple_of(PANEL);
+    let c_padded = shape.c_in.next_multiple_of(STEP);
+    // Rows that only fill up a panel or vector keep what was there before: nobody reads their sums.
+    let mut outputs = Scratch::take(rows * DEPTH);
+    let mut inputs = Scratch::take(c_padded * DEPTH);
+    let mut columns = Scratch::take(WIDEST * DEPTH);
+    for (row, o) in outputs.chunks_exact_mut(DEPTH).zip(outs) {
+        pixels.gather(dy, shape.c_out, o, row);
+    }
+    for (row, c) in inputs.chunks_exact_mut(DEPTH).zip(0..shape.c_in) {
+        pixels.gather(x, shape.c_in, c, row);
+    }
+    for (at, width) in column_blocks(c_padded) {
+        for group in (0..width).step_by(STEP) {
+            let from = &inputs[(at + group) * DEPTH..][..STEP * DEPTH];
+            let to = &mut columns[..width * DEPTH];
+            simd::run(Transpose {
+                from,
+                to,
+                width,
+                at: group,
+            });
+        }
+        simd::run(AddProduct {
+            a: &outputs,
+            b: &columns[..width * DEPTH],
+            out: &mut sum[at * rows..][..width * rows],
+            width,
+            fresh,
+        });
+    }
+}
