@@ -110,7 +110,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 # The rules
 # --------------------------------------------------------------------------
 
-MIN_SIDE = 128  # shortest side after halving
+MIN_SIDE = 96  # shortest side after halving
 MIN_CONTRAST = 10.0  # standard deviation of the luminance, 0..255
 MAX_FLAT = 0.60  # largest share of 8x8 blocks without any texture
 FLAT_BLOCK = 0.5  # standard deviation below which a block has none
