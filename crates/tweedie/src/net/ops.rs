@@ -268,11 +268,16 @@ impl Pullbacks for Flex {
     }
 }
 
+/// Input, weight, bias, output.
+type ForwardKernel = fn(ConvShape, &[f32], &[f32], Option<&[f32]>, &mut [f32]);
+/// Output gradient and weight, or input and output gradient; the gradient that is wanted.
+type GradientKernel = fn(ConvShape, &[f32], &[f32], &mut [f32]);
+
 fn convolution(
     x: FlexTensor,
     w: FlexTensor,
     bias: FlexTensor,
-    kernel: fn(ConvShape, &[f32], &[f32], Option<&[f32]>, &mut [f32]),
+    kernel: ForwardKernel,
 ) -> FlexTensor {
     let [x, w, bias] = [x, w, bias].map(|t| t.to_contiguous());
     let ([batch, c_in, height, width], c_out) = (dims(&x), dims(&w)[0]);
@@ -288,11 +293,7 @@ fn convolution(
     })
 }
 
-fn convolution_dx(
-    dy: FlexTensor,
-    w: FlexTensor,
-    kernel: fn(ConvShape, &[f32], &[f32], &mut [f32]),
-) -> FlexTensor {
+fn convolution_dx(dy: FlexTensor, w: FlexTensor, kernel: GradientKernel) -> FlexTensor {
     let [dy, w] = [dy, w].map(|t| t.to_contiguous());
     let ([batch, c_out, height, width], c_in) = (dims(&dy), dims(&w)[1]);
     let shape = ConvShape {
@@ -307,12 +308,7 @@ fn convolution_dx(
     })
 }
 
-fn convolution_dw(
-    x: FlexTensor,
-    dy: FlexTensor,
-    k: usize,
-    kernel: fn(ConvShape, &[f32], &[f32], &mut [f32]),
-) -> FlexTensor {
+fn convolution_dw(x: FlexTensor, dy: FlexTensor, k: usize, kernel: GradientKernel) -> FlexTensor {
     let [x, dy] = [x, dy].map(|t| t.to_contiguous());
     let ([batch, c_in, height, width], c_out) = (dims(&x), dims(&dy)[1]);
     let shape = ConvShape {
