@@ -24,6 +24,7 @@ mod silu;
 mod simd;
 
 pub use reduce::bias_gradient;
+pub use scratch::Scratch;
 pub use shape::ConvShape;
 pub use shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use silu::{FilmGradients, film_silu, film_silu_gradient, silu, silu_gradient};

@@ -1,51 +1,65 @@
 //! Working memory that is used again, since fresh pages cost more than the arithmetic on small layers.
 
+use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytemuck::{Pod, Zeroable};
 
 /// One cache line. Buffers are made of these, so that a vector never straddles two lines.
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-/// Idle buffers. The lock is only held to take one or to give it back, never while a kernel runs.
-static IDLE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
+/// Idle buffers, the longest idle first. The lock is only held to take one or to give it back, never while a kernel runs.
+static IDLE: Mutex<VecDeque<Vec<Line>>> = Mutex::new(VecDeque::new());
 
-/// Buffers beyond this count are freed: enough for a few per thread.
-const KEPT: usize = 64;
+/// Idle memory beyond this is freed: 1 GiB.
+const KEPT_LINES: usize = 1 << 24;
 
-/// Numbers on loan from the pool, 64-byte aligned, with arbitrary but initialised contents.
-pub(crate) struct Scratch {
+/// Numbers on loan from a pool, 64-byte aligned, with arbitrary but initialised contents. They go back when dropped.
+#[derive(Debug)]
+pub struct Scratch {
     lines: Vec<Line>,
     len: usize,
 }
 
 impl Scratch {
-    pub(crate) fn take(len: usize) -> Self {
+    /// Takes `len` numbers.
+    pub fn take(len: usize) -> Self {
         let wanted = len.div_ceil(16);
         let found = {
-            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = idle();
+            // A buffer of more than twice the size is better kept for whoever needs all of it.
             let fits = |b: &Vec<Line>| b.len() >= wanted && b.len() <= 2 * wanted.max(1024);
             let best = (0..idle.len())
                 .filter(|&i| fits(&idle[i]))
                 .min_by_key(|&i| idle[i].len());
-            best.map(|i| idle.swap_remove(i))
+            best.and_then(|i| idle.remove(i))
         };
         let lines = found.unwrap_or_else(|| vec![Line([0.0; 16]); wanted]);
         Self { lines, len }
     }
+
+    /// Frees all idle buffers.
+    pub fn release_idle() {
+        idle().clear();
+    }
+}
+
+fn idle() -> MutexGuard<'static, VecDeque<Vec<Line>>> {
+    // Whoever panicked with the lock left a valid list behind.
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() == KEPT {
-            // The oldest shape is the least likely to come again.
-            idle.remove(0);
+        let mut idle = idle();
+        idle.push_back(std::mem::take(&mut self.lines));
+        let mut kept: usize = idle.iter().map(Vec::len).sum();
+        while kept > KEPT_LINES {
+            kept -= idle.pop_front().map_or(0, |b| b.len());
         }
-        idle.push(std::mem::take(&mut self.lines));
     }
 }
 

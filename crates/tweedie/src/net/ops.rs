@@ -7,12 +7,16 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind, unary};
-use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{DType, Tensor};
 use tweedie_kernels as kernels;
 use tweedie_kernels::{ConvShape, FilmGradients};
+
+use self::memory::{room, tensor, wrap};
+
+mod memory;
 
 /// 3x3 convolution with zero padding 1: `[n, i, h, w]`, weight `[o, i, 3, 3]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv3x3(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
@@ -182,19 +186,19 @@ impl Kernels for Flex {
 
     fn silu(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
-        output(dims(&x), |y| kernels::silu(values(&x), y))
+        tensor(dims(&x), |y| kernels::silu(values(&x), y))
     }
 
     fn film_silu(x: FlexTensor, scale: FlexTensor, shift: FlexTensor) -> FlexTensor {
         let [x, scale, shift] = [x, scale, shift].map(|t| t.to_contiguous());
-        output(dims(&x), |y| {
+        tensor(dims(&x), |y| {
             kernels::film_silu(values(&x), values(&scale), values(&shift), y);
         })
     }
     fn pixel_unshuffle(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
         let [n, c, h, w] = dims(&x);
-        output([n, 4 * c, h / 2, w / 2], |y| {
+        tensor([n, 4 * c, h / 2, w / 2], |y| {
             kernels::pixel_unshuffle(h / 2, w / 2, values(&x), y);
         })
     }
@@ -202,7 +206,7 @@ impl Kernels for Flex {
     fn pixel_shuffle(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
         let [n, c, h, w] = dims(&x);
-        output([n, c / 4, 2 * h, 2 * w], |y| {
+        tensor([n, c / 4, 2 * h, 2 * w], |y| {
             kernels::pixel_shuffle(h, w, values(&x), y)
         })
     }
@@ -228,14 +232,14 @@ impl Pullbacks for Flex {
     fn conv_dbias(dy: FlexTensor) -> FlexTensor {
         let dy = dy.to_contiguous();
         let [n, c, height, width] = dims(&dy);
-        output([1, c, 1, 1], |db| {
+        tensor([1, c, 1, 1], |db| {
             kernels::bias_gradient(n, height * width, values(&dy), db)
         })
     }
 
     fn silu_dx(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
         let [x, dy] = [x, dy].map(|t| t.to_contiguous());
-        output(dims(&x), |dx| {
+        tensor(dims(&x), |dx| {
             kernels::silu_gradient(values(&x), values(&dy), dx)
         })
     }
@@ -247,34 +251,33 @@ impl Pullbacks for Flex {
         dy: FlexTensor,
     ) -> [FlexTensor; 3] {
         let [x, scale, shift, dy] = [x, scale, shift, dy].map(|t| t.to_contiguous());
-        let (mut dscale, mut dshift) = (zeros(dims(&scale)), zeros(dims(&shift)));
-        let dx = output(dims(&x), |dx| {
-            let to = FilmGradients {
-                dx,
-                dscale: &mut dscale,
-                dshift: &mut dshift,
-            };
-            kernels::film_silu_gradient(
-                values(&x),
-                values(&scale),
-                values(&shift),
-                values(&dy),
-                to,
-            );
-        });
+        let shapes = [&x, &scale, &shift].map(dims);
+        let [mut dx, mut dscale, mut dshift] = shapes.map(room);
+        let to = FilmGradients {
+            dx: &mut dx,
+            dscale: &mut dscale,
+            dshift: &mut dshift,
+        };
+        let (x, scale, shift, dy) = (values(&x), values(&scale), values(&shift), values(&dy));
+        kernels::film_silu_gradient(x, scale, shift, dy, to);
         [
-            dx,
-            tensor(dims(&scale), dscale),
-            tensor(dims(&shift), dshift),
+            wrap(shapes[0], dx),
+            wrap(shapes[1], dscale),
+            wrap(shapes[2], dshift),
         ]
     }
 }
+
+/// Input, weight, bias, output.
+type ForwardKernel = fn(ConvShape, &[f32], &[f32], Option<&[f32]>, &mut [f32]);
+/// Output gradient and weight, or input and output gradient; the gradient that is wanted.
+type GradientKernel = fn(ConvShape, &[f32], &[f32], &mut [f32]);
 
 fn convolution(
     x: FlexTensor,
     w: FlexTensor,
     bias: FlexTensor,
-    kernel: fn(ConvShape, &[f32], &[f32], Option<&[f32]>, &mut [f32]),
+    kernel: ForwardKernel,
 ) -> FlexTensor {
     let [x, w, bias] = [x, w, bias].map(|t| t.to_contiguous());
     let ([batch, c_in, height, width], c_out) = (dims(&x), dims(&w)[0]);
@@ -285,16 +288,12 @@ fn convolution(
         height,
         width,
     };
-    output([batch, c_out, height, width], |y| {
+    tensor([batch, c_out, height, width], |y| {
         kernel(shape, values(&x), values(&w), Some(values(&bias)), y);
     })
 }
 
-fn convolution_dx(
-    dy: FlexTensor,
-    w: FlexTensor,
-    kernel: fn(ConvShape, &[f32], &[f32], &mut [f32]),
-) -> FlexTensor {
+fn convolution_dx(dy: FlexTensor, w: FlexTensor, kernel: GradientKernel) -> FlexTensor {
     let [dy, w] = [dy, w].map(|t| t.to_contiguous());
     let ([batch, c_out, height, width], c_in) = (dims(&dy), dims(&w)[1]);
     let shape = ConvShape {
@@ -304,17 +303,12 @@ fn convolution_dx(
         height,
         width,
     };
-    output([batch, c_in, height, width], |dx| {
+    tensor([batch, c_in, height, width], |dx| {
         kernel(shape, values(&dy), values(&w), dx)
     })
 }
 
-fn convolution_dw(
-    x: FlexTensor,
-    dy: FlexTensor,
-    k: usize,
-    kernel: fn(ConvShape, &[f32], &[f32], &mut [f32]),
-) -> FlexTensor {
+fn convolution_dw(x: FlexTensor, dy: FlexTensor, k: usize, kernel: GradientKernel) -> FlexTensor {
     let [x, dy] = [x, dy].map(|t| t.to_contiguous());
     let ([batch, c_in, height, width], c_out) = (dims(&x), dims(&dy)[1]);
     let shape = ConvShape {
@@ -324,7 +318,7 @@ fn convolution_dw(
         height,
         width,
     };
-    output([c_out, c_in, k, k], |dw| {
+    tensor([c_out, c_in, k, k], |dw| {
         kernel(shape, values(&x), values(&dy), dw)
     })
 }
@@ -337,25 +331,6 @@ fn dims(t: &FlexTensor) -> [usize; 4] {
 fn values(t: &FlexTensor) -> &[f32] {
     t.as_slice()
         .expect("contiguous, and f32 like all tensors of these operations")
-}
-
-fn zeros(dims: [usize; 4]) -> Vec<f32> {
-    vec![0.0; dims.iter().product()]
-}
-
-fn tensor(dims: [usize; 4], values: Vec<f32>) -> FlexTensor {
-    FlexTensor::new(
-        Bytes::from_elems(values),
-        Layout::contiguous(Shape::from(dims)),
-        DType::F32,
-    )
-}
-
-/// A tensor that `fill` writes.
-fn output(dims: [usize; 4], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
-    let mut values = zeros(dims);
-    fill(&mut values);
-    tensor(dims, values)
 }
 
 /// A convolution with a `K` by `K` kernel. Its state: `x` if the gradient to `w` is wanted, and the reverse.

@@ -1,0 +1,61 @@
+//! Tensors in memory of the kernels' pool: without it every result costs fresh pages, and clearing them.
+#![expect(
+    unsafe_code,
+    reason = "burn's memory interface is made of bytes that may be uninitialised"
+)]
+
+use std::mem::MaybeUninit;
+use std::slice;
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::tensor::{Bytes, DType, Shape};
+use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty};
+use tweedie_kernels::Scratch;
+
+/// A tensor that `fill` writes completely.
+pub(super) fn tensor(dims: [usize; 4], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut values = room(dims);
+    fill(&mut values);
+    wrap(dims, values)
+}
+
+/// Room for a tensor's values.
+pub(super) fn room(dims: [usize; 4]) -> Scratch {
+    Scratch::take(dims.iter().product())
+}
+
+/// Makes values a tensor, without a copy.
+pub(super) fn wrap(dims: [usize; 4], values: Scratch) -> FlexTensor {
+    let len = size_of_val(&*values);
+    // SAFETY: the memory holds `len` bytes of numbers, all initialised.
+    let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(values)), len) };
+    FlexTensor::new(bytes, Layout::contiguous(Shape::from(dims)), DType::F32)
+}
+
+/// Memory that goes back to the pool.
+struct Pooled(Scratch);
+
+impl AllocationController for Pooled {
+    fn alloc_align(&self) -> usize {
+        align_of::<f32>()
+    }
+
+    fn property(&self) -> AllocationProperty {
+        AllocationProperty::Other
+    }
+
+    unsafe fn memory_mut(
+        &mut self,
+        _: AccessPolicy,
+    ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
+        let len = size_of_val(&*self.0);
+        // SAFETY: the same memory, exclusively borrowed; the caller promises to write initialised bytes only.
+        Ok(unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) })
+    }
+
+    fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
+        let len = size_of_val(&*self.0);
+        // SAFETY: the same memory, borrowed.
+        Ok(unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), len) })
+    }
+}
