@@ -81,10 +81,10 @@ impl Place {
         names
     }
 
+    /// Infinite, and therefore `null` in JSON, for equal pictures.
     fn psnr(&self, a: &str, b: &str) -> f64 {
-        self.json(&format!("metrics {a} {b}"))["psnr"]
-            .as_f64()
-            .unwrap()
+        let metrics = self.json(&format!("metrics {a} {b}"));
+        metrics["psnr"].as_f64().unwrap_or(f64::INFINITY)
     }
 
     fn size(&self, name: &str) -> (usize, usize, usize) {
