@@ -9,12 +9,10 @@ use serde::Serialize;
 use tweedie::image::Picture;
 use tweedie::operator::{Operator, Spec};
 use tweedie::problem::Problem;
-use tweedie::run::{Error, Flow, Progress, Run};
 use tweedie::{Dims, method, noise_level, recommend};
 
-use crate::interrupt::{Interrupt, Interrupted};
 use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs};
-use crate::output;
+use crate::{output, watched};
 
 /// A picture to restore, and how.
 #[derive(clap::Args, Clone, Debug)]
@@ -84,29 +82,10 @@ pub(crate) fn execute(verb: &'static str, args: &JobArgs, spec: &Spec) -> anyhow
     let problem = Problem::new(picture.pixels.clone(), operator, sigma)?;
 
     let begun = Instant::now();
-    let interrupt = Interrupt::listen()?;
-    let bar = output::progress(0);
-    let observer = |p: &Progress<'_>| {
-        bar.set_length(p.total as u64);
-        bar.set_position(p.step as u64);
-        bar.set_message(format!("{}, sigma {:.3}", settings.name(), p.sigma));
-        if interrupt.came() {
-            Flow::Stop
-        } else {
-            Flow::Continue
-        }
-    };
-    let mut run = Run::with(tweedie::noise::Seeded::new(args.compute.seed), observer);
-    let restored = settings
-        .as_dyn()
-        .restore(prior.as_ref(), &problem, &mut run);
-    let nfe = run.nfe();
-    drop(run);
-    bar.finish_and_clear();
-    let restored = match restored {
-        Err(Error::Stopped { .. }) => return Err(Interrupted.into()),
-        other => other.with_context(|| format!("{verb} by {}", settings.name()))?,
-    };
+    let (restored, nfe) = watched::run(settings.name(), args.compute.seed, |run| {
+        settings.as_dyn().restore(prior.as_ref(), &problem, run)
+    })
+    .with_context(|| format!("{verb} by {}", settings.name()))?;
     let mut result = picture.with_pixels(restored);
     result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
     result.set_text("tweedie", settings_text(verb, spec, &settings, sigma, args));

@@ -6,6 +6,7 @@ mod job;
 mod options;
 mod output;
 mod values;
+mod watched;
 
 use std::process::ExitCode;
 

@@ -8,12 +8,10 @@ use anyhow::bail;
 use ndarray::Axis;
 use serde::Serialize;
 use tweedie::image::Picture;
-use tweedie::run::{Error, Flow, Progress, Run};
 use tweedie::{Dims, Image, sampler};
 
-use crate::interrupt::{Interrupt, Interrupted};
 use crate::options::{ComputeArgs, OutputArgs, PriorArgs};
-use crate::output;
+use crate::{output, watched};
 
 /// Draw pictures from a prior alone, starting from pure noise.
 #[derive(clap::Args)]
@@ -89,28 +87,11 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let prior = args.prior.open(&device)?;
     let dims = Dims::new(prior.channels(), args.size.0, args.size.1);
     let begun = Instant::now();
-    let interrupt = Interrupt::listen()?;
-    let bar = output::progress(0);
-    let observer = |p: &Progress<'_>| {
-        bar.set_length(p.total as u64);
-        bar.set_position(p.step as u64);
-        if interrupt.came() {
-            Flow::Stop
-        } else {
-            Flow::Continue
-        }
-    };
-    let mut run = Run::with(tweedie::noise::Seeded::new(args.compute.seed), observer);
-    let drawn = settings
-        .as_dyn()
-        .sample(prior.as_ref(), args.n.into(), dims, &mut run);
-    let nfe = run.nfe();
-    drop(run);
-    bar.finish_and_clear();
-    let drawn = match drawn {
-        Err(Error::Stopped { .. }) => return Err(Interrupted.into()),
-        other => other?,
-    };
+    let (drawn, nfe) = watched::run(settings.name(), args.compute.seed, |run| {
+        settings
+            .as_dyn()
+            .sample(prior.as_ref(), args.n.into(), dims, run)
+    })?;
     let pictures: Vec<Image> = drawn
         .outer_iter()
         .map(|p| p.insert_axis(Axis(0)).to_owned())
