@@ -9,7 +9,8 @@ use serde::Serialize;
 use tweedie::image::Picture;
 use tweedie::operator::{Operator, Spec};
 use tweedie::problem::Problem;
-use tweedie::{Dims, method, noise_level, recommend};
+use tweedie::recommend::Task;
+use tweedie::{Dims, method, noise_level};
 
 use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs};
 use crate::{output, watched};
@@ -77,7 +78,12 @@ pub(crate) fn execute(verb: &'static str, args: &JobArgs, spec: &Spec) -> anyhow
         Some(sigma) => sigma.0,
         None => estimate(&picture, operator.as_ref())?,
     };
-    let settings = args.method.settings(recommend::method(spec, sigma))?;
+    let settings = args.method.settings(Task {
+        spec,
+        sigma,
+        input: operator.input(),
+        steps: None,
+    })?;
     let prior = args.prior.open(&device)?;
     let problem = Problem::new(picture.pixels.clone(), operator, sigma)?;
 

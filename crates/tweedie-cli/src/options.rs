@@ -8,6 +8,7 @@ use tweedie::checkpoint::Model;
 use tweedie::image::Overwrite;
 use tweedie::method;
 use tweedie::prior::{Network, Prior};
+use tweedie::recommend::Task;
 
 use crate::values::Sigma;
 
@@ -143,25 +144,25 @@ pub(crate) struct MethodArgs {
 }
 
 impl MethodArgs {
-    /// The settings to run with; `usual` where no method is named.
-    pub(crate) fn settings(&self, usual: method::Settings) -> anyhow::Result<method::Settings> {
-        let settings = match &self.method {
-            None => usual,
-            // A named method that is also the usual one keeps the settings that suit the task.
-            Some(name) if *name == usual.name() => usual,
-            Some(name) => named(name)?,
+    /// The settings to run with: those that suit the task, or those of a file.
+    pub(crate) fn settings(&self, task: Task<'_>) -> anyhow::Result<method::Settings> {
+        let steps = self.steps.map(|n| n as usize);
+        let task = Task { steps, ..task };
+        let Some(name) = &self.method else {
+            return Ok(task.method());
         };
-        Ok(match self.steps {
-            Some(n) => settings.with_steps(n as usize),
+        if let Some(settings) = task.tuned(name) {
+            return Ok(settings);
+        }
+        let settings = from_file(name)?;
+        Ok(match steps {
+            Some(n) => settings.with_steps(n),
             None => settings,
         })
     }
 }
 
-fn named(name: &str) -> anyhow::Result<method::Settings> {
-    if let Some(settings) = method::Settings::named(name) {
-        return Ok(settings);
-    }
+fn from_file(name: &str) -> anyhow::Result<method::Settings> {
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "toml") {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;

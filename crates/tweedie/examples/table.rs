@@ -23,8 +23,9 @@ use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::operator::{FilterSpec, KernelSpec, MaskSpec, Spec, tikhonov};
 use tweedie::prior::{Network, Prior};
 use tweedie::problem::Problem;
+use tweedie::recommend;
 use tweedie::run::Run;
-use tweedie::{Device, Dims, Image, recommend};
+use tweedie::{Device, Dims, Image};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -32,6 +33,17 @@ struct Task {
     name: &'static str,
     spec: Spec,
     sigma: f64,
+}
+
+impl Task {
+    fn on(&self, input: Dims) -> recommend::Task<'_> {
+        recommend::Task {
+            spec: &self.spec,
+            sigma: self.sigma,
+            input,
+            steps: None,
+        }
+    }
 }
 
 /// What one method made of one picture.
@@ -140,7 +152,7 @@ fn run(
     }
     let problem = Problem::new(y, operator, task.sigma)?;
     let begun = Instant::now();
-    let (restored, nfe) = match recommend::tuned(method, &task.spec, task.sigma) {
+    let (restored, nfe) = match task.on(Dims::of(&clean)).tuned(method) {
         Some(settings) => {
             let mut run = Run::new(0);
             let restored = settings.as_dyn().restore(prior, &problem, &mut run)?;
@@ -208,7 +220,7 @@ fn print_table(tasks: &[Task], rows: &[Row]) {
     println!("| task | method | PSNR | SSIM | LPIPS | NFE | seconds |");
     println!("|---|---|---|---|---|---|---|");
     for task in tasks {
-        let usual = recommend::method(&task.spec, task.sigma);
+        let usual = task.on(Dims::new(3, 256, 256)).method();
         for method in methods(task) {
             let of: Vec<&Row> = rows
                 .iter()

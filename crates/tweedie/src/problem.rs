@@ -1,6 +1,6 @@
 //! A measurement: what was recorded, how, and how noisily.
 
-use crate::operator::{Error, Operator};
+use crate::operator::{Error, Operator, cg};
 use crate::{Dims, Image};
 
 /// `y = A(x) + sigma*noise`, to be solved for `x`.
@@ -37,9 +37,9 @@ impl Problem {
         self.y.dim().0
     }
 
-    /// `argmin_x |A x - y|^2 + rho*|x - z|^2`: the data step.
+    /// `argmin_x |A x - y|^2 + rho*|x - z|^2`: the data step, as closely as [`cg::Params::STEP`] says.
     pub fn prox(&self, z: &Image, rho: f64) -> Image {
-        self.operator.prox(&self.y, z, rho)
+        self.operator.prox_within(&self.y, z, rho, cg::Params::STEP)
     }
 
     /// `y - A(x)`.

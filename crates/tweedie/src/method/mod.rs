@@ -7,7 +7,7 @@ mod dps;
 mod tweedie;
 
 pub use ddnm::{Ddnm, NextLevel};
-pub use diffpir::{DiffPir, Output};
+pub use diffpir::{DataStep, DiffPir, Output};
 pub use dpir::Dpir;
 pub use dps::{Dps, StepRule};
 pub use tweedie::Tweedie;

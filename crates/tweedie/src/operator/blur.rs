@@ -218,11 +218,11 @@ impl Operator for Blur {
     }
 
     /// Closed: `z + F^-1 [ conj(k) (F y - k F z)/(|k|^2 + rho) ]`, with the cosines for F under a symmetric boundary.
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
         plane::update(z, self.dims, y, self.dims, |y, z| match self.closed() {
             Some(diagonal) => diagonal.prox(y, z, rho),
             None => {
-                self.prox_plane(y, z, rho, cg::Params::default());
+                self.prox_plane(y, z, rho, params);
             }
         })
     }
@@ -319,5 +319,26 @@ mod tests {
         assert!(4 * with < without, "{with} of {without}");
         let (with, without) = steps(Kernel::motion(9.0, 30.0).unwrap(), 1e-2);
         assert!(3 * with < 2 * without, "{with} of {without}");
+    }
+
+    /// A data step stops early, and is as close as [`cg::Params::STEP`] says. Wrong: a tolerance on the image.
+    #[test]
+    fn data_steps_are_as_close_as_promised() {
+        let d = Dims::new(1, 64, 64);
+        let blur = Blur::new(d, Kernel::motion(9.0, 30.0).unwrap(), Boundary::Symmetric).unwrap();
+        let wave =
+            |f: f32| Image::from_shape_fn(d.batch(1), |(_, _, i, j)| ((i * j) as f32 * f).sin());
+        let (y, z) = (wave(0.7), wave(0.3));
+        let norm = |x: &Image| x.mapv(|v| f64::from(v).powi(2)).sum().sqrt();
+        for rho in [1e-3, 1e-2, 1e-1] {
+            let exact = blur.prox(&y, &z, rho);
+            let step = blur.prox_within(&y, &z, rho, cg::Params::STEP);
+            let bound = 1e-3 * norm(&(&y - &blur.apply(&z))) / (2.0 * rho.sqrt());
+            let off = norm(&(&step - &exact));
+            assert!(
+                off < bound && off > 1e-3 * bound,
+                "{off:.1e} of {bound:.1e}"
+            );
+        }
     }
 }

@@ -29,6 +29,17 @@ impl Default for Params {
     }
 }
 
+impl Params {
+    /// For a data step among others. The correction of `z` is then off by at most `1e-3 |y - A z|/(2 sqrt(rho))`; with
+    /// `rho` around `(sigma_y/sigma)^2`, as the methods have it, and a residual that is mostly noise, that is a thousandth
+    /// of the `sigma` that the denoiser removes next. Measured for hand-held shake on 512x512 pixels: 1e-4 of the range,
+    /// at half of the iterations that the default takes.
+    pub const STEP: Params = Params {
+        tolerance: 1e-3,
+        iterations: 200,
+    };
+}
+
 /// How it went; of a batch, the worst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Info {

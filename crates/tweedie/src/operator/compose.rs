@@ -98,20 +98,20 @@ impl Operator for Chain<'_> {
         cg::pseudo_inverse(self, y, cg::Params::default()).0
     }
 
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
         if let Some(only) = self.single() {
-            return only.prox(y, z, rho);
+            return only.prox_within(y, z, rho, params);
         }
         if let Some((first, c, rest)) = self.split() {
             // With G the first step: z + G^T (B-prox of y around G z - G z)/c.
             let seen = first.apply(z);
-            let mut change = rest.prox(y, &seen, rho / c);
+            let mut change = rest.prox_within(y, &seen, rho / c, params);
             change.zip_mut_with(&seen, |p, &g| {
                 *p = ((f64::from(*p) - f64::from(g)) / c) as f32
             });
             return z + &first.adjoint(&change);
         }
-        cg::prox(self, y, z, rho, cg::Params::default()).0
+        cg::prox(self, y, z, rho, params).0
     }
 
     fn guess(&self, y: &Image) -> Image {
@@ -164,8 +164,8 @@ impl Operator for Compose {
         self.chain().pseudo_inverse(y)
     }
 
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
-        self.chain().prox(y, z, rho)
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
+        self.chain().prox_within(y, z, rho, params)
     }
 
     /// The steps' guesses, the last step's first.

@@ -206,9 +206,9 @@ impl Operator for Decimate {
         })
     }
 
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
         let Some((convolver, aliased)) = self.closed() else {
-            return cg::prox(self, y, z, rho, cg::Params::default()).0;
+            return cg::prox(self, y, z, rho, params).0;
         };
         plane::update(z, self.input(), y, self.output(), |y, z| {
             self.correct(convolver, aliased, y, z, |power| 1.0 / (power + rho));

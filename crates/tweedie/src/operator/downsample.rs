@@ -204,9 +204,9 @@ impl Operator for Downsample {
     }
 
     /// `z + A^T (A A^T + rho)^-1 (y - A z)`.
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
         let Some(basis) = &self.basis else {
-            return cg::prox(self, y, z, rho, cg::Params::default()).0;
+            return cg::prox(self, y, z, rho, params).0;
         };
         plane::update(z, self.input, y, self.output(), |y, z| {
             self.correct(basis, y, z, |l| 1.0 / (l + rho));

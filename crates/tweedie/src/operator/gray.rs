@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Operator, not_empty, plane};
+use super::{Error, Operator, cg, not_empty, plane};
 use crate::{Dims, Image};
 
 /// How much each channel counts.
@@ -129,7 +129,7 @@ impl Operator for Gray {
     }
 
     /// `z_c + w_c/(|w|^2 + rho) * (y - sum_k w_k z_k)`.
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, _: cg::Params) -> Image {
         plane::check(y, self.output());
         plane::check(z, self.input);
         let scale = 1.0 / (self.norm2() + rho);

@@ -1,6 +1,6 @@
 //! No degradation but the noise.
 
-use super::{Error, Operator, not_empty, plane};
+use super::{Error, Operator, cg, not_empty, plane};
 use crate::{Dims, Image};
 
 /// `A = I`: what remains is to denoise.
@@ -43,7 +43,7 @@ impl Operator for Identity {
     }
 
     /// `(y + rho*z)/(1 + rho)`.
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, _: cg::Params) -> Image {
         plane::update(z, self.dims, y, self.dims, |y, z| {
             for (z, &y) in z.iter_mut().zip(y) {
                 *z = blend(y, *z, rho);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::blend;
 use super::nearest::Nearest;
-use super::{Error, Operator, not_empty, plane, read};
+use super::{Error, Operator, cg, not_empty, plane, read};
 use crate::{Dims, Image};
 
 /// `y = m * x`, pixel by pixel, with `m` 1 where a pixel is known and 0 where it is not; of full size.
@@ -145,7 +145,7 @@ impl Operator for Mask {
     }
 
     /// `(y + rho*z)/(1 + rho)` where known, `z` elsewhere.
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, _: cg::Params) -> Image {
         plane::check(z, self.dims);
         assert_eq!(y.dim(), z.dim(), "the images do not fit together");
         let mut x = z.as_standard_layout().into_owned();

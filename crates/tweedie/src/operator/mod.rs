@@ -73,9 +73,14 @@ pub trait Operator: fmt::Debug + Send + Sync {
         cg::pseudo_inverse(self, y, cg::Params::default()).0
     }
 
-    /// `argmin_x |A x - y|^2 + rho*|x - z|^2`, for `rho > 0`. By conjugate gradients where there is no closed form.
+    /// `argmin_x |A x - y|^2 + rho*|x - z|^2`, for `rho > 0`.
     fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
-        cg::prox(self, y, z, rho, cg::Params::default()).0
+        self.prox_within(y, z, rho, cg::Params::default())
+    }
+
+    /// [`Operator::prox`] as closely as `params` ask. By conjugate gradients; closed forms are exact whatever is asked.
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
+        cg::prox(self, y, z, rho, params).0
     }
 
     /// A first guess of the image, as a careful tool without a prior would make it: the classical baseline, and the

@@ -8,7 +8,7 @@ use ndarray::Array2;
 use tweedie::level::{Grid, Range, Schedule, Subset};
 use tweedie::method::Method;
 use tweedie::noise::{NoiseSource, Zeros};
-use tweedie::operator::Operator;
+use tweedie::operator::{Operator, cg};
 use tweedie::prior::{Gaussian, Prior};
 use tweedie::problem::Problem;
 use tweedie::run::Run;
@@ -92,7 +92,7 @@ impl Operator for Dense {
     }
 
     /// `z + A^T (A A^T + rho I)^-1 (y - A z)`, in f64 from end to end.
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, _: cg::Params) -> Image {
         let a = &self.0;
         let m = a.nrows();
         let inner = a * a.transpose() + DMatrix::identity(m, m) * rho;

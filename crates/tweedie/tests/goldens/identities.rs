@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nalgebra::DMatrix;
 use ndarray::{Array2, Axis, s};
 use tweedie::level::{Grid, Level, Range, Schedule, Subset};
-use tweedie::method::{Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Output, Start, StepRule};
+use tweedie::method::{
+    DataStep, Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Output, Start, StepRule,
+};
 use tweedie::noise::{NoiseSource, Seeded, Zeros};
 use tweedie::operator::Operator;
 use tweedie::prior::{Gaussian, Prior};
@@ -488,6 +490,44 @@ fn diffpir_outputs() {
     assert_eq!(of(Output::Auto, 0.0), of(Output::Prox, 0.0));
     let off = difference(&of(Output::Level, 0.1), &of(Output::Denoised, 0.1));
     assert!((1e-4..0.05).contains(&off), "{off:.1e}");
+}
+
+/// One data step, from the prior's mean at a level where the prior knows nothing better.
+fn corrected(data: DataStep, rho: f64) -> Image {
+    let method = DiffPir {
+        grid: Grid {
+            schedule: Schedule::edm(1),
+            subset: Subset::All,
+        },
+        lambda: rho * (80.0 / SIGMA_Y).powi(2),
+        data,
+        output: Output::Prox,
+        ..diffpir(0.0, 1.0)
+    };
+    let mut run = Run::with(Zeros, ());
+    let x = method.restore(&prior(), &problem(1, SIGMA_Y), &mut run);
+    x.unwrap()
+}
+
+/// The gradient step is the prox up to `|A|^2/rho`, a tenth for each tenfold `rho` (B-20), and does not diverge below.
+/// Wrong: the gradient of the squared residual without its factor of 2, or divided by the norm.
+#[test]
+fn diffpir_gradient_step_nears_the_prox() {
+    let still = corrected(DataStep::Prox, 1e15);
+    let moved = |data, rho| &corrected(data, rho) - &still;
+    let norm = |x: &Image| x.mapv(|v| v * v).sum().sqrt();
+    for (rho, bound) in [(10.0, 0.1), (100.0, 0.01), (1000.0, 0.001)] {
+        let exact = moved(DataStep::Prox, rho);
+        let off = norm(&(&moved(DataStep::Gradient, rho) - &exact)) / norm(&exact);
+        assert!((0.3 * bound..bound).contains(&off), "rho {rho}: {off:.1e}");
+    }
+    // |A|^2 is about 0.65, and below it the step is that of |A|^2.
+    let least = corrected(DataStep::Gradient, 1e-9);
+    let off = difference(&least, &corrected(DataStep::Gradient, 1e-3));
+    assert!(off < 1e-6, "{off:.1e}");
+    assert!(
+        norm(&problem(1, SIGMA_Y).residual(&least)) < norm(&problem(1, SIGMA_Y).residual(&still))
+    );
 }
 
 /// A lower start is closer to the guess, and cheaper.

@@ -2,6 +2,7 @@
 
 use tweedie::level::{Grid, Schedule, Subset};
 use tweedie::method::{self, Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Start, StepRule};
+use tweedie::operator::{Operator, cg};
 use tweedie::prior::Stationary;
 use tweedie::registry::Need;
 use tweedie::run::{Error, Flow, Progress, Run};
@@ -292,7 +293,7 @@ fn dpir_ensemble() {
 #[derive(Debug)]
 struct Plain(Dims);
 
-impl tweedie::operator::Operator for Plain {
+impl Operator for Plain {
     fn input(&self) -> Dims {
         self.0
     }
@@ -313,7 +314,7 @@ impl tweedie::operator::Operator for Plain {
         y.clone()
     }
 
-    fn prox(&self, y: &Image, z: &Image, rho: f64) -> Image {
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, _: cg::Params) -> Image {
         (y + &(z * rho as f32)) / (1.0 + rho) as f32
     }
 }
