@@ -7,17 +7,18 @@ use std::time::Duration;
 use serde_json::Value;
 use tweedie::image::{Overwrite, Picture};
 
+const PHOTO: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../examples/photos/chelsea.png"
+);
+
 /// A folder with `clean.png`, a 72x96 part of a photograph.
 struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Place {
         let place = Place(tempfile::tempdir().unwrap());
-        let photo = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../examples/photos/chelsea.png"
-        );
-        let photo = tweedie::image::read(photo).unwrap();
+        let photo = tweedie::image::read(PHOTO).unwrap();
         let part = photo
             .pixels
             .slice(ndarray::s![.., .., 60..132, 120..216])
@@ -366,6 +367,55 @@ fn interrupting_leaves_nothing_behind() {
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), code, "{name}");
         assert_eq!(p.files(), ["clean.png"], "{name}");
+    }
+}
+
+/// A recipe for a network of a few weights, and its pictures.
+fn training_place() -> Place {
+    let p = Place::new();
+    for part in ["train", "valid"] {
+        std::fs::create_dir(p.path(part)).unwrap();
+        std::fs::copy(PHOTO, p.path(part).join("cat.png")).unwrap();
+    }
+    let recipe = r#"
+        about = "tiny"
+        data = { train = "train", valid = "valid", crop = 16, batch = 2 }
+        network = { architecture = "photo", channels = 3, widths = [4, 8], blocks = [1, 1], embedding = 4 }
+        parametrisation = { kind = "edm", sigma_data = 0.5 }
+        noise = { law = "log-normal", mean = -1.2, std = 1.2, uniform = 0.2, min = 0.002, max = 80.0 }
+        optimizer = { steps = 600, rate = 1e-3, warmup = 5, clip = 1.0, ema = 0.9 }
+        schedule = { log = 1, validate = 200, save = 5 }
+    "#;
+    std::fs::write(p.path("recipe.toml"), recipe).unwrap();
+    p
+}
+
+/// Whatever stops a training run, the saved state is whole and the run that goes on ends at the same bytes as one that
+/// was never stopped.
+#[cfg(unix)]
+#[test]
+fn interrupted_training_goes_on() {
+    let p = training_place();
+    p.ok("train recipe.toml -o straight");
+    for (name, code) in [("-INT", Some(0)), ("-KILL", None)] {
+        let state = p.path(name).join("state.safetensors");
+        let mut child = p.command(&format!("train recipe.toml -o ./{name}"));
+        let mut child = child.stderr(Stdio::null()).spawn().unwrap();
+        while !state.exists() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), code, "{name}");
+        let before = std::fs::read(&state).unwrap();
+        p.ok(&format!("train recipe.toml -o ./{name}"));
+        for file in ["state.safetensors", "best.safetensors"] {
+            let read = |run: &str| std::fs::read(p.path(run).join(file)).unwrap();
+            assert!(read(name) == read("straight"), "{name}: {file} is another");
+        }
+        assert!(
+            std::fs::read(&state).unwrap() != before,
+            "{name}: nothing was left to do"
+        );
     }
 }
 
