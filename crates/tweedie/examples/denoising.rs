@@ -1,7 +1,7 @@
 //! Gaussian denoising by one network evaluation over a folder of pictures: mean PSNR at sigma 15, 25 and 50.
 //!
 //! ```sh
-//! cargo run --release -p tweedie --example denoising -- FOLDER [MODEL]
+//! cargo run --release --example denoising -- FOLDER [MODEL]
 //! ```
 //!
 //! The noise of a picture is decided by its place in the folder, so that the figures can be repeated exactly. Values are

@@ -1,7 +1,7 @@
 //! The README's table: eight tasks, four methods and a classical baseline, over folders of pictures.
 //!
 //! ```sh
-//! cargo run --release -p tweedie --example table -- OUT KERNEL FOLDER...
+//! cargo run --release --example table -- OUT KERNEL FOLDER...
 //! ```
 //!
 //! `KERNEL` is the motion kernel, a picture or a text file of numbers. For every task, picture and method a line of JSON
@@ -129,10 +129,14 @@ fn tasks(kernel: &str) -> Result<Vec<Task>> {
 
 /// The methods of a task: the classical one first.
 fn methods(task: &Task) -> impl Iterator<Item = &'static str> {
-    let single = matches!(task.spec, Spec::Identity {}).then_some("tweedie");
+    let further = match task.spec {
+        Spec::Identity {} => Some("tweedie"),
+        Spec::Gray { .. } => Some("mean"),
+        _ => None,
+    };
     ["classical", "diffpir", "ddnm", "dps", "dpir"]
         .into_iter()
-        .chain(single)
+        .chain(further)
 }
 
 fn run(

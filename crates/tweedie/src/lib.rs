@@ -1,4 +1,11 @@
 //! Tweedie restores images with generative priors.
+//!
+//! A measurement `y = A(x) + n` is a [`problem::Problem`]: the picture, the [`operator`] that degraded it, and the noise
+//! level. A [`prior::Prior`] is anything that removes Gaussian noise of any level from a picture; the trained one is
+//! [`prior::Network`] on [`checkpoint::Model::photo`]. A [`method::Method`] brings the two together, inside of a
+//! [`run::Run`] that holds the seed and may watch and stop it. [`recommend`] chooses method and settings.
+//!
+//! The README's example does all of this.
 
 pub mod checkpoint;
 mod fft;
@@ -19,6 +26,11 @@ pub mod sampler;
 pub mod train;
 
 pub use burn::tensor::Device;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 /// Images: `[batch, channel, height, width]`, f32, in [0, 1] unless said otherwise.
 pub type Image = ndarray::Array4<f32>;

@@ -4,7 +4,7 @@
 //! for few steps and any size, with the photo prior. The table in the README shows what each gives.
 
 use crate::Dims;
-use crate::method::{Ddnm, DiffPir, Dpir, Dps, Settings, StepRule};
+use crate::method::{Ddnm, DiffPir, Dpir, Dps, Mean, Settings, StepRule};
 use crate::operator::Spec;
 use crate::registry::Described;
 
@@ -43,6 +43,11 @@ impl Task<'_> {
             Settings::Ddnm(_) => Ddnm::default().with_steps(self.steps.unwrap_or(50)).into(),
             Settings::Dps(_) => self.dps().into(),
             Settings::Dpir(_) => self.dpir().into(),
+            Settings::Mean(mean) => Mean {
+                of: Box::new(self.diffpir().into()),
+                ..mean
+            }
+            .into(),
             other @ Settings::Tweedie(_) => other,
         })
     }
@@ -107,7 +112,11 @@ mod tests {
         for name in Settings::NAMES {
             let settings = task(&spec, Some(10)).tuned(name).unwrap();
             assert_eq!(settings.name(), *name);
-            let nfe = if *name == "tweedie" { 1 } else { 10 };
+            let nfe = match *name {
+                "tweedie" => 1,
+                "mean" => 40,
+                _ => 10,
+            };
             assert_eq!(settings.nfe(), nfe, "{name}");
         }
         assert!(task(&spec, None).tuned("nonsense").is_none());

@@ -94,6 +94,8 @@ pub struct Run<'a> {
     nfe: usize,
     step: usize,
     total: usize,
+    /// How many runs of a method count as one, and how many of them have begun.
+    parts: (usize, usize),
 }
 
 impl fmt::Debug for Run<'_> {
@@ -120,6 +122,7 @@ impl<'a> Run<'a> {
             nfe: 0,
             step: 0,
             total: 0,
+            parts: (1, 0),
         }
     }
 
@@ -130,7 +133,16 @@ impl<'a> Run<'a> {
 
     /// Says how many steps there will be.
     pub fn begin(&mut self, total: usize) {
-        (self.step, self.total) = (0, total);
+        let (parts, begun) = self.parts;
+        if begun % parts == 0 {
+            (self.step, self.total) = (0, total * parts);
+        }
+        self.parts.1 += 1;
+    }
+
+    /// Says that so many runs of a method follow that are to be watched as one.
+    pub(crate) fn in_parts(&mut self, parts: usize) {
+        self.parts = (parts, 0);
     }
 
     /// Fresh N(0, 1) noise.

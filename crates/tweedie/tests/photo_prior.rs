@@ -45,7 +45,7 @@ fn mean_square(x: &Image) -> f64 {
     x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / x.len() as f64
 }
 
-/// At nine levels from 0.01 to 1.5 (beyond, the present weights are not trained far enough) the network's error lies below that of the exact Gaussian prior fitted to the other
+/// At twelve levels from 0.01 to 10 the network's error lies below that of the exact Gaussian prior fitted to the other
 /// example photographs. Catches a wrong preconditioning, a wrong noise level and levels that training did not reach.
 #[test]
 fn beats_the_gaussian_prior_at_every_level() {
@@ -58,7 +58,7 @@ fn beats_the_gaussian_prior_at_every_level() {
             Stationary::fit(&others).unwrap()
         })
         .collect();
-    for k in 0..9 {
+    for k in 0..12 {
         let level = Level::ve(0.01 * 1000f64.powf(f64::from(k) / 11.0));
         let (mut ours, mut theirs, mut n) = (0.0, 0.0, 0);
         for (crops, gaussian) in crops.iter().zip(&gaussians) {
@@ -124,11 +124,14 @@ fn removes_noise_from_colour_and_grey_photographs() {
     }
 }
 
-/// The same picture in tiles of another size: up to rounding the same.
+/// A picture of a megapixel, whole and in tiles: up to rounding the same.
 #[test]
 fn tiles_leave_no_seam() {
-    let photo_ = &photographs()[0];
-    let clean = ndarray::concatenate![Axis(3), *photo_, *photo_, *photo_];
+    let part = &photographs()[0];
+    let (_, _, h, w) = part.dim();
+    let clean = Image::from_shape_fn((1, 3, 1024, 1024), |(_, c, i, j)| {
+        part[[0, c, i % h, j % w]]
+    });
     let level = Level::ve(0.1);
     let x = level.mix(&clean, &Seeded::new(1).normal(1, Dims::of(&clean)));
     let whole = photo().denoise(&x, level).unwrap();
@@ -137,5 +140,6 @@ fn tiles_leave_no_seam() {
         .denoise(&x, level)
         .unwrap();
     let seam = (whole - tiled).iter().fold(0f32, |m, v| m.max(v.abs()));
+    eprintln!("largest difference between tiled and whole: {seam:.1e}");
     assert!(seam < 1e-5, "{seam:e}");
 }

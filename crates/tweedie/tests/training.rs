@@ -86,8 +86,10 @@ fn a_killed_run_resumes_to_the_same_weights() {
     let straight = run(&recipe, &folder.path().join("a"), 12);
     let out = folder.path().join("b");
     drop(run(&recipe, &out, 6)); // killed: the state of step 4 is what is left
+    std::fs::write(out.join(".tweedie-Xy12.part"), "half a state").unwrap();
     let resumed = Session::open(Recipe::open(&recipe).unwrap(), &out, &Device::default()).unwrap();
     assert_eq!(resumed.step_number(), 4);
+    assert!(!out.join(".tweedie-Xy12.part").exists());
     drop(resumed);
     let resumed = run(&recipe, &out, 12);
     assert_eq!(straight.params(), resumed.params());

@@ -40,4 +40,5 @@ pub use error::{Error, Fault};
 pub use grid::grid;
 pub use picture::{Depth, Format, Picture};
 pub use read::{Limits, decode, read, read_with};
+pub(crate) use write::sweep;
 pub use write::{Overwrite, WriteOptions, encode, write, write_bytes};

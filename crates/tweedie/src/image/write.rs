@@ -76,6 +76,22 @@ pub fn write_bytes(
     place(path, bytes, overwrite).map_err(|fault| Error::new(path, fault))
 }
 
+/// How the name of an unfinished file begins and ends.
+const PART: (&str, &str) = (".tweedie-", ".part");
+
+/// Removes what a process that was killed while writing has left in a folder that no other process writes to.
+pub(crate) fn sweep(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PART.0) && name.ends_with(PART.1) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn place(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(), Fault> {
     let io = |e| Fault::io("write", e);
     if path.is_dir() {
@@ -91,7 +107,7 @@ fn place(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(), Fault> {
         return Err(Fault::NoFolder(folder));
     }
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".tweedie-").suffix(".part");
+    builder.prefix(PART.0).suffix(PART.1);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -4,12 +4,14 @@ mod ddnm;
 mod diffpir;
 mod dpir;
 mod dps;
+mod mean;
 mod tweedie;
 
 pub use ddnm::{Ddnm, NextLevel};
 pub use diffpir::{DataStep, DiffPir, Output};
 pub use dpir::Dpir;
 pub use dps::{Dps, StepRule};
+pub use mean::Mean;
 pub use tweedie::Tweedie;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,7 @@ registry! {
         Ddnm(Ddnm) = "ddnm",
         Dps(Dps) = "dps",
         Dpir(Dpir) = "dpir",
+        Mean(Mean) = "mean",
         Tweedie(Tweedie) = "tweedie",
     }
 }

@@ -12,6 +12,7 @@ use super::objective::{Task, task};
 use super::optimizer::average;
 use super::{Error, Photos, Recipe, Scores, State, Validation};
 use crate::checkpoint::{self, Architecture, Model, ModelSpec, Precision};
+use crate::image;
 use crate::net::{Loader, Params, Photo};
 use crate::noise::{NoiseSource, Seeded};
 use crate::prior::{Network, to_tensor};
@@ -56,6 +57,7 @@ impl Session {
             source,
         };
         std::fs::create_dir_all(out).map_err(io)?;
+        image::sweep(out).map_err(io)?;
         let photos = Photos::open(&recipe.data.train, &recipe.data.scales, recipe.data.crop)?;
         let validation = Validation::new(&recipe)?;
         let state = match State::open(&out.join("state.safetensors"), &recipe)? {

@@ -7,7 +7,7 @@ use nalgebra::DMatrix;
 use ndarray::{Array2, Axis, s};
 use tweedie::level::{Grid, Level, Range, Schedule, Subset};
 use tweedie::method::{
-    DataStep, Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Output, Start, StepRule,
+    DataStep, Ddnm, DiffPir, Dpir, Dps, Mean, Method, NextLevel, Output, Start, StepRule,
 };
 use tweedie::noise::{NoiseSource, Seeded, Zeros};
 use tweedie::operator::Operator;
@@ -528,6 +528,25 @@ fn diffpir_gradient_step_nears_the_prox() {
     assert!(
         norm(&problem(1, SIGMA_Y).residual(&least)) < norm(&problem(1, SIGMA_Y).residual(&still))
     );
+}
+
+/// The mean of draws has their mean and their covariance divided by how many they are. Wrong: draws that share noise.
+#[test]
+fn mean_of_draws() {
+    let one = DiffPir {
+        grid: grid(Subset::Uniform { steps: 10 }),
+        ..diffpir(1.0, 1.0)
+    };
+    let three = Mean {
+        draws: 3,
+        of: Box::new(one.into()),
+    };
+    let (mean, variance) = method_moments(&one, SIGMA_Y);
+    let (same, third) = method_moments(&three, SIGMA_Y);
+    let third: Vec<f64> = third.iter().map(|v| 3.0 * v).collect();
+    assert!(distance(&mean, &same) < 1e-6);
+    assert!(distance(&variance, &third) < 1e-6, "{variance:?} {third:?}");
+    assert!(variance[0] > 1e-3);
 }
 
 /// A lower start is closer to the guess, and cheaper.

@@ -111,6 +111,13 @@ fn steps_evaluations_and_progress() {
         };
         assert_eq!(watched(&run), 10, "{name}");
     }
+    let mean = method::Settings::named("mean").unwrap().with_steps(10);
+    assert_eq!(mean.nfe(), 40);
+    let run = |run: &mut Run<'_>| {
+        let problem = problem(1, SIGMA_Y);
+        mean.as_dyn().restore(&prior(), &problem, run).unwrap();
+    };
+    assert_eq!(watched(&run), 40);
     for (name, nfe) in [("ddpm", 10), ("ddim", 10), ("edm", 19)] {
         let settings = sampler::Settings::named(name).unwrap().with_steps(10);
         assert_eq!(settings.nfe(), nfe, "{name}");
