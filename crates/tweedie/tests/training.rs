@@ -192,6 +192,32 @@ fn a_state_of_another_recipe_is_not_continued() {
     assert_eq!(session.step_number(), 4);
 }
 
+/// Training goes on from a model: the first loss is what it had reached, not that of random weights.
+#[test]
+fn a_model_is_trained_further() {
+    let (folder, recipe) = workplace(8);
+    let first = run(&recipe, &folder.path().join("first"), 8);
+    let path = folder.path().join("first.safetensors");
+    first.model().save(&path, Precision::F32).unwrap();
+    let further = |text: &str, out: &str| {
+        std::fs::write(&recipe, format!("from = \"first.safetensors\"\n{text}")).unwrap();
+        let recipe = Recipe::open(&recipe).unwrap();
+        Session::open(recipe, &folder.path().join(out), &Device::default())
+    };
+    let text = recipe_text(2).replace("crop = 16", "crop = 32");
+    let mut session = further(&text, "second").unwrap();
+    assert_eq!(session.model().params, first.model().params);
+    assert_eq!(session.step_number(), 0);
+    session.step().unwrap();
+    assert!(session.params() != &first.model().params);
+    let wider = text.replace("[24, 24]", "[24, 32]");
+    let error = further(&wider, "third").unwrap_err().to_string();
+    assert!(error.contains("network"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = further(&text, "fourth").unwrap_err().to_string();
+    assert!(error.contains("first.safetensors"), "{error}");
+}
+
 #[test]
 fn folders_without_pictures_are_named() {
     let (folder, recipe) = workplace(3);

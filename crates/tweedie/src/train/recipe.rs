@@ -17,6 +17,9 @@ pub struct Recipe {
     /// Seed of the initial weights, the crops and the noise.
     #[serde(default)]
     pub seed: u64,
+    /// A model to start from, relative to the recipe, in the place of random weights: to train it further in another way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// The pictures.
     pub data: Data,
     /// The network.
@@ -102,6 +105,7 @@ impl Recipe {
         let folder = path.parent().unwrap_or(Path::new(""));
         recipe.data.train = folder.join(&recipe.data.train);
         recipe.data.valid = folder.join(&recipe.data.valid);
+        recipe.from = recipe.from.map(|from| folder.join(from));
         recipe.check()?;
         Ok(recipe)
     }

@@ -62,10 +62,7 @@ impl Session {
         let validation = Validation::new(&recipe)?;
         let state = match State::open(&out.join("state.safetensors"), &recipe)? {
             Some(state) => state,
-            None => {
-                let Architecture::Photo(config) = &recipe.network;
-                State::new(config.init(recipe.seed)?)
-            }
+            None => State::new(first_weights(&recipe)?),
         };
         Ok(Session {
             out: out.to_owned(),
@@ -229,6 +226,34 @@ impl Session {
     pub fn params(&self) -> &Params {
         &self.state.params
     }
+}
+
+/// Random weights, or those of the model that the recipe starts from.
+fn first_weights(recipe: &Recipe) -> Result<Params, Error> {
+    let Architecture::Photo(config) = &recipe.network;
+    let Some(path) = &recipe.from else {
+        return Ok(config.init(recipe.seed)?);
+    };
+    let model = Model::open(path).map_err(|e| Error::Data {
+        path: path.clone(),
+        reason: e.to_string(),
+    })?;
+    let same = [
+        ("network", model.spec.network == recipe.network),
+        (
+            "parametrisation",
+            model.spec.parametrisation == recipe.parametrisation,
+        ),
+    ];
+    for (what, same) in same {
+        if !same {
+            return Err(Error::Data {
+                path: path.clone(),
+                reason: format!("this model's {what} is not the recipe's"),
+            });
+        }
+    }
+    Ok(model.params)
 }
 
 /// Makes picture `i` grey, with the same noise in all channels: what a grey photograph looks like to the network.
