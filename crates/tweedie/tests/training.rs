@@ -167,6 +167,7 @@ fn recipes_without_sense_are_refused_by_name() {
         ("rate = 3e-3", "rate = -1.0", "rate"),
         ("batch = 4", "", "batch"),
         ("min = 0.002", "min = 100.0", "noise"),
+        ("batch = 4", "batch = 4\ngrowth = [1, 3]", "growth"),
     ] {
         std::fs::write(&recipe, recipe_text(3).replace(from, to)).unwrap();
         let error = Recipe::open(&recipe).unwrap_err().to_string();
@@ -190,6 +191,30 @@ fn a_state_of_another_recipe_is_not_continued() {
     let longer = Recipe::open(&recipe).unwrap();
     let session = Session::open(longer, &out, &Device::default()).unwrap();
     assert_eq!(session.step_number(), 4);
+}
+
+/// Steps take small and large crops in turn; crops that no picture holds are named.
+#[test]
+fn crops_grow() {
+    let (folder, recipe) = workplace(4);
+    let open = |growth: &str, out: &str| {
+        let text = recipe_text(4).replace("batch = 4", &format!("batch = 4\ngrowth = {growth}"));
+        std::fs::write(&recipe, text).unwrap();
+        let recipe = Recipe::open(&recipe).unwrap();
+        let sizes = [0, 1, 2].map(|n| recipe.data.crops_of(n));
+        Session::open(recipe, &folder.path().join(out), &Device::default()).map(|s| (s, sizes))
+    };
+    let (mut session, sizes) = open("[1, 2]", "run").unwrap();
+    assert_eq!(sizes, [(4, 16), (1, 32), (4, 16)]);
+    for _ in 0..2 {
+        assert!(session.step().unwrap().loss > 0.0);
+    }
+    let text = recipe_text(4).replace("batch = 4", "batch = 64\ngrowth = [1, 8]");
+    std::fs::write(&recipe, text).unwrap();
+    let recipe = Recipe::open(&recipe).unwrap();
+    let error = Session::open(recipe, &folder.path().join("large"), &Device::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("128x128"), "{error}");
 }
 
 /// Training goes on from a model: the first loss is what it had reached, not that of random weights.

@@ -14,8 +14,6 @@ use crate::image::Format;
 pub struct Photos {
     /// `[height, width, 3]`, grouped by scale.
     scales: Vec<Vec<Array3<u8>>>,
-    /// Cumulated weights of the pictures of each scale.
-    weights: Vec<Vec<f64>>,
 }
 
 impl Photos {
@@ -28,8 +26,7 @@ impl Photos {
             let picture = read(&path)?;
             for (kept, &factor) in by_scale.iter_mut().zip(scales) {
                 let small = reduce(picture.view(), factor);
-                let (h, w, _) = small.dim();
-                if h >= crop && w >= crop {
+                if holds(&small, crop) {
                     kept.push(small);
                 }
             }
@@ -41,11 +38,12 @@ impl Photos {
                 reason: format!("no picture here is at least {crop}x{crop} pixels"),
             });
         }
-        let weights = by_scale.iter().map(|kept| cumulated(kept)).collect();
-        Ok(Photos {
-            scales: by_scale,
-            weights,
-        })
+        Ok(Photos { scales: by_scale })
+    }
+
+    /// Whether some picture, at some scale, holds a crop of this side.
+    pub fn hold(&self, crop: usize) -> bool {
+        self.scales.iter().flatten().any(|p| holds(p, crop))
     }
 
     /// Pictures and megapixels, at the first scale.
@@ -55,13 +53,19 @@ impl Photos {
     }
 
     /// A batch of random crops in [-1, 1], in one of the eight orientations, `[batch, 3, crop, crop]`.
+    ///
+    /// # Panics
+    /// If no picture [holds](Photos::hold) such a crop.
     pub fn crops(&self, batch: usize, crop: usize, rng: &mut impl Rng) -> Image {
         let mut out = Image::zeros((batch, 3, crop, crop));
+        let fit = |scale: &Vec<_>| scale.iter().any(|p| holds(p, crop));
+        let scales: Vec<_> = self.scales.iter().filter(|s| fit(s)).collect();
+        let weights: Vec<_> = scales.iter().map(|s| cumulated(s, crop)).collect();
         for mut target in out.outer_iter_mut() {
-            let scale = rng.random_range(0..self.scales.len());
-            let weights = &self.weights[scale];
+            let scale = rng.random_range(0..scales.len());
+            let weights = &weights[scale];
             let u = rng.random::<f64>() * weights[weights.len() - 1];
-            let picture = &self.scales[scale][weights.partition_point(|&w| w <= u)];
+            let picture = &scales[scale][weights.partition_point(|&w| w <= u)];
             let (h, w, _) = picture.dim();
             let top = rng.random_range(0..=h - crop);
             let left = rng.random_range(0..=w - crop);
@@ -86,12 +90,20 @@ impl Photos {
     }
 }
 
-/// Pictures are drawn by the root of their area: large ones have more to show, but must not drown the others.
-fn cumulated(pictures: &[Array3<u8>]) -> Vec<f64> {
+fn holds(picture: &Array3<u8>, crop: usize) -> bool {
+    let (h, w, _) = picture.dim();
+    h >= crop && w >= crop
+}
+
+/// Pictures that hold a crop are drawn by the root of their area: large ones have more to show, but must not drown the
+/// others.
+fn cumulated(pictures: &[Array3<u8>], crop: usize) -> Vec<f64> {
     pictures
         .iter()
         .scan(0.0, |sum, p| {
-            *sum += (p.len() as f64).sqrt();
+            if holds(p, crop) {
+                *sum += (p.len() as f64).sqrt();
+            }
             Some(*sum)
         })
         .collect()

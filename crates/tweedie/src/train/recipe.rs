@@ -47,6 +47,10 @@ pub struct Data {
     pub crop: usize,
     /// Crops in a step.
     pub batch: usize,
+    /// Steps take crops with sides these times as long, in turn, and as many fewer as keeps the pixels of a step the same.
+    /// A network that only saw small crops misjudges the very noisy levels of large pictures.
+    #[serde(default = "one")]
+    pub growth: Vec<usize>,
     /// Each picture is also used reduced by these factors (1 is the picture itself).
     #[serde(default = "one")]
     pub scales: Vec<usize>,
@@ -57,6 +61,19 @@ pub struct Data {
 
 fn one() -> Vec<usize> {
     vec![1]
+}
+
+impl Data {
+    /// How many crops step `n` (from 0) takes, and of which side.
+    pub fn crops_of(&self, n: u64) -> (usize, usize) {
+        let growth = self.growth[(n % self.growth.len() as u64) as usize];
+        (self.batch / (growth * growth), self.crop * growth)
+    }
+
+    /// The side of the largest crops.
+    pub fn largest_crop(&self) -> usize {
+        self.crop * self.growth.iter().max().unwrap_or(&1)
+    }
 }
 
 /// When to look, and when to save.
@@ -115,6 +132,7 @@ impl Recipe {
         let Data {
             crop,
             batch,
+            ref growth,
             ref scales,
             grey,
             ..
@@ -125,6 +143,12 @@ impl Recipe {
         }
         if !(1..=65536).contains(&batch) {
             return wrong("data.batch must be from 1 to 65536");
+        }
+        let uneven = |g: &usize| !(1..=64).contains(g) || !batch.is_multiple_of(g * g);
+        if growth.is_empty() || growth.iter().any(uneven) {
+            return wrong(
+                "data.growth must be factors from 1 to 64 whose squares divide data.batch",
+            );
         }
         if scales.is_empty() || scales.iter().any(|s| !(1..=64).contains(s)) {
             return wrong("data.scales must be factors from 1 to 64");

@@ -59,6 +59,13 @@ impl Session {
         std::fs::create_dir_all(out).map_err(io)?;
         image::sweep(out).map_err(io)?;
         let photos = Photos::open(&recipe.data.train, &recipe.data.scales, recipe.data.crop)?;
+        let largest = recipe.data.largest_crop();
+        if !photos.hold(largest) {
+            return Err(Error::Data {
+                path: recipe.data.train.clone(),
+                reason: format!("no picture here is at least {largest}x{largest} pixels"),
+            });
+        }
         let validation = Validation::new(&recipe)?;
         let state = match State::open(&out.join("state.safetensors"), &recipe)? {
             Some(state) => state,
@@ -140,10 +147,11 @@ impl Session {
         let data = &self.recipe.data;
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         rng.set_stream(n + 1);
-        let mut x0 = self.photos.crops(data.batch, data.crop, &mut rng);
-        let sigmas = self.recipe.noise.draw(data.batch, &mut rng);
-        let mut noise = Seeded::new(rng.random()).normal(data.batch, Dims::of(&x0));
-        for i in 0..data.batch {
+        let (batch, crop) = data.crops_of(n);
+        let mut x0 = self.photos.crops(batch, crop, &mut rng);
+        let sigmas = self.recipe.noise.draw(batch, &mut rng);
+        let mut noise = Seeded::new(rng.random()).normal(batch, Dims::of(&x0));
+        for i in 0..batch {
             if rng.random::<f64>() < data.grey {
                 make_grey(&mut x0, &mut noise, i);
             }

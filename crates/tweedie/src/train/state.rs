@@ -125,6 +125,7 @@ fn difference(a: &Recipe, b: &Recipe) -> Option<&'static str> {
         (
             r.data.crop,
             r.data.batch,
+            r.data.growth.clone(),
             r.data.scales.clone(),
             r.data.grey,
         )
