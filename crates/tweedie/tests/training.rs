@@ -111,10 +111,10 @@ fn training_learns_and_keeps_the_best() {
     }
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let (first, last) = (mean(&losses[..20]), mean(&losses[380..]));
-    assert!(last < 0.85 * first, "loss went from {first} to {last}");
+    assert!(last < 0.65 * first, "loss went from {first} to {last}");
     assert!(scores.last().unwrap().loss < scores[0].loss);
-    // Noise of 25/255 alone is 20.17 dB; a network that learns nothing stays there.
-    assert!(scores.last().unwrap().psnr[1] > 20.17 + 1.0, "{scores:?}");
+    // Noise of 50/255 alone is 14.15 dB; a network that learns nothing stays there.
+    assert!(scores.last().unwrap().psnr[2] > 14.15 + 4.0, "{scores:?}");
     let best = Model::open(&session.best_path()).unwrap();
     assert_eq!(best.spec, session.model().spec);
     let events = std::fs::read(out.join("events.out.tfevents.tweedie")).unwrap();
