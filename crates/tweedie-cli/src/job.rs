@@ -95,12 +95,7 @@ pub(crate) fn execute(verb: &'static str, args: &JobArgs, spec: &Spec) -> anyhow
     let mut result = picture.with_pixels(restored);
     result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
     result.set_text("tweedie", settings_text(verb, spec, &settings, sigma, args));
-    tweedie::image::write(
-        &path,
-        &result,
-        &args.output.write_options(),
-        args.output.overwrite(),
-    )?;
+    args.output.write(&path, &result)?;
     let report = Report {
         verb,
         method: settings.name(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use tweedie::Device;
 use tweedie::checkpoint::Model;
-use tweedie::image::Overwrite;
+use tweedie::image::{Depth, Overwrite, Picture, WriteOptions};
 use tweedie::method;
 use tweedie::prior::{Network, Prior};
 use tweedie::recommend::Task;
@@ -62,8 +62,14 @@ impl OutputArgs {
         }
     }
 
-    pub(crate) fn write_options(&self) -> tweedie::image::WriteOptions {
-        use tweedie::image::{Depth, WriteOptions};
+    /// Writes the verb's result as the options say.
+    pub(crate) fn write(&self, path: &Path, picture: &Picture) -> anyhow::Result<()> {
+        let options = self.write_options();
+        tweedie::image::write(path, picture, &options, self.overwrite())?;
+        Ok(())
+    }
+
+    fn write_options(&self) -> WriteOptions {
         WriteOptions {
             depth: match self.depth.as_deref() {
                 Some("8") => Some(Depth::Eight),

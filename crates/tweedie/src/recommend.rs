@@ -52,15 +52,8 @@ impl Task<'_> {
         })
     }
 
-    /// With all noise fresh, errors of few steps do not add up: closer to the truth than the authors' share of 0.3, and
-    /// less dependent on `lambda`.
     fn diffpir(&self) -> DiffPir {
-        DiffPir {
-            lambda: 1.0,
-            zeta: 1.0,
-            ..DiffPir::default()
-        }
-        .with_steps(self.steps.unwrap_or(30))
+        DiffPir::fresh().with_steps(self.steps.unwrap_or(30))
     }
 
     /// The authors' scale of 0.3 is for a thousand steps on 256x256 pixels. The way to go is shared by the steps and grows

@@ -106,12 +106,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         "version": env!("CARGO_PKG_VERSION"),
     });
     result.set_text("tweedie", text.to_string());
-    tweedie::image::write(
-        &path,
-        &result,
-        &args.output.write_options(),
-        args.output.overwrite(),
-    )?;
+    args.output.write(&path, &result)?;
     let report = Report {
         sampler: settings.name(),
         pictures: args.n,

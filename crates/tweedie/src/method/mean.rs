@@ -15,7 +15,7 @@ use crate::registry::{Card, Described};
 use crate::run::{Error, Run};
 use crate::sampler::require;
 
-/// Settings of the mean of draws: by default four of DiffPIR, with all noise fresh.
+/// Settings of the mean of draws: by default four of [`DiffPir::fresh`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mean {
@@ -27,14 +27,9 @@ pub struct Mean {
 
 impl Default for Mean {
     fn default() -> Mean {
-        let of = DiffPir {
-            lambda: 1.0,
-            zeta: 1.0,
-            ..DiffPir::default()
-        };
         Mean {
             draws: 4,
-            of: Box::new(of.into()),
+            of: Box::new(DiffPir::fresh().into()),
         }
     }
 }
