@@ -11,20 +11,30 @@
     reason = "loops are written with the indices of the formulas"
 )]
 
+mod attention;
+mod channels;
 pub mod conv1x1;
 pub mod conv3x3;
+mod film;
 mod gemm;
+mod group_norm;
 mod pixels;
-mod reduce;
+mod resample;
 mod scratch;
 mod shape;
 mod shared;
 mod shuffle;
 mod silu;
 mod simd;
+mod sums;
 
-pub use reduce::bias_gradient;
+pub use attention::{AttentionShape, attention, attention_gradient};
+pub use channels::{concat, split};
+pub use film::{FilmGradients, film_silu, film_silu_gradient};
+pub use group_norm::{GroupNorm, NormGradients};
+pub use resample::{pool, spread};
 pub use scratch::Scratch;
 pub use shape::ConvShape;
 pub use shuffle::{pixel_shuffle, pixel_unshuffle};
-pub use silu::{FilmGradients, film_silu, film_silu_gradient, silu, silu_gradient};
+pub use silu::{silu, silu_gradient};
+pub use sums::{add, bias_gradient};

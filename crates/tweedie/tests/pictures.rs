@@ -589,7 +589,6 @@ fn a_file_cut_anywhere_is_an_error_or_still_whole() {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 500,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -19,7 +19,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::ops::{conv1x1, conv3x3, film_silu, pixel_shuffle, pixel_unshuffle, silu};
+use super::layer::{Layer, Recorder, Source};
+use super::ops::{film_silu, pixel_shuffle, pixel_unshuffle, silu};
 use super::{Array, Loader, Params, ParamsError};
 
 /// The shape of a photo network.
@@ -99,61 +100,7 @@ impl PhotoConfig {
     fn shapes(&self) -> Vec<(String, [usize; 4])> {
         let mut recorder = Recorder::default();
         Photo::build(self, &mut recorder).expect("recording shapes cannot fail");
-        recorder.0
-    }
-}
-
-/// Where a network's layers come from: real weights, or a recorder of their shapes.
-trait Source {
-    type Item;
-    fn take(&mut self, name: String, shape: [usize; 4]) -> Result<Self::Item, ParamsError>;
-}
-
-impl Source for Loader<'_> {
-    type Item = Tensor<4>;
-    fn take(&mut self, name: String, shape: [usize; 4]) -> Result<Tensor<4>, ParamsError> {
-        Loader::take(self, &name, shape)
-    }
-}
-
-#[derive(Default)]
-struct Recorder(Vec<(String, [usize; 4])>);
-
-impl Source for Recorder {
-    type Item = ();
-    fn take(&mut self, name: String, shape: [usize; 4]) -> Result<(), ParamsError> {
-        self.0.push((name, shape));
-        Ok(())
-    }
-}
-
-/// A layer's weight and bias.
-#[derive(Clone, Debug)]
-struct Layer<T> {
-    weight: T,
-    bias: T,
-}
-
-impl<T> Layer<T> {
-    fn take<S: Source<Item = T>>(
-        source: &mut S,
-        name: &str,
-        [o, i, k]: [usize; 3],
-    ) -> Result<Layer<T>, ParamsError> {
-        Ok(Layer {
-            weight: source.take(format!("{name}.weight"), [o, i, k, k])?,
-            bias: source.take(format!("{name}.bias"), [1, o, 1, 1])?,
-        })
-    }
-}
-
-impl Layer<Tensor<4>> {
-    fn conv3(&self, x: Tensor<4>) -> Tensor<4> {
-        conv3x3(x, self.weight.clone(), self.bias.clone())
-    }
-
-    fn conv1(&self, x: Tensor<4>) -> Tensor<4> {
-        conv1x1(x, self.weight.clone(), self.bias.clone())
+        recorder.shapes
     }
 }
 

@@ -32,6 +32,18 @@ pub(super) fn wrap(dims: [usize; 4], values: Scratch) -> FlexTensor {
     FlexTensor::new(bytes, Layout::contiguous(Shape::from(dims)), DType::F32)
 }
 
+/// A tensor's shape.
+pub(super) fn dims(t: &FlexTensor) -> [usize; 4] {
+    let shape = t.layout().shape();
+    std::array::from_fn(|i| shape[i])
+}
+
+/// A contiguous tensor's values.
+pub(super) fn values(t: &FlexTensor) -> &[f32] {
+    t.as_slice()
+        .expect("contiguous, and f32 like all tensors of these operations")
+}
+
 /// Memory that goes back to the pool.
 struct Pooled(Scratch);
 

@@ -1,9 +1,31 @@
-//! Sums over planes.
+//! Sums: of two tensors, and over planes.
 
 use rayon::prelude::*;
 
 use crate::shape::check;
 use crate::simd;
+
+/// Numbers of one task.
+const CHUNK: usize = 1 << 14;
+
+/// `y = a + b`; `y` is overwritten.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add(a: &[f32], b: &[f32], y: &mut [f32]) {
+    check("b", b.len(), a.len());
+    check("y", y.len(), a.len());
+    let terms = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK));
+    y.par_chunks_mut(CHUNK).zip(terms).for_each(|(y, (a, b))| {
+        simd::run(
+            #[inline(always)]
+            || {
+                let terms = a.iter().zip(b);
+                y.iter_mut().zip(terms).for_each(|(y, (a, b))| *y = a + b);
+            },
+        );
+    });
+}
 
 /// `db[o] = sum over images and pixels of dy[n, o]`, `dy` being `[batch, channels, plane]`: the gradient of a convolution
 /// to its bias. `db` is overwritten.

@@ -1,0 +1,208 @@
+//! Group normalisation (Wu and He 2018), with the SiLU that follows it in diffusion networks in the same pass.
+//!
+//! A task takes one group of one image: its statistics bring it into the cache, where the passes after them find it.
+
+use rayon::prelude::*;
+
+use crate::film::Film;
+use crate::shape::check;
+use crate::simd;
+
+/// A group normalisation of `[batch, channels, plane]`: `u = (x - mean) / sqrt(variance + eps) * scale + shift`, and SiLU
+/// after it or not.
+///
+/// Mean and (biased) variance are those of one group of channels in one image. `scale` and `shift` are per image and
+/// channel, so that a scale and shift of the noise level's (FiLM) can be multiplied into weight and bias beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupNorm<'a> {
+    /// Groups, which divide the channels.
+    pub groups: usize,
+    /// Added to the variance; positive.
+    pub eps: f32,
+    /// `[batch, channels]`
+    pub scale: &'a [f32],
+    /// `[batch, channels]`
+    pub shift: &'a [f32],
+    /// Whether SiLU follows.
+    pub silu: bool,
+}
+
+/// Where [`GroupNorm::gradient`] writes; all are overwritten.
+#[derive(Debug)]
+pub struct NormGradients<'a> {
+    /// Gradient to `x`.
+    pub dx: &'a mut [f32],
+    /// Gradient to `scale`.
+    pub dscale: &'a mut [f32],
+    /// Gradient to `shift`.
+    pub dshift: &'a mut [f32],
+}
+
+impl GroupNorm<'_> {
+    /// Writes to `y`, which is overwritten, what becomes of `batch` images in `x`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other, or the groups do not divide the channels.
+    pub fn forward(&self, batch: usize, x: &[f32], y: &mut [f32]) {
+        let plane = self.plane(batch, x.len());
+        check("y", y.len(), x.len());
+        let channels = self.group_channels(batch);
+        let size = channels * plane;
+        if size == 0 {
+            return;
+        }
+        let groups = y.par_chunks_mut(size).zip(x.par_chunks(size));
+        groups.enumerate().for_each(|(at, (y, x))| {
+            let statistics = Statistics::of(x, self.eps);
+            let planes = y.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
+            for (c, (y, x)) in planes.enumerate() {
+                self.step(at * channels + c, statistics).apply(x, y);
+            }
+        });
+    }
+
+    /// The gradients, from `x` and the gradient to the output.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn gradient(&self, batch: usize, x: &[f32], dy: &[f32], to: NormGradients<'_>) {
+        let plane = self.plane(batch, x.len());
+        check("dy", dy.len(), x.len());
+        check("dx", to.dx.len(), x.len());
+        check("dscale", to.dscale.len(), self.scale.len());
+        check("dshift", to.dshift.len(), self.scale.len());
+        let channels = self.group_channels(batch);
+        let size = channels * plane;
+        if size == 0 {
+            to.dscale.fill(0.0);
+            to.dshift.fill(0.0);
+            return;
+        }
+        let groups = to.dx.par_chunks_mut(size).zip(x.par_chunks(size));
+        let groups = groups.zip(dy.par_chunks(size));
+        let sums = to
+            .dscale
+            .par_chunks_mut(channels)
+            .zip(to.dshift.par_chunks_mut(channels));
+        groups
+            .zip(sums)
+            .enumerate()
+            .for_each(|(at, (((dx, x), dy), (dscale, dshift)))| {
+                let to = NormGradients { dx, dscale, dshift };
+                self.group_gradient(at * channels, x, dy, to);
+            });
+    }
+
+    /// One group, whose first plane is number `first`.
+    fn group_gradient(&self, first: usize, x: &[f32], dy: &[f32], to: NormGradients<'_>) {
+        let NormGradients { dx, dscale, dshift } = to;
+        let plane = x.len() / dscale.len();
+        let statistics = Statistics::of(x, self.eps);
+        let inverse = f64::from(statistics.inverse);
+        // Of the gradient to the normalised x: its sum, and that of its product with the normalised x.
+        let mut total = [0.0; 2];
+        for c in 0..dscale.len() {
+            let of = c * plane..(c + 1) * plane;
+            let film = self.step(first + c, statistics);
+            let [by_x, plain] = film.gradient(&x[of.clone()], &dy[of.clone()], &mut dx[of]);
+            let factor = f64::from(film.factor);
+            total = [total[0] + factor * plain, total[1] + factor * by_x];
+            (dscale[c], dshift[c]) = ((by_x * inverse) as f32, plain as f32);
+        }
+        let count = x.len() as f64;
+        let plain = (total[0] / count) as f32;
+        let by_x = (total[1] * inverse * inverse / count) as f32;
+        let mean = statistics.mean;
+        simd::run(
+            #[inline(always)]
+            || {
+                dx.iter_mut()
+                    .zip(x)
+                    .for_each(|(dx, x)| *dx -= plain + (x - mean) * by_x);
+            },
+        );
+    }
+
+    /// All that happens to plane `at` of the batch.
+    fn step(&self, at: usize, statistics: Statistics) -> Film {
+        Film {
+            center: statistics.mean,
+            factor: statistics.inverse * self.scale[at],
+            shift: self.shift[at],
+            silu: self.silu,
+        }
+    }
+
+    fn group_channels(&self, batch: usize) -> usize {
+        (self.scale.len() / self.groups)
+            .checked_div(batch)
+            .unwrap_or(0)
+    }
+
+    /// Pixels of a plane; checks all sizes.
+    #[track_caller]
+    fn plane(&self, batch: usize, len: usize) -> usize {
+        let planes = self.scale.len();
+        assert!(
+            self.groups > 0 && planes.is_multiple_of(self.groups * batch.max(1)),
+            "{planes} channels of {batch} images are no {} groups",
+            self.groups
+        );
+        check("shift", self.shift.len(), planes);
+        let plane = len.checked_div(planes).unwrap_or(0);
+        check("x", len, planes * plane);
+        plane
+    }
+}
+
+/// Of one group.
+#[derive(Clone, Copy)]
+struct Statistics {
+    mean: f32,
+    /// One over the deviation.
+    inverse: f32,
+}
+
+impl Statistics {
+    fn of(x: &[f32], eps: f32) -> Statistics {
+        // Moments around a number of the group: around zero they would lose digits where the mean is large.
+        let origin = x[0];
+        let [sum, squares] = simd::run(
+            #[inline(always)]
+            || moments(x, origin),
+        );
+        let count = x.len() as f64;
+        let mean = sum / count;
+        let variance = (squares / count - mean * mean).max(0.0);
+        Statistics {
+            mean: (f64::from(origin) + mean) as f32,
+            inverse: (1.0 / (variance + f64::from(eps)).sqrt()) as f32,
+        }
+    }
+}
+
+/// Sums of `x - origin` and of its square, in an order that does not depend on the machine's vectors.
+#[inline(always)]
+fn moments(x: &[f32], origin: f32) -> [f64; 2] {
+    let (chunks, rest) = x.as_chunks::<16>();
+    let mut total = [0.0; 2];
+    for part in chunks.chunks(64) {
+        // Long f32 sums lose digits: hand over to f64 now and then.
+        let mut lanes = [[0.0_f32; 16]; 2];
+        for chunk in part {
+            for k in 0..16 {
+                let v = chunk[k] - origin;
+                lanes[0][k] += v;
+                lanes[1][k] += v * v;
+            }
+        }
+        for (total, lanes) in total.iter_mut().zip(lanes) {
+            *total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        }
+    }
+    for &v in rest {
+        let v = f64::from(v - origin);
+        total = [total[0] + v, total[1] + v * v];
+    }
+    total
+}

@@ -1,0 +1,94 @@
+//! SiLU, alone and after a feature-wise scale and shift.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Tensor, activation};
+use tweedie_kernels as kernels;
+use tweedie_kernels::FilmGradients;
+
+use super::memory::{dims, room, tensor, values, wrap};
+use super::operation::{Operation, has_kernels, ternary, unary};
+
+/// `x*sigmoid(x)`.
+pub(crate) fn silu(x: Tensor<4>) -> Tensor<4> {
+    if !has_kernels(&x) {
+        return activation::silu(x);
+    }
+    unary(Silu, x)
+}
+
+/// `silu(x*(1 + scale) + shift)`, with `scale` and `shift` `[n, c, 1, 1]`.
+pub(crate) fn film_silu(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
+    if !has_kernels(&x) {
+        return film_silu_stock(x, scale, shift);
+    }
+    let [n, c, _, _] = x.dims();
+    let [scale, shift] = [scale, shift].map(|t| t.expand([n, c, 1, 1]));
+    ternary(FilmSilu, [x, scale, shift])
+}
+
+pub(super) fn film_silu_stock(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
+    activation::silu(x * (scale + 1.0) + shift)
+}
+
+#[derive(Clone, Debug)]
+struct Silu;
+
+impl Operation<1> for Silu {
+    fn forward(&self, [x]: [FlexTensor; 1]) -> FlexTensor {
+        let x = x.to_contiguous();
+        tensor(dims(&x), |y| kernels::silu(values(&x), y))
+    }
+
+    fn keeps(&self, wanted: [bool; 1]) -> [bool; 1] {
+        wanted
+    }
+
+    fn gradients(
+        &self,
+        [x]: [Option<FlexTensor>; 1],
+        dy: FlexTensor,
+        _: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        let [x, dy] = [x.expect("kept"), dy].map(|t| t.to_contiguous());
+        [Some(tensor(dims(&x), |dx| {
+            kernels::silu_gradient(values(&x), values(&dy), dx)
+        }))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct FilmSilu;
+
+impl Operation<3> for FilmSilu {
+    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
+        let [x, scale, shift] = inputs.map(|t| t.to_contiguous());
+        tensor(dims(&x), |y| {
+            kernels::film_silu(values(&x), values(&scale), values(&shift), y);
+        })
+    }
+
+    fn keeps(&self, _: [bool; 3]) -> [bool; 3] {
+        [true; 3]
+    }
+
+    fn gradients(
+        &self,
+        inputs: [Option<FlexTensor>; 3],
+        dy: FlexTensor,
+        _: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let [x, scale, shift] = inputs.map(|t| t.expect("kept").to_contiguous());
+        let dy = dy.to_contiguous();
+        let shapes = [&x, &scale, &shift].map(dims);
+        let [mut dx, mut dscale, mut dshift] = shapes.map(room);
+        let to = FilmGradients {
+            dx: &mut dx,
+            dscale: &mut dscale,
+            dshift: &mut dshift,
+        };
+        let (x, scale, shift, dy) = (values(&x), values(&scale), values(&shift), values(&dy));
+        kernels::film_silu_gradient(x, scale, shift, dy, to);
+        let [x, scale, shift] = shapes;
+        [(x, dx), (scale, dscale), (shift, dshift)].map(|(dims, values)| Some(wrap(dims, values)))
+    }
+}

@@ -1,0 +1,73 @@
+//! Softmax attention over positions.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Tensor, activation};
+use tweedie_kernels as kernels;
+use tweedie_kernels::AttentionShape;
+
+use super::memory::{dims, room, tensor, values, wrap};
+use super::operation::{Operation, has_kernels, ternary};
+
+/// `v softmax(k^T q/sqrt(depth))`, the softmax over keys: all `[n, heads, depth, positions]`.
+pub(crate) fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    assert!(
+        q.dims() == k.dims() && q.dims() == v.dims(),
+        "q, k and v of the same shape"
+    );
+    if !has_kernels(&q) {
+        return stock(q, k, v);
+    }
+    ternary(Attention, [q, k, v])
+}
+
+/// The same in burn's own operations.
+pub(super) fn stock(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let depth = q.dims()[2] as f32;
+    // Rows are keys, columns queries.
+    let scores = k.swap_dims(2, 3).matmul(q) / depth.sqrt();
+    v.matmul(activation::softmax(scores, 2))
+}
+
+#[derive(Clone, Debug)]
+struct Attention;
+
+fn shape(q: &FlexTensor) -> AttentionShape {
+    let [n, heads, depth, tokens] = dims(q);
+    AttentionShape {
+        heads: n * heads,
+        depth,
+        tokens,
+    }
+}
+
+impl Operation<3> for Attention {
+    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
+        let [q, k, v] = inputs.map(|t| t.to_contiguous());
+        tensor(dims(&q), |y| {
+            kernels::attention(shape(&q), values(&q), values(&k), values(&v), y);
+        })
+    }
+
+    fn keeps(&self, _: [bool; 3]) -> [bool; 3] {
+        [true; 3]
+    }
+
+    fn gradients(
+        &self,
+        inputs: [Option<FlexTensor>; 3],
+        dy: FlexTensor,
+        _: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let inputs = inputs.map(|t| t.expect("kept").to_contiguous());
+        let dy = dy.to_contiguous();
+        let of = dims(&inputs[0]);
+        let mut gradients = [(); 3].map(|()| room(of));
+        kernels::attention_gradient(
+            shape(&inputs[0]),
+            inputs.each_ref().map(values),
+            values(&dy),
+            gradients.each_mut().map(|t| &mut **t),
+        );
+        gradients.map(|t| Some(wrap(of, t)))
+    }
+}

@@ -1,0 +1,123 @@
+//! Convolutions that keep height and width.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, module};
+use tweedie_kernels as kernels;
+use tweedie_kernels::ConvShape;
+
+use super::memory::{dims, tensor, values};
+use super::operation::{Operation, has_kernels, ternary};
+
+/// 3x3 convolution with zero padding 1: `[n, i, h, w]`, weight `[o, i, 3, 3]`, bias `[1, o, 1, 1]`.
+pub(crate) fn conv3x3(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    conv::<3>(x, w, bias)
+}
+
+/// 1x1 convolution: `[n, i, h, w]`, weight `[o, i, 1, 1]`, bias `[1, o, 1, 1]`.
+pub(crate) fn conv1x1(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    conv::<1>(x, w, bias)
+}
+
+/// 3x3 convolution with stride 2 and zero padding 1: `[n, i, h, w]` to half the size, rounded up.
+pub(crate) fn conv3x3_stride2(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    let o = w.dims()[0];
+    let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+    module::conv2d(x, w, Some(bias.reshape([o])), options)
+}
+
+fn conv<const K: usize>(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    let (i, o) = (x.dims()[1], w.dims()[0]);
+    assert_eq!(
+        (w.dims(), bias.dims()),
+        ([o, i, K, K], [1, o, 1, 1]),
+        "shapes of weight and bias"
+    );
+    if !has_kernels(&x) {
+        return stock(x, w, bias);
+    }
+    ternary(Conv::<K>, [x, w, bias])
+}
+
+/// The same in burn's own operations.
+pub(super) fn stock(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    let [o, _, k, _] = w.dims();
+    let options = ConvOptions::new([1, 1], [k / 2; 2], [1, 1], 1);
+    module::conv2d(x, w, Some(bias.reshape([o])), options)
+}
+
+/// A convolution with a `K` by `K` kernel, 3 or 1.
+#[derive(Clone, Debug)]
+struct Conv<const K: usize>;
+
+impl<const K: usize> Operation<3> for Conv<K> {
+    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
+        let [x, w, bias] = inputs.map(|t| t.to_contiguous());
+        let shape = shape(dims(&x), dims(&w));
+        let kernel = match K {
+            3 => kernels::conv3x3::forward,
+            _ => kernels::conv1x1::forward,
+        };
+        tensor([shape.batch, shape.c_out, shape.height, shape.width], |y| {
+            kernel(shape, values(&x), values(&w), Some(values(&bias)), y);
+        })
+    }
+
+    fn keeps(&self, [x, w, _]: [bool; 3]) -> [bool; 3] {
+        [w, x, false]
+    }
+
+    fn gradients(
+        &self,
+        [x, w, _]: [Option<FlexTensor>; 3],
+        dy: FlexTensor,
+        [_, _, wants_bias]: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let dy = dy.to_contiguous();
+        [
+            w.map(|w| to_input::<K>(&dy, &w.to_contiguous())),
+            x.map(|x| to_weight::<K>(&x.to_contiguous(), &dy)),
+            wants_bias.then(|| to_bias(&dy)),
+        ]
+    }
+}
+
+fn to_input<const K: usize>(dy: &FlexTensor, w: &FlexTensor) -> FlexTensor {
+    let ([n, _, h, width], c_in) = (dims(dy), dims(w)[1]);
+    let shape = shape([n, c_in, h, width], dims(w));
+    let kernel = match K {
+        3 => kernels::conv3x3::input_gradient,
+        _ => kernels::conv1x1::input_gradient,
+    };
+    tensor([n, c_in, h, width], |dx| {
+        kernel(shape, values(dy), values(w), dx)
+    })
+}
+
+fn to_weight<const K: usize>(x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+    let weight = [dims(dy)[1], dims(x)[1], K, K];
+    let kernel = match K {
+        3 => kernels::conv3x3::weight_gradient,
+        _ => kernels::conv1x1::weight_gradient,
+    };
+    tensor(weight, |dw| {
+        kernel(shape(dims(x), weight), values(x), values(dy), dw)
+    })
+}
+
+fn to_bias(dy: &FlexTensor) -> FlexTensor {
+    let [n, c, height, width] = dims(dy);
+    tensor([1, c, 1, 1], |db| {
+        kernels::bias_gradient(n, height * width, values(dy), db)
+    })
+}
+
+fn shape([batch, c_in, height, width]: [usize; 4], [c_out, ..]: [usize; 4]) -> ConvShape {
+    ConvShape {
+        batch,
+        c_in,
+        c_out,
+        height,
+        width,
+    }
+}

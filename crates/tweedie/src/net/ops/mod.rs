@@ -1,0 +1,25 @@
+//! The operations that networks are built from.
+//!
+//! On the CPU they run in [`tweedie_kernels`], as custom operations of burn with their own gradients; on any other
+//! device, and for any other float than f32, they are burn's stock operations. Networks are written once.
+
+mod activation;
+mod add;
+mod attention;
+mod concat;
+mod conv;
+mod memory;
+mod norm;
+mod operation;
+mod regroup;
+
+pub(crate) use activation::{film_silu, silu};
+pub(crate) use add::add;
+pub(crate) use attention::attention;
+pub(crate) use concat::concat;
+pub(crate) use conv::{conv1x1, conv3x3, conv3x3_stride2};
+pub(crate) use norm::{Norm, group_norm};
+pub(crate) use regroup::{average_pool, nearest_upsample, pixel_shuffle, pixel_unshuffle};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Group normalisation.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Tensor, activation};
+use tweedie_kernels::{GroupNorm, NormGradients};
+
+use super::memory::{dims, room, tensor, values, wrap};
+use super::operation::{Operation, has_kernels, ternary};
+
+/// What a group normalisation is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Norm {
+    /// Groups, which divide the channels.
+    pub(crate) groups: usize,
+    /// Added to the variance.
+    pub(crate) eps: f32,
+    /// Whether SiLU follows.
+    pub(crate) silu: bool,
+}
+
+/// `(x - mean)/sqrt(variance + eps)*scale + shift`, then SiLU if `norm` says so: `[n, c, h, w]`, `scale` and `shift`
+/// `[n, c, 1, 1]` or `[1, c, 1, 1]`.
+pub(crate) fn group_norm(
+    norm: Norm,
+    x: Tensor<4>,
+    scale: Tensor<4>,
+    shift: Tensor<4>,
+) -> Tensor<4> {
+    let [n, c, _, _] = x.dims();
+    assert!(
+        c.is_multiple_of(norm.groups),
+        "{c} channels are no {} groups",
+        norm.groups
+    );
+    if !has_kernels(&x) {
+        return norm.stock(x, scale, shift);
+    }
+    let [scale, shift] = [scale, shift].map(|t| t.expand([n, c, 1, 1]));
+    ternary(norm, [x, scale, shift])
+}
+
+impl Norm {
+    /// The same in burn's own operations.
+    pub(super) fn stock(self, x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        let x = x.reshape([n, self.groups, c / self.groups * h * w]);
+        let x = x.clone() - x.mean_dim(2);
+        let variance = (x.clone() * x.clone()).mean_dim(2);
+        let x = (x / (variance + self.eps).sqrt()).reshape([n, c, h, w]);
+        let u = x * scale + shift;
+        if self.silu { activation::silu(u) } else { u }
+    }
+
+    fn kernel<'a>(&self, scale: &'a FlexTensor, shift: &'a FlexTensor) -> GroupNorm<'a> {
+        GroupNorm {
+            groups: self.groups,
+            eps: self.eps,
+            scale: values(scale),
+            shift: values(shift),
+            silu: self.silu,
+        }
+    }
+}
+
+impl Operation<3> for Norm {
+    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
+        let [x, scale, shift] = inputs.map(|t| t.to_contiguous());
+        let kernel = self.kernel(&scale, &shift);
+        tensor(dims(&x), |y| kernel.forward(dims(&x)[0], values(&x), y))
+    }
+
+    fn keeps(&self, _: [bool; 3]) -> [bool; 3] {
+        [true; 3]
+    }
+
+    fn gradients(
+        &self,
+        inputs: [Option<FlexTensor>; 3],
+        dy: FlexTensor,
+        _: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let [x, scale, shift] = inputs.map(|t| t.expect("kept").to_contiguous());
+        let dy = dy.to_contiguous();
+        let shapes = [&x, &scale, &shift].map(dims);
+        let [mut dx, mut dscale, mut dshift] = shapes.map(room);
+        let to = NormGradients {
+            dx: &mut dx,
+            dscale: &mut dscale,
+            dshift: &mut dshift,
+        };
+        let kernel = self.kernel(&scale, &shift);
+        kernel.gradient(shapes[0][0], values(&x), values(&dy), to);
+        let [x, scale, shift] = shapes;
+        [(x, dx), (scale, dscale), (shift, dshift)].map(|(dims, values)| Some(wrap(dims, values)))
+    }
+}
