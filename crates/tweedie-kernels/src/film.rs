@@ -1,11 +1,12 @@
 //! SiLU after a feature-wise scale and shift (FiLM), `y = silu(x * (1 + scale) + shift)`, with gradients; and the passes
 //! over one plane that group normalisation shares with it.
 
+use pulp::Simd;
 use rayon::prelude::*;
 
 use crate::shape::check;
 use crate::silu::{CHUNK, sigmoid, slope};
-use crate::simd;
+use crate::simd::{self, Sixteen, run_sixteen, total};
 
 /// What happens to one plane: `u = (x - center) * factor + shift`, and SiLU after it or not.
 #[derive(Clone, Copy)]
@@ -131,51 +132,67 @@ impl Film {
 
     /// `dx = du * factor`, and the sums of `du * (x - center)` and of `du`, where `du` is the gradient to `u`.
     pub(crate) fn gradient(self, x: &[f32], dy: &[f32], dx: &mut [f32]) -> [f64; 2] {
+        let mut total = [0.0_f64; 2];
+        let chunks = x.chunks(CHUNK).zip(dy.chunks(CHUNK));
+        for ((x, dy), dx) in chunks.zip(dx.chunks_mut(CHUNK)) {
+            self.slopes(x, dy, dx);
+            let part = run_sixteen(Finish { film: self, x, dx });
+            total = [total[0] + part[0], total[1] + part[1]];
+        }
+        total
+    }
+
+    /// `du`.
+    fn slopes(self, x: &[f32], dy: &[f32], du: &mut [f32]) {
+        if !self.silu {
+            return du.copy_from_slice(dy);
+        }
         simd::run(
             #[inline(always)]
             || {
-                let mut total = [0.0_f64; 2];
-                let chunks = x.chunks(CHUNK).zip(dy.chunks(CHUNK));
-                for ((x, dy), dx) in chunks.zip(dx.chunks_mut(CHUNK)) {
-                    let part = if self.silu {
-                        self.chunk(x, dy, dx, slope)
-                    } else {
-                        self.chunk(x, dy, dx, |_| 1.0)
-                    };
-                    total = [total[0] + part[0], total[1] + part[1]];
-                }
-                total
+                let pixels = du.iter_mut().zip(x).zip(dy);
+                pixels.for_each(|((du, &x), dy)| *du = dy * slope(self.linear(x)));
             },
-        )
+        );
     }
+}
 
-    /// The same for a piece that is short enough to be summed in f32.
+/// Sums over a piece of a plane that is short enough for f32, and turns its `du` into `dx`.
+struct Finish<'a> {
+    film: Film,
+    x: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl Sixteen for Finish<'_> {
+    type Output = [f64; 2];
+
     #[inline(always)]
-    fn chunk(self, x: &[f32], dy: &[f32], dx: &mut [f32], slope: impl Fn(f32) -> f32) -> [f64; 2] {
-        // Sixteen sums whatever the machine's vectors, so that the order is the same on each.
-        const LANES: usize = 16;
-        let (mut by_x, mut plain) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-        let mut step = |x: &[f32; LANES], dy: &[f32; LANES], dx: &mut [f32; LANES]| {
-            for k in 0..LANES {
-                let du = dy[k] * slope(self.linear(x[k]));
-                dx[k] = du * self.factor;
-                by_x[k] += du * (x[k] - self.center);
-                plain[k] += du;
+    fn run<S: Simd, const V: usize>(self, simd: S) -> [f64; 2] {
+        let center = simd.splat_f32s(self.film.center);
+        let factor = simd.splat_f32s(self.film.factor);
+        let ((xs, x_rest), (dxs, dx_rest)) = (self.x.as_chunks(), self.dx.as_chunks_mut());
+        let mut sums = [[simd.splat_f32s(0.0); V]; 2];
+        let mut step = |x: &[f32; 16], dx: &mut [f32; 16]| {
+            let (x, dx) = (S::as_simd_f32s(x).0, S::as_mut_simd_f32s(dx).0);
+            for k in 0..V {
+                let du = dx[k];
+                sums[0][k] = simd.mul_add_e_f32s(du, simd.sub_f32s(x[k], center), sums[0][k]);
+                sums[1][k] = simd.add_f32s(sums[1][k], du);
+                dx[k] = simd.mul_f32s(du, factor);
             }
         };
-        let ((xs, x), (dys, dy)) = (x.as_chunks(), dy.as_chunks());
-        let (dxs, dx) = dx.as_chunks_mut();
-        for ((x, dy), dx) in xs.iter().zip(dys).zip(dxs) {
-            step(x, dy, dx);
+        for (x, dx) in xs.iter().zip(dxs) {
+            step(x, dx);
         }
         // The rest, filled up with zeros, which add nothing.
-        let mut padded = [[0.0; LANES]; 3];
-        padded[0][..x.len()].copy_from_slice(x);
-        padded[1][..x.len()].copy_from_slice(dy);
-        let [x, dy, out] = &mut padded;
-        step(x, dy, out);
-        dx.copy_from_slice(&out[..dx.len()]);
-        [by_x, plain].map(|lanes| lanes.iter().map(|&v| f64::from(v)).sum())
+        let mut padded = [[0.0; 16]; 2];
+        padded[0][..x_rest.len()].copy_from_slice(x_rest);
+        padded[1][..dx_rest.len()].copy_from_slice(dx_rest);
+        let [x, dx] = &mut padded;
+        step(x, dx);
+        dx_rest.copy_from_slice(&dx[..dx_rest.len()]);
+        [total::<S>(&sums[0]), total::<S>(&sums[1])]
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! A task takes one group of one image: its statistics bring it into the cache, where the passes after them find it.
 
+use pulp::Simd;
 use rayon::prelude::*;
 
 use crate::film::Film;
 use crate::shape::check;
-use crate::simd;
+use crate::simd::{self, Sixteen, run_sixteen, total};
 
 /// A group normalisation of `[batch, channels, plane]`: `u = (x - mean) / sqrt(variance + eps) * scale + shift`, and SiLU
 /// after it or not.
@@ -167,10 +168,7 @@ impl Statistics {
     fn of(x: &[f32], eps: f32) -> Statistics {
         // Moments around a number of the group: around zero they would lose digits where the mean is large.
         let origin = x[0];
-        let [sum, squares] = simd::run(
-            #[inline(always)]
-            || moments(x, origin),
-        );
+        let [sum, squares] = run_sixteen(Moments { x, origin });
         let count = x.len() as f64;
         let mean = sum / count;
         let variance = (squares / count - mean * mean).max(0.0);
@@ -181,28 +179,39 @@ impl Statistics {
     }
 }
 
-/// Sums of `x - origin` and of its square, in an order that does not depend on the machine's vectors.
-#[inline(always)]
-fn moments(x: &[f32], origin: f32) -> [f64; 2] {
-    let (chunks, rest) = x.as_chunks::<16>();
-    let mut total = [0.0; 2];
-    for part in chunks.chunks(64) {
-        // Long f32 sums lose digits: hand over to f64 now and then.
-        let mut lanes = [[0.0_f32; 16]; 2];
-        for chunk in part {
-            for k in 0..16 {
-                let v = chunk[k] - origin;
-                lanes[0][k] += v;
-                lanes[1][k] += v * v;
+/// Sums of `x - origin` and of its square.
+struct Moments<'a> {
+    x: &'a [f32],
+    origin: f32,
+}
+
+impl Sixteen for Moments<'_> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) -> [f64; 2] {
+        let (chunks, rest) = self.x.as_chunks::<16>();
+        let origin = simd.splat_f32s(self.origin);
+        let mut all = [0.0; 2];
+        for part in chunks.chunks(64) {
+            let mut sums = [[simd.splat_f32s(0.0); V]; 2];
+            for chunk in part {
+                let chunk = &S::as_simd_f32s(chunk).0[..V];
+                for k in 0..V {
+                    let v = simd.sub_f32s(chunk[k], origin);
+                    sums[0][k] = simd.add_f32s(sums[0][k], v);
+                    sums[1][k] = simd.mul_add_e_f32s(v, v, sums[1][k]);
+                }
+            }
+            // Long f32 sums lose digits: hand over to f64 now and then.
+            for (all, sums) in all.iter_mut().zip(&sums) {
+                *all += total::<S>(sums);
             }
         }
-        for (total, lanes) in total.iter_mut().zip(lanes) {
-            *total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        for &v in rest {
+            let v = f64::from(v - self.origin);
+            all = [all[0] + v, all[1] + v * v];
         }
+        all
     }
-    for &v in rest {
-        let v = f64::from(v - origin);
-        total = [total[0] + v, total[1] + v * v];
-    }
-    total
 }

@@ -35,6 +35,58 @@ pub(crate) fn store<S: Simd>(to: &mut [f32], value: S::f32s) {
     S::as_mut_simd_f32s(&mut to[..S::F32_LANES]).0[0] = value;
 }
 
+/// A vector of each number. `array::map` would not be inlined, and so lie outside of the code that has the vectors.
+#[inline(always)]
+pub(crate) fn splats<S: Simd, const N: usize>(simd: S, values: [f32; N]) -> [S::f32s; N] {
+    let mut vectors = [simd.splat_f32s(0.0); N];
+    for i in 0..N {
+        vectors[i] = simd.splat_f32s(values[i]);
+    }
+    vectors
+}
+
+/// A kernel that adds numbers up in sixteen lanes whatever the machine's vectors, so that the order of sums is the same on
+/// each. (The compiler does not turn such loops into vectors by itself.)
+pub(crate) trait Sixteen {
+    type Output;
+
+    /// With `V` vectors, together sixteen lanes.
+    fn run<S: Simd, const V: usize>(self, simd: S) -> Self::Output;
+}
+
+/// Runs it.
+pub(crate) fn run_sixteen<K: Sixteen>(kernel: K) -> K::Output {
+    run(BySixteen(kernel))
+}
+
+struct BySixteen<K>(K);
+
+impl<K: Sixteen> WithSimd for BySixteen<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> K::Output {
+        match S::F32_LANES {
+            16 => self.0.run::<S, 1>(simd),
+            8 => self.0.run::<S, 2>(simd),
+            4 => self.0.run::<S, 4>(simd),
+            _ => self.0.run::<S, 16>(simd),
+        }
+    }
+}
+
+/// The sum of sixteen lanes.
+#[inline(always)]
+pub(crate) fn total<S: Simd>(vectors: &[S::f32s]) -> f64 {
+    let mut lanes = [0.0; 16];
+    S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(vectors);
+    let mut total = 0.0;
+    for lane in lanes {
+        total += f64::from(lane);
+    }
+    total
+}
+
 /// Asks for the line with `slice[at]`, which may lie beyond the end: nothing is read.
 #[inline(always)]
 #[cfg_attr(

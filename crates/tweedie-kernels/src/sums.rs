@@ -1,9 +1,10 @@
 //! Sums: of two tensors, and over planes.
 
+use pulp::Simd;
 use rayon::prelude::*;
 
 use crate::shape::check;
-use crate::simd;
+use crate::simd::{self, Sixteen, run_sixteen, total};
 
 /// Numbers of one task.
 const CHUNK: usize = 1 << 14;
@@ -36,32 +37,35 @@ pub fn bias_gradient(batch: usize, plane: usize, dy: &[f32], db: &mut [f32]) {
     let channels = db.len();
     check("dy", dy.len(), batch * channels * plane);
     db.par_iter_mut().enumerate().for_each(|(o, db)| {
-        let sum = |n: usize| sum(&dy[(n * channels + o) * plane..][..plane]);
+        let sum = |n: usize| run_sixteen(Sum(&dy[(n * channels + o) * plane..][..plane]));
         *db = (0..batch).map(sum).sum::<f64>() as f32;
     });
 }
 
-/// The sum of a slice, in an order that does not depend on the machine's vectors.
-pub(crate) fn sum(values: &[f32]) -> f64 {
-    simd::run(
-        #[inline(always)]
-        || {
-            let (chunks, rest) = values.as_chunks::<16>();
-            let mut lanes = [0.0_f32; 16];
-            let mut total = 0.0;
-            for part in chunks.chunks(64) {
-                for chunk in part {
-                    for (lane, value) in lanes.iter_mut().zip(chunk) {
-                        *lane += value;
-                    }
-                }
-                // Long f32 sums lose digits: hand over to f64 now and then.
-                for lane in &mut lanes {
-                    total += f64::from(*lane);
-                    *lane = 0.0;
+/// The sum of a slice.
+struct Sum<'a>(&'a [f32]);
+
+impl Sixteen for Sum<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) -> f64 {
+        let (chunks, rest) = self.0.as_chunks::<16>();
+        let mut all = 0.0;
+        for part in chunks.chunks(64) {
+            let mut sums = [simd.splat_f32s(0.0); V];
+            for chunk in part {
+                let chunk = &S::as_simd_f32s(chunk).0[..V];
+                for k in 0..V {
+                    sums[k] = simd.add_f32s(sums[k], chunk[k]);
                 }
             }
-            total + rest.iter().map(|&v| f64::from(v)).sum::<f64>()
-        },
-    )
+            // Long f32 sums lose digits: hand over to f64 now and then.
+            all += total::<S>(&sums);
+        }
+        for &v in rest {
+            all += f64::from(v);
+        }
+        all
+    }
 }

@@ -13,6 +13,8 @@ use std::f32::consts::{FRAC_1_SQRT_2 as P, SQRT_2 as Q};
 
 use pulp::Simd;
 
+use crate::simd::splats;
+
 /// The largest `m + 2`.
 pub(super) const POINTS: usize = 6;
 /// The largest `m`.
@@ -110,7 +112,7 @@ impl Winograd for F4 {
     fn input<S: Simd>(s: S, d: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
         // Row k holds the coefficients of the product of (x - point) over all other points; those of +-p share their
         // even and odd halves.
-        let [p, q, half, two, c] = [P, Q, 0.5, 2.0, -2.5].map(|v| s.splat_f32s(v));
+        let [p, q, half, two, c] = splats(s, [P, Q, 0.5, 2.0, -2.5]);
         let even_p = s.negate_mul_add_e_f32s(two, d[2], d[4]);
         let odd_p = s.mul_f32s(p, s.negate_mul_add_e_f32s(two, d[1], d[3]));
         let even_q = s.negate_mul_add_e_f32s(half, d[2], d[4]);
@@ -127,7 +129,7 @@ impl Winograd for F4 {
 
     #[inline(always)]
     fn output<S: Simd>(s: S, m: [S::f32s; POINTS]) -> [S::f32s; OUTPUTS] {
-        let [p, q, half, two] = [P, Q, 0.5, 2.0].map(|v| s.splat_f32s(v));
+        let [p, q, half, two] = splats(s, [P, Q, 0.5, 2.0]);
         let (even_p, odd_p) = (
             s.add_f32s(m[1], m[2]),
             s.mul_f32s(p, s.sub_f32s(m[1], m[2])),
@@ -146,7 +148,7 @@ impl Winograd for F4 {
 
     #[inline(always)]
     fn output_adjoint<S: Simd>(s: S, y: [S::f32s; OUTPUTS]) -> [S::f32s; POINTS] {
-        let [p, q, half, two] = [P, Q, 0.5, 2.0].map(|v| s.splat_f32s(v));
+        let [p, q, half, two] = splats(s, [P, Q, 0.5, 2.0]);
         let even_p = s.mul_add_e_f32s(half, y[2], y[0]);
         let odd_p = s.mul_f32s(p, s.mul_add_e_f32s(half, y[3], y[1]));
         let even_q = s.mul_add_e_f32s(two, y[2], y[0]);
@@ -164,9 +166,9 @@ impl Winograd for F4 {
     #[inline(always)]
     fn weight<S: Simd>(s: S, g: [S::f32s; 3]) -> [S::f32s; POINTS] {
         // The points' denominators are -3/2 and 6.
-        let [half, two] = [0.5, 2.0].map(|v| s.splat_f32s(v));
-        let [scale_p, scale_q] = [-2.0 / 3.0, 1.0 / 6.0].map(|v| s.splat_f32s(v));
-        let [odd_scale_p, odd_scale_q] = [P * (-2.0 / 3.0), Q / 6.0].map(|v| s.splat_f32s(v));
+        let [half, two] = splats(s, [0.5, 2.0]);
+        let [scale_p, scale_q] = splats(s, [-2.0 / 3.0, 1.0 / 6.0]);
+        let [odd_scale_p, odd_scale_q] = splats(s, [P * (-2.0 / 3.0), Q / 6.0]);
         let even_p = s.mul_f32s(scale_p, s.mul_add_e_f32s(half, g[2], g[0]));
         let odd_p = s.mul_f32s(odd_scale_p, g[1]);
         let even_q = s.mul_f32s(scale_q, s.mul_add_e_f32s(two, g[2], g[0]));
@@ -183,9 +185,9 @@ impl Winograd for F4 {
 
     #[inline(always)]
     fn weight_adjoint<S: Simd>(s: S, u: [S::f32s; POINTS]) -> [S::f32s; 3] {
-        let [half, two] = [0.5, 2.0].map(|v| s.splat_f32s(v));
-        let [scale_p, scale_q] = [-2.0 / 3.0, 1.0 / 6.0].map(|v| s.splat_f32s(v));
-        let [odd_scale_p, odd_scale_q] = [P * (-2.0 / 3.0), Q / 6.0].map(|v| s.splat_f32s(v));
+        let [half, two] = splats(s, [0.5, 2.0]);
+        let [scale_p, scale_q] = splats(s, [-2.0 / 3.0, 1.0 / 6.0]);
+        let [odd_scale_p, odd_scale_q] = splats(s, [P * (-2.0 / 3.0), Q / 6.0]);
         let even_p = s.mul_f32s(scale_p, s.add_f32s(u[1], u[2]));
         let even_q = s.mul_f32s(scale_q, s.add_f32s(u[3], u[4]));
         [

@@ -233,6 +233,9 @@ enum Part<T> {
     Up(Option<Layer<T>>),
 }
 
+/// Blocks of the original's lists.
+type Blocks<T> = Vec<Vec<Part<T>>>;
+
 /// The network; see the module's head.
 #[derive(Clone, Debug)]
 pub struct Adm<T = Tensor<4>> {
@@ -240,9 +243,9 @@ pub struct Adm<T = Tensor<4>> {
     time: [Layer<T>; 2],
     label: Option<T>,
     stem: Layer<T>,
-    input: Vec<Vec<Part<T>>>,
+    input: Blocks<T>,
     middle: Vec<Part<T>>,
-    output: Vec<Vec<Part<T>>>,
+    output: Blocks<T>,
     norm: Layer<T>,
     out: Layer<T>,
 }
@@ -319,7 +322,7 @@ impl<T, S: Source<Item = T>> Builder<'_, S> {
     }
 
     /// The way down, and the channels of all that it leaves for the way up.
-    fn input(&mut self) -> Result<(Vec<Vec<Part<T>>>, Vec<usize>), ParamsError> {
+    fn input(&mut self) -> Result<(Blocks<T>, Vec<usize>), ParamsError> {
         let config = self.config;
         let (mut list, mut left) = (Vec::new(), vec![config.widths[0]]);
         let mut c = config.widths[0];
@@ -345,7 +348,7 @@ impl<T, S: Source<Item = T>> Builder<'_, S> {
     }
 
     /// The way up.
-    fn output(&mut self, mut left: Vec<usize>) -> Result<Vec<Vec<Part<T>>>, ParamsError> {
+    fn output(&mut self, mut left: Vec<usize>) -> Result<Blocks<T>, ParamsError> {
         let config = self.config;
         let mut list = Vec::new();
         let mut c = *config.widths.last().expect("there is a level");

@@ -1,0 +1,140 @@
+//! Whole networks: medians of forward and of forward with gradient to the input, seconds to load, peak memory.
+//!
+//! ```text
+//! cargo bench -p tweedie --bench unet                         # all, as a table
+//! cargo bench -p tweedie --bench unet -- ffhq-forward 10      # one, ten times, as a line of JSON
+//! ```
+//!
+//! Each case runs in a process of its own, so that its peak memory is its own.
+
+use std::error::Error;
+use std::process::Command;
+use std::time::Instant;
+
+use burn::tensor::{Tensor, TensorData};
+use tweedie::Device;
+use tweedie::checkpoint::{Architecture, Model};
+use tweedie::net::{Adm, AdmConfig, Loader, Params, Photo};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const CASES: [&str; 6] = [
+    "ffhq-load",
+    "ffhq-forward",
+    "ffhq-gradient",
+    "photo-256-forward",
+    "photo-256-gradient",
+    "photo-1024-forward",
+];
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with("--"))
+        .collect();
+    if let [case, repeats @ ..] = args.as_slice() {
+        let repeats = repeats.first().map_or(Ok(7), |n| n.parse())?;
+        // Inside the rayon pool, as networks run in the library.
+        return rayon::scope(|_| run(case, repeats).map_err(|e| e.to_string())).map_err(Into::into);
+    }
+    println!("| case | seconds (median) | peak memory (GiB) |\n|---|---|---|");
+    for case in CASES {
+        let out = Command::new(std::env::current_exe()?).arg(case).output()?;
+        if !out.status.success() {
+            return Err(String::from_utf8_lossy(&out.stderr).into());
+        }
+        let line: serde_json::Value = serde_json::from_slice(&out.stdout)?;
+        let [seconds, peak] = ["seconds", "peak"].map(|k| line[k].as_f64().unwrap_or(f64::NAN));
+        println!("| {case} | {seconds:.3} | {peak:.2} |");
+    }
+    Ok(())
+}
+
+/// Prints a line of JSON.
+fn run(case: &str, repeats: usize) -> Result<()> {
+    let mut times = match case {
+        "ffhq-load" => {
+            let config = AdmConfig::ffhq();
+            let params = config.init(1)?;
+            time(repeats, || adm(&config, &params).map(drop))?
+        }
+        "ffhq-forward" | "ffhq-gradient" => {
+            let config = AdmConfig::ffhq();
+            let adm = adm(&config, &config.init(1)?)?;
+            measure(case, repeats, 256, |x| adm.forward(x, &[500.0], None))?
+        }
+        _ => {
+            let photo = photo(&Model::photo()?)?;
+            let side = if case.contains("1024") { 1024 } else { 256 };
+            measure(case, repeats, side, |x| photo.forward(x, &[-0.5]))?
+        }
+    };
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    println!(
+        "{{\"case\": \"{case}\", \"seconds\": {median}, \"peak\": {}}}",
+        peak()
+    );
+    Ok(())
+}
+
+fn measure(
+    case: &str,
+    repeats: usize,
+    side: usize,
+    network: impl Fn(Tensor<4>) -> Tensor<4>,
+) -> Result<Vec<f64>> {
+    let noise = (0..3 * side * side).map(|i| (i * 7919 % 1013) as f32 / 506.5 - 1.0);
+    let data = TensorData::new(noise.collect::<Vec<_>>(), [1, 3, side, side]);
+    if case.ends_with("gradient") {
+        let device = Device::default().autodiff();
+        time(repeats, || {
+            let x = Tensor::from_data(data.clone(), &device).require_grad();
+            let grads = network(x.clone()).sum().backward();
+            x.grad(&grads)
+                .map(|_| ())
+                .ok_or_else(|| "no gradient".into())
+        })
+    } else {
+        let x = Tensor::from_data(data, &Device::default());
+        time(repeats, || {
+            network(x.clone());
+            Ok(())
+        })
+    }
+}
+
+/// Seconds of each run after the first.
+fn time(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    run()?;
+    (0..repeats.max(1))
+        .map(|_| {
+            let start = Instant::now();
+            run()?;
+            Ok(start.elapsed().as_secs_f64())
+        })
+        .collect()
+}
+
+fn adm(config: &AdmConfig, params: &Params) -> Result<Adm> {
+    let mut loader = Loader::new(params, &Device::default());
+    let adm = Adm::load(config, &mut loader)?;
+    loader.finish()?;
+    Ok(adm)
+}
+
+fn photo(model: &Model) -> Result<Photo> {
+    let Architecture::Photo(config) = &model.spec.network;
+    let mut loader = Loader::new(&model.params, &Device::default());
+    let photo = Photo::load(config, &mut loader)?;
+    loader.finish()?;
+    Ok(photo)
+}
+
+/// The process's largest resident memory so far, in GiB; NaN where the system does not tell.
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.map_or(f64::NAN, |kib| kib / f64::from(1 << 20))
+}
