@@ -19,7 +19,7 @@ use tweedie_kernels::{ConvShape, FilmGradients, conv1x1, conv3x3, film_silu, fil
 use tweedie_kernels::{silu, silu_gradient};
 
 /// Batch, channels in and out, rows, columns: training of the photo network, whole pictures, and ADM's U-Net.
-const CONV3: [[usize; 5]; 15] = [
+const CONV3: [[usize; 5]; 17] = [
     [16, 64, 64, 32, 32],
     [16, 128, 128, 16, 16],
     [16, 256, 256, 8, 8],
@@ -33,6 +33,8 @@ const CONV3: [[usize; 5]; 15] = [
     [1, 256, 256, 64, 64],
     [1, 512, 512, 32, 32],
     [1, 512, 512, 8, 8],
+    [1, 512, 512, 16, 16],
+    [1, 256, 256, 32, 32],
     [1, 3, 128, 256, 256],
     [1, 128, 6, 256, 256],
 ];

@@ -1,4 +1,4 @@
-//! Whole networks: medians of forward and of forward with gradient to the input, seconds to load, peak memory.
+//! Whole networks: medians of forward, of forward with gradient to the input, of loading and of training; peak memory.
 //!
 //! ```text
 //! cargo bench -p tweedie --bench unet                         # all, as a table
@@ -8,6 +8,7 @@
 //! Each case runs in a process of its own, so that its peak memory is its own.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -15,16 +16,18 @@ use burn::tensor::{Tensor, TensorData};
 use tweedie::Device;
 use tweedie::checkpoint::{Architecture, Model};
 use tweedie::net::{Adm, AdmConfig, Loader, Params, Photo};
+use tweedie::train::{Recipe, Session};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const CASES: [&str; 6] = [
+const CASES: [&str; 7] = [
     "ffhq-load",
     "ffhq-forward",
     "ffhq-gradient",
     "photo-256-forward",
     "photo-256-gradient",
     "photo-1024-forward",
+    "photo-train",
 ];
 
 fn main() -> Result<()> {
@@ -63,6 +66,7 @@ fn run(case: &str, repeats: usize) -> Result<()> {
             let adm = adm(&config, &config.init(1)?)?;
             measure(case, repeats, 256, |x| adm.forward(x, &[500.0], None))?
         }
+        "photo-train" => train(repeats)?,
         _ => {
             let photo = photo(&Model::photo()?)?;
             let side = if case.contains("1024") { 1024 } else { 256 };
@@ -114,6 +118,17 @@ fn time(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<Vec<f64>>
             Ok(start.elapsed().as_secs_f64())
         })
         .collect()
+}
+
+/// Training steps of the photo network, data and optimiser included: 16 crops of 64x64.
+fn train(repeats: usize) -> Result<Vec<f64>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut recipe = Recipe::open(&root.join("models/photo/recipe.toml"))?;
+    recipe.data.train = root.join("examples/photos");
+    recipe.data.valid = recipe.data.train.clone();
+    let out = tempfile::tempdir()?;
+    let mut session = Session::open(recipe, out.path(), &Device::default())?;
+    time(repeats, || Ok(drop(session.step()?)))
 }
 
 fn adm(config: &AdmConfig, params: &Params) -> Result<Adm> {

@@ -1,11 +1,11 @@
 //! A 3x3 convolution by Winograd transforms.
 //!
 //! Large maps: every task takes one block of tiles through all three steps, so that its products stay in the cache.
-//! Few tiles: three parallel steps over the whole batch (transform, one product for each point, transform back), since
-//! then the filters are the larger part, and each should be read once.
+//! Few tiles: three parallel steps over the whole batch (transform, products, transform back), since then the filters are
+//! the larger part: each group of them is transformed into a cache, used for all tiles, and forgotten. Transformed filters
+//! are two to four times as large as the plain ones, so that keeping them would cost more memory and not less time.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -17,7 +17,7 @@ use crate::simd;
 
 use super::tiles::{Block, Grid, PHASES, Reach};
 use super::transforms::{Input, Output, Rows};
-use super::weights::{Direction, GROUP, Packed};
+use super::weights::{Direction, Filters, GROUP, Packed};
 use super::winograd::Winograd;
 
 /// With fewer blocks than this the steps run one after the other.
@@ -34,13 +34,17 @@ pub(super) fn convolve<F: Winograd>(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let packed = Packed::new::<F>(shape, weight, direction);
+    let filters = Filters {
+        shape,
+        weight,
+        direction,
+    };
     let grid = Grid::new(shape, F::M);
     let width = block_width(shape, grid.tiles());
     let run = Run::<F> {
         shape,
         x,
-        packed,
+        filters,
         bias,
         y: Shared::new(y),
         family: PhantomData,
@@ -50,9 +54,14 @@ pub(super) fn convolve<F: Winograd>(
         .map(|first| (first, width.min(grid.tiles() - first)))
         .collect();
     if blocks.len() >= FUSED_BLOCKS {
+        let groups = 0..run.filters.groups();
+        let packed: Vec<_> = groups
+            .into_par_iter()
+            .map(|g| run.filters.pack::<F>(g))
+            .collect();
         blocks
             .par_iter()
-            .for_each(|&(first, len)| run.fused(&grid, first, len));
+            .for_each(|&(first, len)| run.fused(&grid, &packed, first, len));
     } else {
         run.staged(&grid, &blocks);
     }
@@ -71,7 +80,7 @@ fn block_width(shape: ConvShape, tiles: usize) -> usize {
 struct Run<'a, F> {
     shape: ConvShape,
     x: &'a [f32],
-    packed: Packed,
+    filters: Filters<'a>,
     bias: Option<&'a [f32]>,
     y: Shared<'a>,
     family: PhantomData<F>,
@@ -86,7 +95,7 @@ struct Place {
 impl<F: Winograd> Run<'_, F> {
     const PRODUCTS: usize = F::A * F::A;
 
-    fn fused(&self, grid: &Grid, first: usize, len: usize) {
+    fn fused(&self, grid: &Grid, packed: &[Packed], first: usize, len: usize) {
         let place = self.place(grid, first, len);
         let (input, output) = (self.input_stride(&place), output_stride(&place));
         let mut transformed = Scratch::take(Self::PRODUCTS * input);
@@ -96,12 +105,12 @@ impl<F: Winograd> Run<'_, F> {
         for c in 0..self.shape.c_in {
             self.transform_in(&place, c, memory, 0, &mut phases);
         }
-        for group in 0..self.groups() {
+        for (group, packed) in packed.iter().enumerate() {
             for a in 0..Self::PRODUCTS {
                 let out = &mut products[a * output..(a + 1) * output];
-                self.multiply(&place, group, a, &transformed[a * input..], out);
+                self.multiply(&place, packed.panels(a), &transformed[a * input..], out);
             }
-            for o in self.channels(group) {
+            for o in self.filters.channels(group) {
                 self.transform_out(&place, o, &products, &mut phases);
             }
         }
@@ -114,7 +123,7 @@ impl<F: Winograd> Run<'_, F> {
         let input = self.input_stride(&places[0]) * Self::PRODUCTS;
         let output = output_stride(&places[0]) * Self::PRODUCTS;
         let mut transformed = Scratch::take(places.len() * input);
-        let mut products = Scratch::take(places.len() * self.groups() * output);
+        let mut products = Scratch::take(places.len() * self.filters.groups() * output);
 
         let memory = Shared::new(&mut transformed);
         (0..self.shape.c_in.div_ceil(CHANNELS))
@@ -134,27 +143,29 @@ impl<F: Winograd> Run<'_, F> {
                 let mut phases = Scratch::take(PHASES);
                 for o in task * CHANNELS..self.shape.c_out.min((task + 1) * CHANNELS) {
                     for (b, place) in places.iter().enumerate() {
-                        let at = (b * self.groups() + o / GROUP) * output;
+                        let at = (b * self.filters.groups() + o / GROUP) * output;
                         self.transform_out(place, o, &products[at..at + output], &mut phases);
                     }
                 }
             });
     }
 
-    #[expect(unsafe_code, reason = "the points of different blocks interleave")]
+    #[expect(unsafe_code, reason = "the groups of different blocks interleave")]
     fn multiply_all(&self, places: &[Place], transformed: &[f32], products: Shared<'_>) {
         let (input, output) = (self.input_stride(&places[0]), output_stride(&places[0]));
-        (0..self.groups() * Self::PRODUCTS)
+        (0..self.filters.groups())
             .into_par_iter()
-            .for_each(|task| {
-                let (group, a) = (task / Self::PRODUCTS, task % Self::PRODUCTS);
-                for (b, place) in places.iter().enumerate() {
-                    let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
-                    let stride = output_stride(place);
-                    let to = (b * self.groups() + group) * Self::PRODUCTS * output + a * stride;
-                    // SAFETY: each (block, group, point) has its own part, and one task.
-                    let out = unsafe { products.part(to, stride) };
-                    self.multiply(place, group, a, &transformed[from..], out);
+            .for_each(|group| {
+                let packed = self.filters.pack::<F>(group);
+                for a in 0..Self::PRODUCTS {
+                    for (b, place) in places.iter().enumerate() {
+                        let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
+                        let stride = output_stride(place);
+                        let first = (b * self.filters.groups() + group) * Self::PRODUCTS * output;
+                        // SAFETY: each (block, group, point) has its own part, and one task.
+                        let out = unsafe { products.part(first + a * stride, stride) };
+                        self.multiply(place, packed.panels(a), &transformed[from..], out);
+                    }
                 }
             });
     }
@@ -165,15 +176,6 @@ impl<F: Winograd> Run<'_, F> {
             input: grid.block(self.shape.c_in, Reach::Halo, first, len, lanes),
             output: grid.block(self.shape.c_out, Reach::Tile, first, len, lanes),
         }
-    }
-
-    fn groups(&self) -> usize {
-        self.shape.c_out.div_ceil(GROUP)
-    }
-
-    /// The output channels of a group.
-    fn channels(&self, group: usize) -> Range<usize> {
-        group * GROUP..self.shape.c_out.min((group + 1) * GROUP)
     }
 
     /// Distance between the numbers of one point and the next.
@@ -202,12 +204,13 @@ impl<F: Winograd> Run<'_, F> {
         });
     }
 
-    fn multiply(&self, place: &Place, group: usize, a: usize, b: &[f32], out: &mut [f32]) {
+    fn multiply(&self, place: &Place, panels: &[f32], b: &[f32], out: &mut [f32]) {
         let (depth, width) = (self.shape.c_in, place.input.width);
+        let rows = panels.len() / depth;
         simd::run(Product {
-            a: self.packed.panels(group, a),
+            a: panels,
             b: &b[..depth * width],
-            out: &mut out[..self.channels(group).len() * width],
+            out: &mut out[..rows * width],
             depth,
             width,
         });

@@ -1,14 +1,14 @@
 //! Filters in the Winograd domain, packed in the order in which the products read them.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
-use crate::gemm::PANEL;
+use crate::gemm::{PANEL, STEP};
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
-use crate::simd::{self, load, store};
+use crate::simd::{self, load, store, transpose_quads};
 
 use super::transforms::column;
 use super::winograd::{POINTS, Winograd};
@@ -27,45 +27,63 @@ pub(super) enum Direction {
     Back,
 }
 
-/// `G g G^T` as `[group][a][panel of the group][c_in][PANEL]`; output channels are filled up with zeros to whole panels.
+/// The filters of a convolution, which are transformed a group of output channels at a time.
+///
+/// A weight is `[c_out, c_in, 3, 3]`, or `[c_in, c_out, 3, 3]` on the way back: `shape` is that of the convolution to be
+/// run with the result.
+#[derive(Clone, Copy)]
+pub(super) struct Filters<'a> {
+    pub(super) shape: ConvShape,
+    pub(super) weight: &'a [f32],
+    pub(super) direction: Direction,
+}
+
+impl Filters<'_> {
+    /// Number of groups.
+    pub(super) fn groups(&self) -> usize {
+        self.shape.c_out.div_ceil(GROUP)
+    }
+
+    /// The output channels of a group.
+    pub(super) fn channels(&self, group: usize) -> Range<usize> {
+        group * GROUP..self.shape.c_out.min((group + 1) * GROUP)
+    }
+
+    /// A group as `G g G^T`: `[a][panel of the group][c_in][PANEL]`; output channels are filled up with zeros to whole
+    /// panels.
+    pub(super) fn pack<F: Winograd>(&self, group: usize) -> Packed {
+        let channels = self.channels(group).len().next_multiple_of(PANEL);
+        let part = channels * self.shape.c_in;
+        // The odd line keeps the numbers of different products out of the same cache sets.
+        let stride = part + STEP;
+        let mut memory = Scratch::take(F::A * F::A * stride);
+        simd::run(Pack::<F> {
+            shape: self.shape,
+            weight: self.weight,
+            direction: self.direction,
+            first: group * GROUP,
+            out: &mut memory,
+            family: PhantomData,
+        });
+        Packed {
+            memory,
+            part,
+            stride,
+        }
+    }
+}
+
+/// One group's filters in the Winograd domain.
 pub(super) struct Packed {
     memory: Scratch,
-    c_in: usize,
-    points: usize,
+    part: usize,
+    stride: usize,
 }
 
 impl Packed {
-    /// Packs a weight `[c_out, c_in, 3, 3]`, or `[c_in, c_out, 3, 3]` on the way back: `shape` is that of the
-    /// convolution to be run with the result.
-    pub(super) fn new<F: Winograd>(shape: ConvShape, weight: &[f32], direction: Direction) -> Self {
-        let (points, c_in) = (F::A * F::A, shape.c_in);
-        let mut memory = Scratch::take(points * c_in * shape.c_out.next_multiple_of(PANEL));
-        memory
-            .par_chunks_mut(points * c_in * GROUP)
-            .enumerate()
-            .for_each(|(group, out)| {
-                simd::run(Pack::<F> {
-                    shape,
-                    weight,
-                    direction,
-                    first: group * GROUP,
-                    out,
-                    family: PhantomData,
-                });
-            });
-        Self {
-            memory,
-            c_in,
-            points,
-        }
-    }
-
-    /// Group `g`: all its panels for product `a`.
-    pub(super) fn panels(&self, group: usize, a: usize) -> &[f32] {
-        let size = self.points * self.c_in * GROUP;
-        let group = &self.memory[group * size..self.memory.len().min((group + 1) * size)];
-        let part = group.len() / self.points;
-        &group[a * part..(a + 1) * part]
+    /// All panels for product `a`.
+    pub(super) fn panels(&self, a: usize) -> &[f32] {
+        &self.memory[a * self.stride..][..self.part]
     }
 }
 
@@ -85,40 +103,133 @@ impl<F: Winograd> WithSimd for Pack<'_, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let c_in = self.shape.c_in;
-        let plane = self.out.len() / (F::A * F::A);
-        let mut taps = [[0.0_f32; CHANNELS * PANEL]; 9];
-        for panel in 0..plane / (c_in * PANEL) {
+        let stride = self.out.len() / (F::A * F::A);
+        let mut taps = [0.0_f32; 9 * LANES];
+        for panel in 0..(stride - STEP) / (c_in * PANEL) {
             for c in (0..c_in).step_by(CHANNELS) {
                 let count = CHANNELS.min(c_in - c);
-                self.read(self.first + panel * PANEL, c, count, &mut taps);
+                self.read(simd, self.first + panel * PANEL, c, count, &mut taps);
                 let at = (panel * c_in + c) * PANEL;
-                transform::<S, F>(simd, &taps, count * PANEL, &mut self.out[at..], plane);
+                transform::<S, F>(simd, &taps, count * PANEL, &mut self.out[at..], stride);
             }
         }
     }
 }
 
 impl<F: Winograd> Pack<'_, F> {
-    /// Filters from output channels `o..o + PANEL` and input channels `c..c + count`, taps apart.
+    /// Filters from output channels `o..o + PANEL` and input channels `c..c + count`, taps apart: number `k * LANES +
+    /// i * PANEL + r` is tap `k` from input channel `c + i` to output channel `o + r`.
     #[inline(always)]
-    fn read(&self, o: usize, c: usize, count: usize, taps: &mut [[f32; CHANNELS * PANEL]; 9]) {
+    fn read<S: Simd>(
+        &self,
+        simd: S,
+        o: usize,
+        c: usize,
+        count: usize,
+        taps: &mut [f32; 9 * LANES],
+    ) {
         let ConvShape { c_in, c_out, .. } = self.shape;
-        for r in 0..PANEL {
-            for i in 0..count {
-                let lane = i * PANEL + r;
-                if o + r >= c_out {
-                    taps.iter_mut().for_each(|tap| tap[lane] = 0.0);
-                } else if self.direction == Direction::Forward {
-                    let at = ((o + r) * c_in + c + i) * 9;
-                    let filter = &self.weight[at..at + 9];
-                    (0..9).for_each(|k| taps[k][lane] = filter[k]);
-                } else {
-                    let at = ((c + i) * c_out + o + r) * 9;
-                    let filter = &self.weight[at..at + 9];
-                    (0..9).for_each(|k| taps[k][lane] = filter[8 - k]);
+        for r in (0..PANEL).step_by(4) {
+            let mut starts = [None; 4];
+            for i in 0..4 {
+                let o = o + r + i;
+                // Where the filter from channel `c` to channel `o` begins.
+                starts[i] = (o < c_out).then_some(match self.direction {
+                    Direction::Forward => (o * c_in + c) * 9,
+                    Direction::Back => (c * c_out + o) * 9,
+                });
+            }
+            match self.direction {
+                Direction::Forward => {
+                    let rows = Quad {
+                        weight: self.weight,
+                        starts,
+                        columns: 9 * count,
+                    };
+                    rows.transpose(simd, |column| PLACES[column] + r, taps);
+                }
+                Direction::Back => {
+                    for i in 0..count {
+                        let next = |start: Option<usize>| start.map(|at| at + i * c_out * 9);
+                        let [a, b, c, d] = starts;
+                        let starts = [next(a), next(b), next(c), next(d)];
+                        let rows = Quad {
+                            weight: self.weight,
+                            starts,
+                            columns: 9,
+                        };
+                        rows.transpose(simd, |k| (8 - k) * LANES + i * PANEL + r, taps);
+                    }
                 }
             }
         }
+    }
+}
+
+/// Lanes that are transformed together.
+const LANES: usize = CHANNELS * PANEL;
+
+/// Where column `9 i + k` of a row of filters goes: tap `k` of channel `i`.
+const PLACES: [usize; 9 * CHANNELS] = {
+    let mut places = [0; 9 * CHANNELS];
+    let mut column = 0;
+    while column < 9 * CHANNELS {
+        places[column] = column % 9 * LANES + column / 9 * PANEL;
+        column += 1;
+    }
+    places
+};
+
+/// Four rows of a weight, each from its start on; zeros where there is none.
+struct Quad<'a> {
+    weight: &'a [f32],
+    starts: [Option<usize>; 4],
+    columns: usize,
+}
+
+impl Quad<'_> {
+    /// Writes the four numbers of every column to where `place` says.
+    #[inline(always)]
+    fn transpose<S: Simd>(&self, simd: S, place: impl Fn(usize) -> usize, to: &mut [f32]) {
+        if S::F32_LANES < 4 {
+            for column in 0..self.columns {
+                for (i, start) in self.starts.iter().enumerate() {
+                    to[place(column) + i] = start.map_or(0.0, |at| self.weight[at + column]);
+                }
+            }
+            return;
+        }
+        for first in (0..self.columns).step_by(S::F32_LANES) {
+            let mut rows = [simd.splat_f32s(0.0); 4];
+            for i in 0..4 {
+                if let Some(start) = self.starts[i] {
+                    rows[i] = self.row::<S>(start + first);
+                }
+            }
+            let rows = transpose_quads(simd, rows);
+            for j in 0..4 {
+                let mut pieces = [0.0; 16];
+                store::<S>(&mut pieces, rows[j]);
+                for (g, piece) in pieces[..S::F32_LANES].as_chunks::<4>().0.iter().enumerate() {
+                    let column = first + 4 * g + j;
+                    if column < self.columns {
+                        to[place(column)..][..4].copy_from_slice(piece);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A vector of the weight, which may reach beyond its end.
+    #[inline(always)]
+    fn row<S: Simd>(&self, at: usize) -> S::f32s {
+        let rest = &self.weight[at..];
+        if rest.len() >= S::F32_LANES {
+            return load::<S>(rest);
+        }
+        let mut lanes = [0.0; 16];
+        lanes[..rest.len()].copy_from_slice(rest);
+        load::<S>(&lanes)
     }
 }
 
@@ -126,21 +237,21 @@ impl<F: Winograd> Pack<'_, F> {
 #[inline(always)]
 fn transform<S: Simd, F: Winograd>(
     simd: S,
-    taps: &[[f32; CHANNELS * PANEL]; 9],
+    taps: &[f32; 9 * LANES],
     len: usize,
     out: &mut [f32],
-    plane: usize,
+    stride: usize,
 ) {
     for lane in (0..len).step_by(S::F32_LANES) {
         let mut half = [[simd.splat_f32s(0.0); POINTS]; 3];
         for i in 0..3 {
-            let row = |j: usize| load::<S>(&taps[3 * i + j][lane..]);
+            let row = |j: usize| load::<S>(&taps[(3 * i + j) * LANES + lane..]);
             half[i] = F::weight(simd, [row(0), row(1), row(2)]);
         }
         for b in 0..F::A {
             let u = F::weight(simd, column(&half, b));
             for a in 0..F::A {
-                put::<S>(&mut out[(a * F::A + b) * plane + lane..], len - lane, u[a]);
+                put::<S>(&mut out[(a * F::A + b) * stride + lane..], len - lane, u[a]);
             }
         }
     }
