@@ -128,7 +128,10 @@ fn train(repeats: usize) -> Result<Vec<f64>> {
     recipe.data.valid = recipe.data.train.clone();
     let out = tempfile::tempdir()?;
     let mut session = Session::open(recipe, out.path(), &Device::default())?;
-    time(repeats, || Ok(drop(session.step()?)))
+    time(repeats, || {
+        session.step()?;
+        Ok(())
+    })
 }
 
 fn adm(config: &AdmConfig, params: &Params) -> Result<Adm> {
