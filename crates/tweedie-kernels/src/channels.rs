@@ -20,7 +20,7 @@ pub fn concat(batch: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
     }
 }
 
-/// The reverse of [`concat`]: `a` and `b` are overwritten.
+/// The reverse of [`concat()`]: `a` and `b` are overwritten.
 ///
 /// # Panics
 /// If the lengths do not fit.
