@@ -36,7 +36,7 @@ def python():
 
 def bench():
     """The path of our own benchmark."""
-    command = ["cargo", "bench", "-p", "tweedie", "--bench", "unet", "--no-run", "--message-format=json"]
+    command = ["cargo", "bench", "--workspace", "--bench", "unet", "--no-run", "--message-format=json"]
     out = subprocess.run(command, cwd=HERE.parent.parent, check=True, capture_output=True, text=True).stdout
     messages = (json.loads(line) for line in out.splitlines() if line.startswith("{"))
     return [m["executable"] for m in messages if m.get("target", {}).get("name") == "unet" and m.get("executable")][0]
