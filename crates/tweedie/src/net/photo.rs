@@ -20,7 +20,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
-use super::ops::{film_silu, pixel_shuffle, pixel_unshuffle, silu};
+use super::ops::{add, film_silu, pixel_shuffle, pixel_unshuffle, silu};
 use super::{Array, Loader, Params, ParamsError};
 
 /// The shape of a photo network.
@@ -133,7 +133,7 @@ impl Block<Tensor<4>> {
         let film = self.film.conv1(embedding.clone()).chunk(2, 1);
         let h = self.conv1.conv3(silu(x.clone()));
         let h = film_silu(h, film[0].clone(), film[1].clone());
-        x + self.conv2.conv3(h)
+        add(x, self.conv2.conv3(h))
     }
 }
 
@@ -239,7 +239,7 @@ impl Photo {
         }
         x = forward(&self.middle, x, &embedding);
         for (scale, skip) in self.scales.iter().zip(skips).rev() {
-            x = pixel_shuffle(scale.up.conv1(x)) + skip;
+            x = add(pixel_shuffle(scale.up.conv1(x)), skip);
             x = forward(&scale.decode, x, &embedding);
         }
         pixel_shuffle(self.out.conv3(silu(x))).slice([0..n, 0..c, 0..h, 0..w])

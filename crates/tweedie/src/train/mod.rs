@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 pub use data::Photos;
 pub use objective::NoiseLaw;
-pub use optimizer::{Adam, Optimizer};
+pub use optimizer::{Adam, Gradient, Optimizer};
 pub use recipe::Recipe;
 pub use session::{Report, Session};
 pub use state::State;

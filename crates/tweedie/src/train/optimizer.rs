@@ -88,22 +88,15 @@ impl Adam {
         }
     }
 
-    /// Moves `params` by step `n` (from 0) and returns the gradient's norm before clipping.
-    ///
-    /// The gradient names every array of `params`; an array that the loss does not depend on has none.
+    /// Moves `params` by step `n` (from 0).
     pub fn step(
         &mut self,
         settings: &Optimizer,
         n: u64,
         params: &mut Params,
-        gradient: &[(&str, Option<Vec<f32>>)],
-    ) -> f64 {
-        let norm = gradient
-            .iter()
-            .flat_map(|(_, g)| g.iter().flatten())
-            .map(|&v| v as f64 * v as f64)
-            .sum::<f64>()
-            .sqrt();
+        gradient: &Gradient<'_>,
+    ) {
+        let norm = gradient.norm;
         let scale = if norm > settings.clip {
             settings.clip / norm
         } else {
@@ -112,7 +105,7 @@ impl Adam {
         let correct = |beta: f64| 1.0 - beta.powf((n + 1) as f64);
         let rate = (settings.rate_at(n) * correct(BETA.1).sqrt() / correct(BETA.0)) as f32;
         let epsilon = EPSILON * correct(BETA.1).sqrt() as f32;
-        for (name, g) in gradient {
+        for (name, g) in &gradient.arrays {
             let Some(g) = g else { continue };
             let (p, m, v) = (
                 &mut params
@@ -140,7 +133,35 @@ impl Adam {
                     *p -= rate * *m / (v.sqrt() + epsilon);
                 });
         }
-        norm
+    }
+}
+
+/// The gradient to every array of a network by name; an array that the loss does not depend on has none.
+#[derive(Debug)]
+pub struct Gradient<'a> {
+    arrays: Vec<(&'a str, Option<Vec<f32>>)>,
+    norm: f64,
+}
+
+impl<'a> Gradient<'a> {
+    /// Takes the arrays.
+    pub fn new(arrays: Vec<(&'a str, Option<Vec<f32>>)>) -> Gradient<'a> {
+        // Parts of a fixed size, added up in order: the same bits at any number of threads.
+        let parts: Vec<&[f32]> = arrays
+            .iter()
+            .flat_map(|(_, g)| g.iter().flat_map(|g| g.chunks(1 << 14)))
+            .collect();
+        let square = |part: &[f32]| part.iter().map(|&v| f64::from(v).powi(2)).sum();
+        let sums: Vec<f64> = parts.into_par_iter().map(square).collect();
+        Gradient {
+            norm: sums.iter().sum::<f64>().sqrt(),
+            arrays,
+        }
+    }
+
+    /// Its Euclidean norm; not finite if any of its numbers is not.
+    pub fn norm(&self) -> f64 {
+        self.norm
     }
 }
 

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::events::Events;
 use super::objective::{Task, task};
-use super::optimizer::average;
+use super::optimizer::{Gradient, average};
 use super::{Error, Photos, Recipe, Scores, State, Validation};
 use crate::checkpoint::{self, Architecture, Model, ModelSpec, Precision};
 use crate::image;
@@ -117,9 +117,9 @@ impl Session {
         let loss = (error.clone() * error).mean();
         let grads = loss.backward();
         let loss = loss.into_scalar::<f32>() as f64;
-        let gradient: Vec<_> = tracked.gradients(&grads).collect();
-        let finite = |g: &[f32]| g.iter().all(|v| v.is_finite());
-        if !loss.is_finite() || !gradient.iter().flat_map(|(_, g)| g).all(|g| finite(g)) {
+        let gradient = Gradient::new(tracked.gradients(&grads).collect());
+        let norm = gradient.norm();
+        if !loss.is_finite() || !norm.is_finite() {
             return Err(Error::Diverged {
                 step: n + 1,
                 saved: self.saved,
@@ -129,7 +129,7 @@ impl Session {
         let State {
             params, ema, adam, ..
         } = &mut self.state;
-        let norm = adam.step(&settings, n, params, &gradient);
+        adam.step(&settings, n, params, &gradient);
         average(ema, params, settings.ema_at(n));
         self.state.step = n + 1;
         self.after(Report {
