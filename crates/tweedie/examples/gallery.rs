@@ -12,7 +12,7 @@ use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::metric::psnr;
 use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::operator::{Spec, tikhonov};
+use tweedie::operator::Spec;
 use tweedie::prior::{Network, Prior};
 use tweedie::problem::Problem;
 use tweedie::recommend::Task;
@@ -92,12 +92,7 @@ fn restore(
         .method()
         .as_dyn()
         .restore(prior, &problem, &mut Run::new(0))?;
-    let classical = match sigma > 0.0 {
-        true => problem
-            .operator
-            .tikhonov(&problem.y, tikhonov::lambda(sigma)),
-        false => problem.operator.guess(&problem.y),
-    };
+    let classical = problem.classical();
     Ok([problem.y, classical, restored, truth])
 }
 

@@ -20,7 +20,7 @@ use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::metric::compare;
 use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::operator::{FilterSpec, KernelSpec, MaskSpec, Spec, tikhonov};
+use tweedie::operator::{FilterSpec, KernelSpec, MaskSpec, Spec};
 use tweedie::prior::{Network, Prior};
 use tweedie::problem::Problem;
 use tweedie::recommend;
@@ -162,7 +162,7 @@ fn run(
             let restored = settings.as_dyn().restore(prior, &problem, &mut run)?;
             (restored, run.nfe())
         }
-        None => (classical(task, &problem), 0),
+        None => (problem.classical(), 0),
     };
     let seconds = begun.elapsed().as_secs_f64();
     let metrics = compare(&clean, &restored)?;
@@ -189,16 +189,6 @@ fn run(
         nfe,
         seconds,
     })
-}
-
-/// Tikhonov with a smoothness prior for noise and blur; bicubic, nearest pixel and plain grey where nothing is noisy.
-fn classical(task: &Task, problem: &Problem) -> Image {
-    if task.sigma == 0.0 {
-        return problem.operator.guess(&problem.y);
-    }
-    problem
-        .operator
-        .tikhonov(&problem.y, tikhonov::lambda(task.sigma))
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {

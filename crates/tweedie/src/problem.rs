@@ -1,6 +1,6 @@
 //! A measurement: what was recorded, how, and how noisily.
 
-use crate::operator::{Error, Operator, cg};
+use crate::operator::{Error, Operator, cg, tikhonov};
 use crate::{Dims, Image};
 
 /// `y = A(x) + sigma*noise`, to be solved for `x`.
@@ -40,6 +40,17 @@ impl Problem {
     /// `argmin_x |A x - y|^2 + rho*|x - z|^2`: the data step, as closely as [`cg::Params::STEP`] says.
     pub fn prox(&self, z: &Image, rho: f64) -> Image {
         self.operator.prox_within(&self.y, z, rho, cg::Params::STEP)
+    }
+
+    /// What a careful tool without a prior makes of it, the baseline of comparisons: the smooth solution that suits the noise
+    /// ([`tikhonov`]), or where there is none the first guess ([`Operator::guess`]).
+    pub fn classical(&self) -> Image {
+        if self.sigma > 0.0 {
+            self.operator
+                .tikhonov(&self.y, tikhonov::lambda(self.sigma))
+        } else {
+            self.operator.guess(&self.y)
+        }
     }
 
     /// `y - A(x)`.

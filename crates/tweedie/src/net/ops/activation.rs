@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation};
 use tweedie_kernels as kernels;
 use tweedie_kernels::FilmGradients;
 
-use super::memory::{dims, room, tensor, values, wrap};
+use super::memory::{dims, tensor, tensors, values};
 use super::operation::{Operation, has_kernels, ternary, unary};
 
 /// `x*sigmoid(x)`.
@@ -35,7 +35,6 @@ struct Silu;
 
 impl Operation<1> for Silu {
     fn forward(&self, [x]: [FlexTensor; 1]) -> FlexTensor {
-        let x = x.to_contiguous();
         tensor(dims(&x), |y| kernels::silu(values(&x), y))
     }
 
@@ -49,7 +48,7 @@ impl Operation<1> for Silu {
         dy: FlexTensor,
         _: [bool; 1],
     ) -> [Option<FlexTensor>; 1] {
-        let [x, dy] = [x.expect("kept"), dy].map(|t| t.to_contiguous());
+        let x = x.expect("kept");
         [Some(tensor(dims(&x), |dx| {
             kernels::silu_gradient(values(&x), values(&dy), dx)
         }))]
@@ -60,8 +59,7 @@ impl Operation<1> for Silu {
 struct FilmSilu;
 
 impl Operation<3> for FilmSilu {
-    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
-        let [x, scale, shift] = inputs.map(|t| t.to_contiguous());
+    fn forward(&self, [x, scale, shift]: [FlexTensor; 3]) -> FlexTensor {
         tensor(dims(&x), |y| {
             kernels::film_silu(values(&x), values(&scale), values(&shift), y);
         })
@@ -77,18 +75,13 @@ impl Operation<3> for FilmSilu {
         dy: FlexTensor,
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let [x, scale, shift] = inputs.map(|t| t.expect("kept").to_contiguous());
-        let dy = dy.to_contiguous();
+        let [x, scale, shift] = inputs.map(|t| t.expect("kept"));
         let shapes = [&x, &scale, &shift].map(dims);
-        let [mut dx, mut dscale, mut dshift] = shapes.map(room);
-        let to = FilmGradients {
-            dx: &mut dx,
-            dscale: &mut dscale,
-            dshift: &mut dshift,
-        };
         let (x, scale, shift, dy) = (values(&x), values(&scale), values(&shift), values(&dy));
-        kernels::film_silu_gradient(x, scale, shift, dy, to);
-        let [x, scale, shift] = shapes;
-        [(x, dx), (scale, dscale), (shift, dshift)].map(|(dims, values)| Some(wrap(dims, values)))
+        let gradients = tensors(shapes, |[dx, dscale, dshift]| {
+            let to = FilmGradients { dx, dscale, dshift };
+            kernels::film_silu_gradient(x, scale, shift, dy, to);
+        });
+        gradients.map(Some)
     }
 }

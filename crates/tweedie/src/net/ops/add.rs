@@ -20,13 +20,8 @@ pub(crate) fn add(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
 struct Add;
 
 impl Operation<2> for Add {
-    fn forward(&self, inputs: [FlexTensor; 2]) -> FlexTensor {
-        let [a, b] = inputs.map(|t| t.to_contiguous());
+    fn forward(&self, [a, b]: [FlexTensor; 2]) -> FlexTensor {
         tensor(dims(&a), |y| kernels::add(values(&a), values(&b), y))
-    }
-
-    fn keeps(&self, _: [bool; 2]) -> [bool; 2] {
-        [false; 2]
     }
 
     fn gradients(

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation};
 use tweedie_kernels as kernels;
 use tweedie_kernels::AttentionShape;
 
-use super::memory::{dims, room, tensor, values, wrap};
+use super::memory::{dims, tensor, tensors, values};
 use super::operation::{Operation, has_kernels, ternary};
 
 /// `v softmax(k^T q/sqrt(depth))`, the softmax over keys: all `[n, heads, depth, positions]`.
@@ -41,8 +41,7 @@ fn shape(q: &FlexTensor) -> AttentionShape {
 }
 
 impl Operation<3> for Attention {
-    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
-        let [q, k, v] = inputs.map(|t| t.to_contiguous());
+    fn forward(&self, [q, k, v]: [FlexTensor; 3]) -> FlexTensor {
         tensor(dims(&q), |y| {
             kernels::attention(shape(&q), values(&q), values(&k), values(&v), y);
         })
@@ -58,16 +57,11 @@ impl Operation<3> for Attention {
         dy: FlexTensor,
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let inputs = inputs.map(|t| t.expect("kept").to_contiguous());
-        let dy = dy.to_contiguous();
-        let of = dims(&inputs[0]);
-        let mut gradients = [(); 3].map(|()| room(of));
-        kernels::attention_gradient(
-            shape(&inputs[0]),
-            inputs.each_ref().map(values),
-            values(&dy),
-            gradients.each_mut().map(|t| &mut **t),
-        );
-        gradients.map(|t| Some(wrap(of, t)))
+        let inputs = inputs.map(|t| t.expect("kept"));
+        let [q, k, v] = inputs.each_ref().map(values);
+        let gradients = tensors(inputs.each_ref().map(dims), |to| {
+            kernels::attention_gradient(shape(&inputs[0]), [q, k, v], values(&dy), to);
+        });
+        gradients.map(Some)
     }
 }

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use tweedie_kernels as kernels;
 
-use super::memory::{dims, room, tensor, values, wrap};
+use super::memory::{dims, tensor, tensors, values};
 use super::operation::{Operation, binary, has_kernels};
 
 /// `[n, a, h, w]` and `[n, b, h, w]` to `[n, a + b, h, w]`.
@@ -27,16 +27,11 @@ struct Concat {
 }
 
 impl Operation<2> for Concat {
-    fn forward(&self, inputs: [FlexTensor; 2]) -> FlexTensor {
-        let [a, b] = inputs.map(|t| t.to_contiguous());
+    fn forward(&self, [a, b]: [FlexTensor; 2]) -> FlexTensor {
         let [n, ca, h, w] = dims(&a);
         tensor([n, ca + dims(&b)[1], h, w], |y| {
             kernels::concat(n, values(&a), values(&b), y);
         })
-    }
-
-    fn keeps(&self, _: [bool; 2]) -> [bool; 2] {
-        [false; 2]
     }
 
     fn gradients(
@@ -45,11 +40,9 @@ impl Operation<2> for Concat {
         dy: FlexTensor,
         _: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        let dy = dy.to_contiguous();
         let [n, _, h, w] = dims(&dy);
         let shapes = self.channels.map(|c| [n, c, h, w]);
-        let [mut a, mut b] = shapes.map(room);
-        kernels::split(n, values(&dy), &mut a, &mut b);
-        [Some(wrap(shapes[0], a)), Some(wrap(shapes[1], b))]
+        let gradients = tensors(shapes, |[a, b]| kernels::split(n, values(&dy), a, b));
+        gradients.map(Some)
     }
 }

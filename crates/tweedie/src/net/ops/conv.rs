@@ -51,8 +51,7 @@ pub(super) fn stock(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
 struct Conv<const K: usize>;
 
 impl<const K: usize> Operation<3> for Conv<K> {
-    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
-        let [x, w, bias] = inputs.map(|t| t.to_contiguous());
+    fn forward(&self, [x, w, bias]: [FlexTensor; 3]) -> FlexTensor {
         let shape = shape(dims(&x), dims(&w));
         let kernel = match K {
             3 => kernels::conv3x3::forward,
@@ -73,10 +72,9 @@ impl<const K: usize> Operation<3> for Conv<K> {
         dy: FlexTensor,
         [_, _, wants_bias]: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let dy = dy.to_contiguous();
         [
-            w.map(|w| to_input::<K>(&dy, &w.to_contiguous())),
-            x.map(|x| to_weight::<K>(&x.to_contiguous(), &dy)),
+            w.map(|w| to_input::<K>(&dy, &w)),
+            x.map(|x| to_weight::<K>(&x, &dy)),
             wants_bias.then(|| to_bias(&dy)),
         ]
     }

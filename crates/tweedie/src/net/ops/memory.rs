@@ -14,18 +14,23 @@ use tweedie_kernels::Scratch;
 
 /// A tensor that `fill` writes completely.
 pub(super) fn tensor(dims: [usize; 4], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
-    let mut values = room(dims);
-    fill(&mut values);
-    wrap(dims, values)
+    let [tensor] = tensors([dims], |[values]| fill(values));
+    tensor
 }
 
-/// Room for a tensor's values.
-pub(super) fn room(dims: [usize; 4]) -> Scratch {
-    Scratch::take(dims.iter().product())
+/// Tensors that `fill` writes completely.
+pub(super) fn tensors<const N: usize>(
+    dims: [[usize; 4]; N],
+    fill: impl FnOnce([&mut [f32]; N]),
+) -> [FlexTensor; N] {
+    let mut values = dims.map(|dims| Scratch::take(dims.iter().product()));
+    fill(values.each_mut().map(|v| &mut **v));
+    let mut dims = dims.into_iter();
+    values.map(|values| wrap(dims.next().expect("as many shapes as values"), values))
 }
 
 /// Makes values a tensor, without a copy.
-pub(super) fn wrap(dims: [usize; 4], values: Scratch) -> FlexTensor {
+fn wrap(dims: [usize; 4], values: Scratch) -> FlexTensor {
     let len = size_of_val(&*values);
     // SAFETY: the memory holds `len` bytes of numbers, all initialised.
     let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(values)), len) };

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
 use tweedie_kernels::{GroupNorm, NormGradients};
 
-use super::memory::{dims, room, tensor, values, wrap};
+use super::memory::{dims, tensor, tensors, values};
 use super::operation::{Operation, has_kernels, ternary};
 
 /// What a group normalisation is.
@@ -63,8 +63,7 @@ impl Norm {
 }
 
 impl Operation<3> for Norm {
-    fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
-        let [x, scale, shift] = inputs.map(|t| t.to_contiguous());
+    fn forward(&self, [x, scale, shift]: [FlexTensor; 3]) -> FlexTensor {
         let kernel = self.kernel(&scale, &shift);
         tensor(dims(&x), |y| kernel.forward(dims(&x)[0], values(&x), y))
     }
@@ -79,18 +78,12 @@ impl Operation<3> for Norm {
         dy: FlexTensor,
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let [x, scale, shift] = inputs.map(|t| t.expect("kept").to_contiguous());
-        let dy = dy.to_contiguous();
-        let shapes = [&x, &scale, &shift].map(dims);
-        let [mut dx, mut dscale, mut dshift] = shapes.map(room);
-        let to = NormGradients {
-            dx: &mut dx,
-            dscale: &mut dscale,
-            dshift: &mut dshift,
-        };
+        let [x, scale, shift] = inputs.map(|t| t.expect("kept"));
         let kernel = self.kernel(&scale, &shift);
-        kernel.gradient(shapes[0][0], values(&x), values(&dy), to);
-        let [x, scale, shift] = shapes;
-        [(x, dx), (scale, dscale), (shift, dshift)].map(|(dims, values)| Some(wrap(dims, values)))
+        let gradients = tensors([&x, &scale, &shift].map(dims), |[dx, dscale, dshift]| {
+            let to = NormGradients { dx, dscale, dshift };
+            kernel.gradient(dims(&x)[0], values(&x), values(&dy), to);
+        });
+        gradients.map(Some)
     }
 }

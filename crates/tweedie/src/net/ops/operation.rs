@@ -14,13 +14,15 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::{DType, Tensor};
 
-/// An operation of `N` tensors of f32.
+/// An operation of `N` tensors of f32, all of which it is given contiguous.
 pub(super) trait Operation<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// The result.
     fn forward(&self, inputs: [FlexTensor; N]) -> FlexTensor;
 
-    /// Which inputs the gradients need, if those of the inputs `wanted` are to be computed.
-    fn keeps(&self, wanted: [bool; N]) -> [bool; N];
+    /// Which inputs the gradients need, if those of the inputs `wanted` are to be computed; none of a linear operation's.
+    fn keeps(&self, _wanted: [bool; N]) -> [bool; N] {
+        [false; N]
+    }
 
     /// The gradients to the inputs `wanted`, given those inputs that it keeps and `dy`, the gradient to the result.
     /// Gradients that nobody wants may be there or not.
@@ -73,15 +75,15 @@ pub(crate) trait Entry: Backend {
 
 impl Entry for Flex {
     fn unary<O: Operation<1>>(op: O, a: FlexTensor) -> FlexTensor {
-        op.forward([a])
+        <Flex as Run>::forward(&op, [a])
     }
 
     fn binary<O: Operation<2>>(op: O, a: FlexTensor, b: FlexTensor) -> FlexTensor {
-        op.forward([a, b])
+        <Flex as Run>::forward(&op, [a, b])
     }
 
     fn ternary<O: Operation<3>>(op: O, a: FlexTensor, b: FlexTensor, c: FlexTensor) -> FlexTensor {
-        op.forward([a, b, c])
+        <Flex as Run>::forward(&op, [a, b, c])
     }
 }
 
@@ -127,7 +129,7 @@ pub(crate) trait Run: Backend {
 
 impl Run for Flex {
     fn forward<O: Operation<N>, const N: usize>(op: &O, inputs: [FlexTensor; N]) -> FlexTensor {
-        op.forward(inputs)
+        op.forward(inputs.map(|t| t.to_contiguous()))
     }
 
     fn gradients<O: Operation<N>, const N: usize>(
@@ -136,7 +138,8 @@ impl Run for Flex {
         dy: FlexTensor,
         wanted: [bool; N],
     ) -> [Option<FlexTensor>; N] {
-        op.gradients(inputs, dy, wanted)
+        let inputs = inputs.map(|t| t.map(|t| t.to_contiguous()));
+        op.gradients(inputs, dy.to_contiguous(), wanted)
     }
 }
 

@@ -96,7 +96,6 @@ impl Regroup {
 
 impl Operation<1> for Regroup {
     fn forward(&self, [x]: [FlexTensor; 1]) -> FlexTensor {
-        let x = x.to_contiguous();
         let ([n, c, h, w], x) = (dims(&x), values(&x));
         match *self {
             Regroup::Unshuffle => tensor([n, 4 * c, h / 2, w / 2], |y| {
@@ -112,10 +111,6 @@ impl Operation<1> for Regroup {
                 kernels::spread(h, w, factor, x, y);
             }),
         }
-    }
-
-    fn keeps(&self, _: [bool; 1]) -> [bool; 1] {
-        [false]
     }
 
     fn gradients(
