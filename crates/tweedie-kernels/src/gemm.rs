@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::scratch::Scratch;
-use crate::simd::{load, store, transpose_quads};
+use crate::simd::{load, prefetch, store, transpose_quads};
 
 /// Rows of the left factor that are packed together.
 pub(crate) const PANEL: usize = 8;
@@ -132,7 +132,12 @@ fn product_tile<S: Simd, const W: usize, const R: usize, const V: usize>(
     j: usize,
 ) {
     let mut sum = [[simd.splat_f32s(0.0); V]; R];
-    for (a, b) in a.iter().zip(b) {
+    let panel = a.as_flattened();
+    for (k, (a, b)) in a.iter().zip(b).enumerate() {
+        // The next panel, which lies behind this one: filters are too many for the cache.
+        if k % 2 == 0 {
+            prefetch(panel, panel.len() + k * PANEL);
+        }
         let b = &S::as_simd_f32s(b).0[j..j + V];
         for r in 0..R {
             let a = simd.splat_f32s(a[r0 + r]);

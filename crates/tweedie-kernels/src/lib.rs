@@ -14,6 +14,7 @@
 mod attention;
 mod channels;
 pub mod conv1x1;
+pub mod conv2x2;
 pub mod conv3x3;
 mod film;
 mod gemm;
@@ -36,5 +37,5 @@ pub use resample::{pool, spread};
 pub use scratch::Scratch;
 pub use shape::ConvShape;
 pub use shuffle::{pixel_shuffle, pixel_unshuffle};
-pub use silu::{silu, silu_gradient};
+pub use silu::{silu, silu_gradient, silu_gradient_add};
 pub use sums::{add, bias_gradient};

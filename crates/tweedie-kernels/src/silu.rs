@@ -67,6 +67,32 @@ pub fn silu(x: &[f32], y: &mut [f32]) {
         });
 }
 
+/// `dx = residual + dy * silu'(x)`, the gradient where `x` went another way as well; `dx` is overwritten.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn silu_gradient_add(x: &[f32], dy: &[f32], residual: &[f32], dx: &mut [f32]) {
+    check("dy", dy.len(), x.len());
+    check("residual", residual.len(), x.len());
+    check("dx", dx.len(), x.len());
+    let chunks = dx
+        .par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .zip(dy.par_chunks(CHUNK))
+        .zip(residual.par_chunks(CHUNK));
+    chunks.for_each(|(((dx, x), dy), residual)| {
+        simd::run(
+            #[inline(always)]
+            || {
+                let terms = x.iter().zip(dy).zip(residual);
+                dx.iter_mut()
+                    .zip(terms)
+                    .for_each(|(dx, ((&x, dy), residual))| *dx = residual + dy * slope(x));
+            },
+        );
+    });
+}
+
 /// `dx = dy * silu'(x)`; `dx` is overwritten.
 ///
 /// # Panics

@@ -160,6 +160,18 @@ fn same_bits_with_any_number_of_threads() {
 }
 
 #[test]
+fn a_residual_is_added_to_the_result() {
+    for s in SHAPES {
+        let (x, w, b, residual) = inputs(s);
+        let (mut y, mut with) = (vec![f32::NAN; s.y_len()], vec![f32::NAN; s.y_len()]);
+        conv3x3::forward(s, &x, &w, Some(&b), &mut y);
+        conv3x3::forward_add(s, &x, &w, &b, &residual, &mut with);
+        y.iter_mut().zip(residual).for_each(|(y, r)| *y += r);
+        assert!(y == with, "{s:?}");
+    }
+}
+
+#[test]
 #[should_panic(expected = "`x` has 9 numbers")]
 fn a_wrong_length_panics() {
     conv3x3::forward(

@@ -4,7 +4,9 @@ mod common;
 
 use common::{noise, relative_error, threads};
 use proptest::prelude::*;
-use tweedie_kernels::{FilmGradients, film_silu, film_silu_gradient, silu, silu_gradient};
+use tweedie_kernels::{
+    FilmGradients, film_silu, film_silu_gradient, silu, silu_gradient, silu_gradient_add,
+};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -36,6 +38,16 @@ fn silu_is_exact_to_a_few_ulps_everywhere() {
             slope(x)
         );
     }
+}
+
+#[test]
+fn a_residual_is_added_to_the_gradient() {
+    let [x, dy, residual] = [1, 2, 3].map(|seed| noise(100_003, seed));
+    let [mut dx, mut with] = [(); 2].map(|()| vec![f32::NAN; x.len()]);
+    silu_gradient(&x, &dy, &mut dx);
+    silu_gradient_add(&x, &dy, &residual, &mut with);
+    dx.iter_mut().zip(residual).for_each(|(dx, r)| *dx += r);
+    assert!(dx == with);
 }
 
 #[test]

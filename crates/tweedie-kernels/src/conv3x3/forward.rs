@@ -9,12 +9,13 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use crate::gemm::{Product, STEP};
+use crate::gemm::{PANEL, Product, STEP};
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
 use crate::shared::Shared;
 use crate::simd;
 
+use super::After;
 use super::tiles::{Block, Grid, PHASES, Reach};
 use super::transforms::{Input, Output, Rows};
 use super::weights::{Direction, Filters, GROUP, Packed};
@@ -25,13 +26,13 @@ const FUSED_BLOCKS: usize = 8;
 /// Channels of one task of the separate transforms.
 const CHANNELS: usize = 8;
 
-/// `y = weight * x + bias`.
+/// `y = weight * x`, and what is added after.
 pub(super) fn convolve<F: Winograd>(
     shape: ConvShape,
     x: &[f32],
     weight: &[f32],
     direction: Direction,
-    bias: Option<&[f32]>,
+    after: After<'_>,
     y: &mut [f32],
 ) {
     let filters = Filters {
@@ -45,7 +46,7 @@ pub(super) fn convolve<F: Winograd>(
         shape,
         x,
         filters,
-        bias,
+        after,
         y: Shared::new(y),
         family: PhantomData,
     };
@@ -57,7 +58,10 @@ pub(super) fn convolve<F: Winograd>(
         let groups = 0..run.filters.groups();
         let packed: Vec<_> = groups
             .into_par_iter()
-            .map(|g| run.filters.pack::<F>(g))
+            .map(|group| {
+                let channels = run.filters.channels(group);
+                run.filters.pack::<F>(channels.start, channels.len())
+            })
             .collect();
         blocks
             .par_iter()
@@ -67,21 +71,25 @@ pub(super) fn convolve<F: Winograd>(
     }
 }
 
-/// Tiles of a block: as many as leave the transformed input in a cache of one megabyte.
+/// Tiles of a block: as many as leave the transformed input in a cache of one megabyte; fewer, if that makes enough
+/// blocks for tasks of their own.
 fn block_width(shape: ConvShape, tiles: usize) -> usize {
     let widest = match shape.c_in {
         0..=160 => 48,
-        161..=320 => 32,
-        _ => STEP,
+        161..=320 => 48,
+        _ => 32,
     };
-    widest.min(tiles.next_multiple_of(STEP))
+    let enough = |&width: &usize| tiles.div_ceil(width) >= FUSED_BLOCKS;
+    let narrower = [48, 32].into_iter().filter(|&width| width <= widest);
+    let width = narrower.clone().find(enough).unwrap_or(widest);
+    width.min(tiles.next_multiple_of(STEP))
 }
 
 struct Run<'a, F> {
     shape: ConvShape,
     x: &'a [f32],
     filters: Filters<'a>,
-    bias: Option<&'a [f32]>,
+    after: After<'a>,
     y: Shared<'a>,
     family: PhantomData<F>,
 }
@@ -153,18 +161,27 @@ impl<F: Winograd> Run<'_, F> {
     #[expect(unsafe_code, reason = "the groups of different blocks interleave")]
     fn multiply_all(&self, places: &[Place], transformed: &[f32], products: Shared<'_>) {
         let (input, output) = (self.input_stride(&places[0]), output_stride(&places[0]));
+        // So many filters at once that they and the tiles take the same room in the cache, about.
+        let lanes: usize = places.iter().map(|p| p.input.width).sum();
+        let some = (lanes / 2).next_multiple_of(PANEL).min(GROUP);
         (0..self.filters.groups())
             .into_par_iter()
             .for_each(|group| {
-                let packed = self.filters.pack::<F>(group);
-                for a in 0..Self::PRODUCTS {
-                    for (b, place) in places.iter().enumerate() {
-                        let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
-                        let stride = output_stride(place);
-                        let first = (b * self.filters.groups() + group) * Self::PRODUCTS * output;
-                        // SAFETY: each (block, group, point) has its own part, and one task.
-                        let out = unsafe { products.part(first + a * stride, stride) };
-                        self.multiply(place, packed.panels(a), &transformed[from..], out);
+                let channels = self.filters.channels(group);
+                for first in channels.clone().step_by(some) {
+                    let len = some.min(channels.end - first);
+                    let packed = self.filters.pack::<F>(first, len);
+                    for a in 0..Self::PRODUCTS {
+                        for (b, place) in places.iter().enumerate() {
+                            let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
+                            let rows = len.next_multiple_of(PANEL) * place.input.width;
+                            let to = (b * self.filters.groups() + group) * Self::PRODUCTS * output
+                                + a * output_stride(place)
+                                + (first - channels.start) * place.input.width;
+                            // SAFETY: each (block, group, portion, point) has its own part, and one task.
+                            let out = unsafe { products.part(to, rows) };
+                            self.multiply(place, packed.panels(a), &transformed[from..], out);
+                        }
                     }
                 }
             });
@@ -221,7 +238,8 @@ impl<F: Winograd> Run<'_, F> {
             block: &place.output,
             products: &products[o % GROUP * place.output.width..],
             stride: output_stride(place),
-            bias: self.bias.map_or(0.0, |b| b[o]),
+            bias: self.after.bias.map_or(0.0, |b| b[o]),
+            residual: self.after.residual,
             phases,
             y: &self.y,
             base: o * self.shape.plane(),

@@ -6,6 +6,7 @@
 //! channels, since it is the writing of the output that costs where there are few.
 
 mod forward;
+pub mod stride2;
 mod tiles;
 mod transforms;
 mod weight_gradient;
@@ -30,7 +31,44 @@ pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>
     if let Some(bias) = bias {
         check("bias", bias.len(), shape.c_out);
     }
-    convolve(shape, x, weight, Direction::Forward, bias, y);
+    let after = After {
+        bias,
+        residual: None,
+    };
+    convolve(shape, x, weight, Direction::Forward, after, y);
+}
+
+/// `y = conv(x, weight) + bias + residual`; `y` is overwritten, `residual` has its shape.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn forward_add(
+    shape: ConvShape,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    residual: &[f32],
+    y: &mut [f32],
+) {
+    check("x", x.len(), shape.x_len());
+    check("weight", weight.len(), 9 * shape.c_in * shape.c_out);
+    check("bias", bias.len(), shape.c_out);
+    check("residual", residual.len(), shape.y_len());
+    check("y", y.len(), shape.y_len());
+    let after = After {
+        bias: Some(bias),
+        residual: Some(residual),
+    };
+    convolve(shape, x, weight, Direction::Forward, after, y);
+}
+
+/// What is added to the sums, on their way to memory.
+#[derive(Clone, Copy, Default)]
+struct After<'a> {
+    /// `[c_out]`
+    bias: Option<&'a [f32]>,
+    /// In the shape of the output.
+    residual: Option<&'a [f32]>,
 }
 
 /// `dx`, the gradient to the input, from `dy`, that to the output; `dx` is overwritten.
@@ -41,7 +79,8 @@ pub fn input_gradient(shape: ConvShape, dy: &[f32], weight: &[f32], dx: &mut [f3
     check("dy", dy.len(), shape.y_len());
     check("weight", weight.len(), 9 * shape.c_in * shape.c_out);
     check("dx", dx.len(), shape.x_len());
-    convolve(shape.transposed(), dy, weight, Direction::Back, None, dx);
+    let (shape, after) = (shape.transposed(), After::default());
+    convolve(shape, dy, weight, Direction::Back, after, dx);
 }
 
 /// `dw`, the gradient to the weight, from the input and the gradient to the output; `dw` is overwritten.
@@ -66,18 +105,23 @@ fn convolve(
     x: &[f32],
     weight: &[f32],
     direction: Direction,
-    bias: Option<&[f32]>,
+    after: After<'_>,
     y: &mut [f32],
 ) {
     if shape.is_empty() {
-        let bias = |o: usize| bias.map_or(0.0, |b| b[o]);
-        y.chunks_mut(shape.plane().max(1))
-            .enumerate()
-            .for_each(|(i, y)| y.fill(bias(i % shape.c_out)));
+        // Without inputs there is nothing to sum.
+        match after.residual {
+            Some(residual) => y.copy_from_slice(residual),
+            None => y.fill(0.0),
+        }
+        for (i, y) in y.chunks_mut(shape.plane().max(1)).enumerate() {
+            let bias = after.bias.map_or(0.0, |b| b[i % shape.c_out]);
+            y.iter_mut().for_each(|y| *y += bias);
+        }
     } else if prefers_f2(shape) {
-        forward::convolve::<F2>(shape, x, weight, direction, bias, y);
+        forward::convolve::<F2>(shape, x, weight, direction, after, y);
     } else {
-        forward::convolve::<F4>(shape, x, weight, direction, bias, y);
+        forward::convolve::<F4>(shape, x, weight, direction, after, y);
     }
 }
 

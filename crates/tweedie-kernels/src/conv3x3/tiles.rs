@@ -264,15 +264,22 @@ impl Block {
         }
     }
 
-    /// Writes phases to one channel, whose plane in the first image begins at `base`.
+    /// Writes phases, plus `residual` at the same places, to one channel, whose plane in the first image begins at `base`.
     #[inline(always)]
-    pub(super) fn scatter<S: Simd>(&self, simd: S, phases: &[f32], y: &Shared<'_>, base: usize) {
+    pub(super) fn scatter<S: Simd>(
+        &self,
+        simd: S,
+        phases: &[f32],
+        residual: Option<&[f32]>,
+        y: &Shared<'_>,
+        base: usize,
+    ) {
         for i in 0..self.rows {
             for group in 0..self.width / STEP {
                 if self.m == 4 && S::F32_LANES >= 4 && self.whole[i][group] {
-                    self.scatter_quads(simd, phases, i, group, y, base);
+                    self.scatter_quads(simd, phases, residual, [i, group], y, base);
                 } else {
-                    self.scatter_pixels(phases, i, group, y, base);
+                    self.scatter_pixels(phases, residual, [i, group], y, base);
                 }
             }
         }
@@ -284,8 +291,8 @@ impl Block {
         &self,
         simd: S,
         phases: &[f32],
-        i: usize,
-        group: usize,
+        residual: Option<&[f32]>,
+        [i, group]: [usize; 2],
         y: &Shared<'_>,
         base: usize,
     ) {
@@ -295,7 +302,18 @@ impl Block {
             let vectors = transpose_quads(simd, [row(0), row(1), row(2), row(3)]);
             let mut quads = [[[0.0; 4]; STEP / 4]; 4];
             for q in 0..4 {
-                store::<S>(quads[q].as_flattened_mut(), vectors[q]);
+                let mut vector = vectors[q];
+                if let Some(residual) = residual {
+                    for g in 0..S::F32_LANES / 4 {
+                        let at = base + offset[first + 4 * g + q];
+                        if q == 0 {
+                            prefetch(residual, at + 2 * self.plane);
+                        }
+                        quads[q][g] = residual[at..at + 4].try_into().expect("four pixels");
+                    }
+                    vector = simd.add_f32s(vector, load::<S>(quads[q].as_flattened()));
+                }
+                store::<S>(quads[q].as_flattened_mut(), vector);
             }
             for g in 0..S::F32_LANES / 4 {
                 for q in 0..4 {
@@ -312,16 +330,24 @@ impl Block {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "every task writes the tiles of its own block")]
-    fn scatter_pixels(&self, phases: &[f32], i: usize, group: usize, y: &Shared<'_>, base: usize) {
+    fn scatter_pixels(
+        &self,
+        phases: &[f32],
+        residual: Option<&[f32]>,
+        [i, group]: [usize; 2],
+        y: &Shared<'_>,
+        base: usize,
+    ) {
         for k in group * STEP..self.len.min((group + 1) * STEP) {
             if !is_set(self.inside[i][k]) {
                 continue;
             }
             for j in 0..self.m {
                 if is_set(self.columns[j][k]) {
+                    let at = base + self.offset[i][k] + j;
                     // SAFETY: tiles do not overlap, and each (block, channel) is written by one task.
-                    let pixel = unsafe { y.part(base + self.offset[i][k] + j, 1) };
-                    pixel[0] = phases[phase(self.m, i, j) + k];
+                    let pixel = unsafe { y.part(at, 1) };
+                    pixel[0] = phases[phase(self.m, i, j) + k] + residual.map_or(0.0, |r| r[at]);
                 }
             }
         }

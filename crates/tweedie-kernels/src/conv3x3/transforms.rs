@@ -72,13 +72,14 @@ impl<F: Winograd> WithSimd for Input<'_, F> {
     }
 }
 
-/// `A^T m A`, plus a bias, for one channel.
+/// `A^T m A`, plus a bias and perhaps another tensor of the output's shape, for one channel.
 pub(super) struct Output<'a, F> {
     pub(super) block: &'a Block,
     /// The channel's products: `A * A` rows of lanes, `stride` apart.
     pub(super) products: &'a [f32],
     pub(super) stride: usize,
     pub(super) bias: f32,
+    pub(super) residual: Option<&'a [f32]>,
     pub(super) phases: &'a mut [f32],
     pub(super) y: &'a Shared<'a>,
     /// Start of the channel's plane in the first image.
@@ -96,6 +97,7 @@ impl<F: Winograd> WithSimd for Output<'_, F> {
             products,
             stride,
             bias,
+            residual,
             phases,
             y,
             base,
@@ -119,7 +121,7 @@ impl<F: Winograd> WithSimd for Output<'_, F> {
                 }
             }
         }
-        block.scatter(simd, phases, y, base);
+        block.scatter(simd, phases, residual, y, base);
     }
 }
 

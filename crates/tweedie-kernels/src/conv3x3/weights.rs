@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use crate::gemm::{PANEL, STEP};
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
-use crate::simd::{self, load, store, transpose_quads};
+use crate::simd::{self, load, prefetch, store, transpose_quads};
 
 use super::transforms::column;
 use super::winograd::{POINTS, Winograd};
@@ -49,11 +49,10 @@ impl Filters<'_> {
         group * GROUP..self.shape.c_out.min((group + 1) * GROUP)
     }
 
-    /// A group as `G g G^T`: `[a][panel of the group][c_in][PANEL]`; output channels are filled up with zeros to whole
-    /// panels.
-    pub(super) fn pack<F: Winograd>(&self, group: usize) -> Packed {
-        let channels = self.channels(group).len().next_multiple_of(PANEL);
-        let part = channels * self.shape.c_in;
+    /// Output channels `first..first + len` as `G g G^T`: `[a][panel][c_in][PANEL]`; they are filled up with zeros to
+    /// whole panels.
+    pub(super) fn pack<F: Winograd>(&self, first: usize, len: usize) -> Packed {
+        let part = len.next_multiple_of(PANEL) * self.shape.c_in;
         // The odd line keeps the numbers of different products out of the same cache sets.
         let stride = part + STEP;
         let mut memory = Scratch::take(F::A * F::A * stride);
@@ -61,7 +60,7 @@ impl Filters<'_> {
             shape: self.shape,
             weight: self.weight,
             direction: self.direction,
-            first: group * GROUP,
+            first,
             out: &mut memory,
             family: PhantomData,
         });
@@ -73,7 +72,7 @@ impl Filters<'_> {
     }
 }
 
-/// One group's filters in the Winograd domain.
+/// Some filters in the Winograd domain.
 pub(super) struct Packed {
     memory: Scratch,
     part: usize,
@@ -150,6 +149,11 @@ impl<F: Winograd> Pack<'_, F> {
                 }
                 Direction::Back => {
                     for i in 0..count {
+                        // Where the next filters are: too far apart for the machine to foresee.
+                        let ahead = ((c + CHANNELS + i) * c_out + o + r) * 9;
+                        for line in (0..4 * 9 + STEP).step_by(STEP) {
+                            prefetch(self.weight, ahead + line);
+                        }
                         let next = |start: Option<usize>| start.map(|at| at + i * c_out * 9);
                         let [a, b, c, d] = starts;
                         let starts = [next(a), next(b), next(c), next(d)];

@@ -518,6 +518,11 @@ impl Res<Tensor<4>> {
     fn forward(&self, x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
         let h = self.change.apply(self.norm1.group_norm(x.clone(), true));
         let h = self.conv1.conv3(h);
+        let x = self.change.apply(x);
+        let x = match &self.skip {
+            Some(skip) => skip.conv1(x),
+            None => x,
+        };
         let embedding = self.embedding.conv1(embedding.clone());
         let h = if self.film {
             let [scale, shift] = embedding.chunk(2, 1).try_into().expect("two halves");
@@ -527,12 +532,7 @@ impl Res<Tensor<4>> {
         } else {
             self.norm2.group_norm(h + embedding, true)
         };
-        let h = self.conv2.conv3(h);
-        let x = self.change.apply(x);
-        match &self.skip {
-            Some(skip) => add(skip.conv1(x), h),
-            None => add(x, h),
-        }
+        self.conv2.conv3_add(h, x)
     }
 }
 

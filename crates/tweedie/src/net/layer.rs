@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::ops::{conv1x1, conv3x3};
+use super::ops::{conv1x1, conv3x3, conv3x3_add};
 use super::{Loader, ParamsError};
 
 /// Where a network's layers come from: real weights, or a recorder of their shapes.
@@ -57,8 +57,18 @@ impl<T> Layer<T> {
 }
 
 impl Layer<Tensor<4>> {
+    /// Weight and bias.
+    pub(super) fn pair(&self) -> [Tensor<4>; 2] {
+        [self.weight.clone(), self.bias.clone()]
+    }
+
     pub(super) fn conv3(&self, x: Tensor<4>) -> Tensor<4> {
         conv3x3(x, self.weight.clone(), self.bias.clone())
+    }
+
+    /// A 3x3 convolution plus `residual`.
+    pub(super) fn conv3_add(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        conv3x3_add(x, self.weight.clone(), self.bias.clone(), residual)
     }
 
     pub(super) fn conv1(&self, x: Tensor<4>) -> Tensor<4> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use rayon::prelude::*;
 
 /// A parameter array of rank 4, row-major. Vectors are stored as `[1, c, 1, 1]`, matrices as `[out, in, 1, 1]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,9 @@ pub struct Array {
     /// Its values.
     pub values: Vec<f32>,
 }
+
+/// Numbers of one task where arrays are read through.
+const CHUNK: usize = 1 << 16;
 
 /// A network's parameters by name.
 pub type Params = BTreeMap<String, Array>;
@@ -86,10 +90,17 @@ impl<'a> Loader<'a> {
                 got: array.shape,
             });
         }
-        if !array.values.iter().all(|v| v.is_finite()) {
+        let finite = |part: &[f32]| part.iter().fold(true, |all, v| all & v.is_finite());
+        if !array.values.par_chunks(CHUNK).all(finite) {
             return Err(ParamsError::NotFinite(name.to_owned()));
         }
-        let data = TensorData::new(array.values.clone(), shape);
+        let copy: Vec<f32> = array
+            .values
+            .par_iter()
+            .with_min_len(CHUNK)
+            .copied()
+            .collect();
+        let data = TensorData::new(copy, shape);
         let mut tensor = Tensor::<4>::from_data(data, &self.device);
         if self.track {
             tensor = tensor.require_grad();
@@ -118,23 +129,15 @@ impl<'a> Loader<'a> {
 pub struct Tracked(Vec<(String, Tensor<4>)>);
 
 impl Tracked {
-    /// The gradient of each, as flat values; `None` where the loss does not depend on it.
-    pub fn gradients(
-        &self,
-        grads: &Gradients,
-    ) -> impl Iterator<Item = (&str, Option<Vec<f32>>)> + use<'_> {
-        let values: Vec<_> = self
-            .0
-            .iter()
-            .map(|(name, tensor)| {
-                let grad = tensor.grad(grads).map(|g| {
-                    g.into_data()
-                        .try_into_vec::<f32>()
-                        .expect("gradients are f32, like the weights")
-                });
-                (name.as_str(), grad)
-            })
-            .collect();
-        values.into_iter()
+    /// Takes the gradient of each, in f32; `None` where the loss does not depend on it.
+    pub fn gradients<'a>(
+        &'a self,
+        grads: &'a mut Gradients,
+    ) -> impl Iterator<Item = (&'a str, Option<TensorData>)> {
+        // Removed rather than copied: whoever holds the only copy need not make another.
+        self.0.iter().map(|(name, tensor)| {
+            let gradient = tensor.grad_remove(grads).map(Tensor::into_data);
+            (name.as_str(), gradient)
+        })
     }
 }

@@ -20,7 +20,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
-use super::ops::{add, film_silu, pixel_shuffle, pixel_unshuffle, silu};
+use super::ops::{add, pixel_shuffle, pixel_unshuffle, residual_block, silu};
 use super::{Array, Loader, Params, ParamsError};
 
 /// The shape of a photo network.
@@ -130,10 +130,8 @@ impl<T> Block<T> {
 
 impl Block<Tensor<4>> {
     fn forward(&self, x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
-        let film = self.film.conv1(embedding.clone()).chunk(2, 1);
-        let h = self.conv1.conv3(silu(x.clone()));
-        let h = film_silu(h, film[0].clone(), film[1].clone());
-        add(x, self.conv2.conv3(h))
+        let film = self.film.conv1(embedding.clone());
+        residual_block(x, film, self.conv1.pair(), self.conv2.pair())
     }
 }
 

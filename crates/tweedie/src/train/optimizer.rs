@@ -1,5 +1,6 @@
 //! Adam with warm-up, cosine decay, gradient clipping and an exponential moving average of the weights.
 
+use burn::tensor::TensorData;
 use ndarray::parallel::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +124,7 @@ impl Adam {
                     .expect("moments mirror parameters")
                     .values,
             );
-            (p, m, v, g)
+            (p, m, v, values(g))
                 .into_par_iter()
                 .with_min_len(1 << 14)
                 .for_each(|(p, m, v, &g)| {
@@ -139,17 +140,17 @@ impl Adam {
 /// The gradient to every array of a network by name; an array that the loss does not depend on has none.
 #[derive(Debug)]
 pub struct Gradient<'a> {
-    arrays: Vec<(&'a str, Option<Vec<f32>>)>,
+    arrays: Vec<(&'a str, Option<TensorData>)>,
     norm: f64,
 }
 
 impl<'a> Gradient<'a> {
-    /// Takes the arrays.
-    pub fn new(arrays: Vec<(&'a str, Option<Vec<f32>>)>) -> Gradient<'a> {
+    /// Takes the arrays, all of f32.
+    pub fn new(arrays: Vec<(&'a str, Option<TensorData>)>) -> Gradient<'a> {
         // Parts of a fixed size, added up in order: the same bits at any number of threads.
         let parts: Vec<&[f32]> = arrays
             .iter()
-            .flat_map(|(_, g)| g.iter().flat_map(|g| g.chunks(1 << 14)))
+            .flat_map(|(_, g)| g.iter().flat_map(|g| values(g).chunks(1 << 14)))
             .collect();
         let square = |part: &[f32]| part.iter().map(|&v| f64::from(v).powi(2)).sum();
         let sums: Vec<f64> = parts.into_par_iter().map(square).collect();
@@ -163,6 +164,12 @@ impl<'a> Gradient<'a> {
     pub fn norm(&self) -> f64 {
         self.norm
     }
+}
+
+fn values(gradient: &TensorData) -> &[f32] {
+    gradient
+        .as_slice()
+        .expect("gradients are f32, like the weights")
 }
 
 /// Moves the average `ema` towards `params`.

@@ -115,9 +115,9 @@ impl Session {
         let answer = photo.forward(to_tensor(&task.input, &device), &task.condition);
         let error = answer - to_tensor(&task.target, &device);
         let loss = (error.clone() * error).mean();
-        let grads = loss.backward();
+        let mut grads = loss.backward();
         let loss = loss.into_scalar::<f32>() as f64;
-        let gradient = Gradient::new(tracked.gradients(&grads).collect());
+        let gradient = Gradient::new(tracked.gradients(&mut grads).collect());
         let norm = gradient.norm();
         if !loss.is_finite() || !norm.is_finite() {
             return Err(Error::Diverged {

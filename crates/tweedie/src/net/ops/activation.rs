@@ -6,7 +6,7 @@ use tweedie_kernels as kernels;
 use tweedie_kernels::FilmGradients;
 
 use super::memory::{dims, tensor, tensors, values};
-use super::operation::{Operation, has_kernels, ternary, unary};
+use super::operation::{Kept, Operation, has_kernels, ternary, unary};
 
 /// `x*sigmoid(x)`.
 pub(crate) fn silu(x: Tensor<4>) -> Tensor<4> {
@@ -44,7 +44,7 @@ impl Operation<1> for Silu {
 
     fn gradients(
         &self,
-        [x]: [Option<FlexTensor>; 1],
+        Kept { inputs: [x], .. }: Kept<FlexTensor, 1>,
         dy: FlexTensor,
         _: [bool; 1],
     ) -> [Option<FlexTensor>; 1] {
@@ -71,11 +71,11 @@ impl Operation<3> for FilmSilu {
 
     fn gradients(
         &self,
-        inputs: [Option<FlexTensor>; 3],
+        kept: Kept<FlexTensor, 3>,
         dy: FlexTensor,
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let [x, scale, shift] = inputs.map(|t| t.expect("kept"));
+        let [x, scale, shift] = kept.inputs.map(|t| t.expect("kept"));
         let shapes = [&x, &scale, &shift].map(dims);
         let (x, scale, shift, dy) = (values(&x), values(&scale), values(&shift), values(&dy));
         let gradients = tensors(shapes, |[dx, dscale, dshift]| {

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use tweedie_kernels as kernels;
 
 use super::memory::{dims, tensor, values};
-use super::operation::{Operation, binary, has_kernels};
+use super::operation::{Kept, Operation, binary, has_kernels};
 
 /// `a + b`, of the same shape.
 pub(crate) fn add(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
@@ -26,7 +26,7 @@ impl Operation<2> for Add {
 
     fn gradients(
         &self,
-        _: [Option<FlexTensor>; 2],
+        _: Kept<FlexTensor, 2>,
         dy: FlexTensor,
         _: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {

@@ -6,7 +6,7 @@ use tweedie_kernels as kernels;
 use tweedie_kernels::AttentionShape;
 
 use super::memory::{dims, tensor, tensors, values};
-use super::operation::{Operation, has_kernels, ternary};
+use super::operation::{Kept, Operation, has_kernels, ternary};
 
 /// `v softmax(k^T q/sqrt(depth))`, the softmax over keys: all `[n, heads, depth, positions]`.
 pub(crate) fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
@@ -53,11 +53,11 @@ impl Operation<3> for Attention {
 
     fn gradients(
         &self,
-        inputs: [Option<FlexTensor>; 3],
+        kept: Kept<FlexTensor, 3>,
         dy: FlexTensor,
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let inputs = inputs.map(|t| t.expect("kept"));
+        let inputs = kept.inputs.map(|t| t.expect("kept"));
         let [q, k, v] = inputs.each_ref().map(values);
         let gradients = tensors(inputs.each_ref().map(dims), |to| {
             kernels::attention_gradient(shape(&inputs[0]), [q, k, v], values(&dy), to);

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use tweedie_kernels as kernels;
 
 use super::memory::{dims, tensor, tensors, values};
-use super::operation::{Operation, binary, has_kernels};
+use super::operation::{Kept, Operation, binary, has_kernels};
 
 /// `[n, a, h, w]` and `[n, b, h, w]` to `[n, a + b, h, w]`.
 pub(crate) fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
@@ -36,7 +36,7 @@ impl Operation<2> for Concat {
 
     fn gradients(
         &self,
-        _: [Option<FlexTensor>; 2],
+        _: Kept<FlexTensor, 2>,
         dy: FlexTensor,
         _: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {

@@ -7,11 +7,25 @@ use tweedie_kernels as kernels;
 use tweedie_kernels::ConvShape;
 
 use super::memory::{dims, tensor, values};
-use super::operation::{Operation, has_kernels, ternary};
+use super::operation::{Kept, Operation, has_kernels, quaternary, ternary};
 
 /// 3x3 convolution with zero padding 1: `[n, i, h, w]`, weight `[o, i, 3, 3]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv3x3(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
     conv::<3>(x, w, bias)
+}
+
+/// [`conv3x3()`] plus `residual`, which has the result's shape.
+pub(crate) fn conv3x3_add(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Tensor<4>,
+    residual: Tensor<4>,
+) -> Tensor<4> {
+    check::<3>(&x, &w, &bias);
+    if !has_kernels(&x) {
+        return stock(x, w, bias) + residual;
+    }
+    quaternary(ConvAdd, [x, w, bias, residual])
 }
 
 /// 1x1 convolution: `[n, i, h, w]`, weight `[o, i, 1, 1]`, bias `[1, o, 1, 1]`.
@@ -27,16 +41,20 @@ pub(crate) fn conv3x3_stride2(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Te
 }
 
 fn conv<const K: usize>(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    check::<K>(&x, &w, &bias);
+    if !has_kernels(&x) {
+        return stock(x, w, bias);
+    }
+    ternary(Conv::<K>, [x, w, bias])
+}
+
+fn check<const K: usize>(x: &Tensor<4>, w: &Tensor<4>, bias: &Tensor<4>) {
     let (i, o) = (x.dims()[1], w.dims()[0]);
     assert_eq!(
         (w.dims(), bias.dims()),
         ([o, i, K, K], [1, o, 1, 1]),
         "shapes of weight and bias"
     );
-    if !has_kernels(&x) {
-        return stock(x, w, bias);
-    }
-    ternary(Conv::<K>, [x, w, bias])
 }
 
 /// The same in burn's own operations.
@@ -68,7 +86,9 @@ impl<const K: usize> Operation<3> for Conv<K> {
 
     fn gradients(
         &self,
-        [x, w, _]: [Option<FlexTensor>; 3],
+        Kept {
+            inputs: [x, w, _], ..
+        }: Kept<FlexTensor, 3>,
         dy: FlexTensor,
         [_, _, wants_bias]: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
@@ -77,6 +97,40 @@ impl<const K: usize> Operation<3> for Conv<K> {
             x.map(|x| to_weight::<K>(&x, &dy)),
             wants_bias.then(|| to_bias(&dy)),
         ]
+    }
+}
+
+/// A 3x3 convolution and a sum.
+#[derive(Clone, Debug)]
+struct ConvAdd;
+
+impl Operation<4> for ConvAdd {
+    fn forward(&self, [x, w, bias, residual]: [FlexTensor; 4]) -> FlexTensor {
+        let shape = shape(dims(&x), dims(&w));
+        let (x, w, bias) = (values(&x), values(&w), values(&bias));
+        tensor(dims(&residual), |y| {
+            kernels::conv3x3::forward_add(shape, x, w, bias, values(&residual), y);
+        })
+    }
+
+    fn keeps(&self, [x, w, bias, _]: [bool; 4]) -> [bool; 4] {
+        let [x, w, bias] = Conv::<3>.keeps([x, w, bias]);
+        [x, w, bias, false]
+    }
+
+    fn gradients(
+        &self,
+        Kept {
+            inputs: [x, w, bias, _],
+            between,
+        }: Kept<FlexTensor, 4>,
+        dy: FlexTensor,
+        [wants_x, wants_w, wants_bias, _]: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        let (inputs, wanted) = ([x, w, bias], [wants_x, wants_w, wants_bias]);
+        let kept = Kept { inputs, between };
+        let [dx, dw, dbias] = Conv::<3>.gradients(kept, dy.clone(), wanted);
+        [dx, dw, dbias, Some(dy)]
     }
 }
 
@@ -92,7 +146,7 @@ fn to_input<const K: usize>(dy: &FlexTensor, w: &FlexTensor) -> FlexTensor {
     })
 }
 
-fn to_weight<const K: usize>(x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+pub(super) fn to_weight<const K: usize>(x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
     let weight = [dims(dy)[1], dims(x)[1], K, K];
     let kernel = match K {
         3 => kernels::conv3x3::weight_gradient,
@@ -103,14 +157,17 @@ fn to_weight<const K: usize>(x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
     })
 }
 
-fn to_bias(dy: &FlexTensor) -> FlexTensor {
+pub(super) fn to_bias(dy: &FlexTensor) -> FlexTensor {
     let [n, c, height, width] = dims(dy);
     tensor([1, c, 1, 1], |db| {
         kernels::bias_gradient(n, height * width, values(dy), db)
     })
 }
 
-fn shape([batch, c_in, height, width]: [usize; 4], [c_out, ..]: [usize; 4]) -> ConvShape {
+pub(super) fn shape(
+    [batch, c_in, height, width]: [usize; 4],
+    [c_out, ..]: [usize; 4],
+) -> ConvShape {
     ConvShape {
         batch,
         c_in,

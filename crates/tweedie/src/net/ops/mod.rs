@@ -6,6 +6,7 @@
 mod activation;
 mod add;
 mod attention;
+mod block;
 mod concat;
 mod conv;
 mod memory;
@@ -16,8 +17,9 @@ mod regroup;
 pub(crate) use activation::{film_silu, silu};
 pub(crate) use add::add;
 pub(crate) use attention::attention;
+pub(crate) use block::residual_block;
 pub(crate) use concat::concat;
-pub(crate) use conv::{conv1x1, conv3x3, conv3x3_stride2};
+pub(crate) use conv::{conv1x1, conv3x3, conv3x3_add, conv3x3_stride2};
 pub(crate) use norm::{Norm, group_norm};
 pub(crate) use regroup::{average_pool, nearest_upsample, pixel_shuffle, pixel_unshuffle};
 

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation};
 use tweedie_kernels::{GroupNorm, NormGradients};
 
 use super::memory::{dims, tensor, tensors, values};
-use super::operation::{Operation, has_kernels, ternary};
+use super::operation::{Kept, Operation, has_kernels, ternary};
 
 /// What a group normalisation is.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +74,11 @@ impl Operation<3> for Norm {
 
     fn gradients(
         &self,
-        inputs: [Option<FlexTensor>; 3],
+        kept: Kept<FlexTensor, 3>,
         dy: FlexTensor,
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let [x, scale, shift] = inputs.map(|t| t.expect("kept"));
+        let [x, scale, shift] = kept.inputs.map(|t| t.expect("kept"));
         let kernel = self.kernel(&scale, &shift);
         let gradients = tensors([&x, &scale, &shift].map(dims), |[dx, dscale, dshift]| {
             let to = NormGradients { dx, dscale, dshift };

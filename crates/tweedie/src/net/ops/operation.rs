@@ -14,6 +14,15 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::{DType, Tensor};
 
+/// What is kept of an operation until its gradients are computed.
+#[derive(Clone, Debug)]
+pub(super) struct Kept<T, const N: usize> {
+    /// Those of its inputs that it [keeps](Operation::keeps).
+    pub(super) inputs: [Option<T>; N],
+    /// Something computed on the way.
+    pub(super) between: Option<T>,
+}
+
 /// An operation of `N` tensors of f32, all of which it is given contiguous.
 pub(super) trait Operation<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// The result.
@@ -24,11 +33,26 @@ pub(super) trait Operation<const N: usize>: Clone + Debug + Send + Sync + 'stati
         [false; N]
     }
 
-    /// The gradients to the inputs `wanted`, given those inputs that it keeps and `dy`, the gradient to the result.
+    /// The result, and what the gradients to the inputs `wanted` will need.
+    fn forward_keeping(
+        &self,
+        inputs: [FlexTensor; N],
+        wanted: [bool; N],
+    ) -> (FlexTensor, Kept<FlexTensor, N>) {
+        let keeps = self.keeps(wanted);
+        let kept = std::array::from_fn(|i| keeps[i].then(|| inputs[i].clone()));
+        let kept = Kept {
+            inputs: kept,
+            between: None,
+        };
+        (self.forward(inputs), kept)
+    }
+
+    /// The gradients to the inputs `wanted`, given what was kept and `dy`, the gradient to the result.
     /// Gradients that nobody wants may be there or not.
     fn gradients(
         &self,
-        inputs: [Option<FlexTensor>; N],
+        kept: Kept<FlexTensor, N>,
         dy: FlexTensor,
         wanted: [bool; N],
     ) -> [Option<FlexTensor>; N];
@@ -56,6 +80,18 @@ pub(super) fn ternary(op: impl Operation<3>, inputs: [Tensor<4>; 3]) -> Tensor<4
     Tensor::from_dispatch(Dispatch::ternary(op, a, b, c))
 }
 
+/// Applies an operation of four tensors.
+pub(super) fn quaternary(op: impl Operation<4>, inputs: [Tensor<4>; 4]) -> Tensor<4> {
+    let [a, b, c, d] = inputs.map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::quaternary(op, a, b, c, d))
+}
+
+/// Applies an operation of six tensors.
+pub(super) fn senary(op: impl Operation<6>, inputs: [Tensor<4>; 6]) -> Tensor<4> {
+    let [a, b, c, d, e, f] = inputs.map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::senary(op, a, b, c, d, e, f))
+}
+
 /// What burn's dispatch sees: one entry for each number of tensors.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait Entry: Backend {
@@ -71,6 +107,22 @@ pub(crate) trait Entry: Backend {
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+    fn quaternary<O: Operation<4>>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn senary<O: Operation<6>>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        f: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 impl Entry for Flex {
@@ -84,6 +136,28 @@ impl Entry for Flex {
 
     fn ternary<O: Operation<3>>(op: O, a: FlexTensor, b: FlexTensor, c: FlexTensor) -> FlexTensor {
         <Flex as Run>::forward(&op, [a, b, c])
+    }
+
+    fn quaternary<O: Operation<4>>(
+        op: O,
+        a: FlexTensor,
+        b: FlexTensor,
+        c: FlexTensor,
+        d: FlexTensor,
+    ) -> FlexTensor {
+        <Flex as Run>::forward(&op, [a, b, c, d])
+    }
+
+    fn senary<O: Operation<6>>(
+        op: O,
+        a: FlexTensor,
+        b: FlexTensor,
+        c: FlexTensor,
+        d: FlexTensor,
+        e: FlexTensor,
+        f: FlexTensor,
+    ) -> FlexTensor {
+        <Flex as Run>::forward(&op, [a, b, c, d, e, f])
     }
 }
 
@@ -108,6 +182,28 @@ impl<B: Run, C: CheckpointStrategy> Entry for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         record::<B, C, O, 3>(op, [a, b, c])
     }
+
+    fn quaternary<O: Operation<4>>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        record::<B, C, O, 4>(op, [a, b, c, d])
+    }
+
+    fn senary<O: Operation<6>>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        f: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        record::<B, C, O, 6>(op, [a, b, c, d, e, f])
+    }
 }
 
 /// A backend that operations run on.
@@ -118,10 +214,17 @@ pub(crate) trait Run: Backend {
         inputs: [FloatTensor<Self>; N],
     ) -> FloatTensor<Self>;
 
+    /// [`Operation::forward_keeping`]
+    fn forward_keeping<O: Operation<N>, const N: usize>(
+        op: &O,
+        inputs: [FloatTensor<Self>; N],
+        wanted: [bool; N],
+    ) -> (FloatTensor<Self>, Kept<FloatTensor<Self>, N>);
+
     /// [`Operation::gradients`]
     fn gradients<O: Operation<N>, const N: usize>(
         op: &O,
-        inputs: [Option<FloatTensor<Self>>; N],
+        kept: Kept<FloatTensor<Self>, N>,
         dy: FloatTensor<Self>,
         wanted: [bool; N],
     ) -> [Option<FloatTensor<Self>>; N];
@@ -132,14 +235,21 @@ impl Run for Flex {
         op.forward(inputs.map(|t| t.to_contiguous()))
     }
 
+    fn forward_keeping<O: Operation<N>, const N: usize>(
+        op: &O,
+        inputs: [FlexTensor; N],
+        wanted: [bool; N],
+    ) -> (FlexTensor, Kept<FlexTensor, N>) {
+        op.forward_keeping(inputs.map(|t| t.to_contiguous()), wanted)
+    }
+
     fn gradients<O: Operation<N>, const N: usize>(
         op: &O,
-        inputs: [Option<FlexTensor>; N],
+        kept: Kept<FlexTensor, N>,
         dy: FlexTensor,
         wanted: [bool; N],
     ) -> [Option<FlexTensor>; N] {
-        let inputs = inputs.map(|t| t.map(|t| t.to_contiguous()));
-        op.gradients(inputs, dy.to_contiguous(), wanted)
+        op.gradients(kept, dy.to_contiguous(), wanted)
     }
 }
 
@@ -148,15 +258,15 @@ fn record<B: Run, C: CheckpointStrategy, O: Operation<N>, const N: usize>(
     op: O,
     inputs: [FloatTensor<Autodiff<B, C>>; N],
 ) -> FloatTensor<Autodiff<B, C>> {
-    let keeps = op.keeps(inputs.each_ref().map(|t| t.is_tracked()));
+    let wanted = inputs.each_ref().map(|t| t.is_tracked());
     // The guards keep the nodes alive until the operation is recorded.
     let guards = inputs.each_ref().map(|t| t.node());
     let inputs = inputs.map(|t| t.into_primitive());
     let recorded = Backward::<B, N>::prepare::<C>(Recorded(op.clone()), guards);
     match recorded.compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let kept = std::array::from_fn(|i| keeps[i].then(|| inputs[i].clone()));
-            prep.finish(kept, B::forward(&op, inputs))
+            let (result, kept) = B::forward_keeping(&op, inputs, wanted);
+            prep.finish(kept, result)
         }
         OpsKind::UnTracked(prep) => prep.finish(B::forward(&op, inputs)),
     }
@@ -167,7 +277,7 @@ fn record<B: Run, C: CheckpointStrategy, O: Operation<N>, const N: usize>(
 struct Recorded<O>(O);
 
 impl<B: Run, O: Operation<N>, const N: usize> Backward<B, N> for Recorded<O> {
-    type State = [Option<FloatTensor<B>>; N];
+    type State = Kept<FloatTensor<B>, N>;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = grads.consume::<B>(&ops.node);

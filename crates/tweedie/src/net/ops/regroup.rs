@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use tweedie_kernels as kernels;
 
 use super::memory::{dims, tensor, values};
-use super::operation::{Operation, has_kernels, unary};
+use super::operation::{Kept, Operation, has_kernels, unary};
 
 /// `[n, c, 2h, 2w]` to `[n, 4c, h, w]`; channel `4c + 2i + j` holds rows of parity `i`, columns of parity `j`.
 pub(crate) fn pixel_unshuffle(x: Tensor<4>) -> Tensor<4> {
@@ -115,7 +115,7 @@ impl Operation<1> for Regroup {
 
     fn gradients(
         &self,
-        _: [Option<FlexTensor>; 1],
+        _: Kept<FlexTensor, 1>,
         dy: FlexTensor,
         _: [bool; 1],
     ) -> [Option<FlexTensor>; 1] {

@@ -63,6 +63,27 @@ fn conv1x1_agrees_with_stock() {
 }
 
 #[test]
+fn conv3x3_add_agrees_with_stock() {
+    compare(
+        [[2, 5, 9, 14], [7, 5, 3, 3], [1, 7, 1, 1], [2, 7, 9, 14]],
+        |[x, w, b, r]| conv3x3_add(x, w, b, r),
+        |[x, w, b, r]| conv::stock(x, w, b) + r,
+    );
+}
+
+#[test]
+fn residual_block_agrees_with_stock() {
+    for [n, c, h, w] in [[1, 9, 7, 12], [3, 16, 8, 8]] {
+        let (weight, bias) = ([c, c, 3, 3], [1, c, 1, 1]);
+        compare(
+            [[n, c, h, w], [n, 2 * c, 1, 1], weight, bias, weight, bias],
+            |[x, film, w1, b1, w2, b2]| residual_block(x, film, [w1, b1], [w2, b2]),
+            |[x, film, w1, b1, w2, b2]| block::stock(x, film, [w1, b1], [w2, b2]),
+        );
+    }
+}
+
+#[test]
 fn regroupings_agree_with_stock() {
     let fine = [[2, 3, 6, 10]];
     compare(

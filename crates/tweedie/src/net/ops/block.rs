@@ -1,0 +1,162 @@
+//! The photo network's residual block as one operation: what it computes on the way is forgotten or computed again, sums
+//! are folded into the passes beside them, and the branch's two gradients meet in one.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+use tweedie_kernels as kernels;
+use tweedie_kernels::{ConvShape, FilmGradients, Scratch};
+
+use super::conv::{self, to_bias, to_weight};
+use super::memory::{dims, tensor, values};
+use super::operation::{Kept, Operation, has_kernels, senary};
+use super::{add, film_silu, silu};
+
+/// `x + conv2(silu(film(conv1(silu(x)))))`, where `film(h) = h*(1 + scale) + shift`.
+///
+/// `x` is `[n, c, h, w]`; `film` `[n, 2c, 1, 1]` holds all scales, then all shifts; a convolution is its weight
+/// `[c, c, 3, 3]` and bias `[1, c, 1, 1]`.
+pub(crate) fn residual_block(
+    x: Tensor<4>,
+    film: Tensor<4>,
+    conv1: [Tensor<4>; 2],
+    conv2: [Tensor<4>; 2],
+) -> Tensor<4> {
+    let ([n, c, _, _], square) = (x.dims(), |[w, b]: &[Tensor<4>; 2], c: usize| {
+        w.dims() == [c, c, 3, 3] && b.dims() == [1, c, 1, 1]
+    });
+    assert!(
+        film.dims() == [n, 2 * c, 1, 1] && square(&conv1, c) && square(&conv2, c),
+        "shapes of film, weights and biases"
+    );
+    if !has_kernels(&x) {
+        return stock(x, film, conv1, conv2);
+    }
+    let ([w1, b1], [w2, b2]) = (conv1, conv2);
+    senary(Block, [x, film, w1, b1, w2, b2])
+}
+
+/// The same in burn's own operations.
+pub(super) fn stock(
+    x: Tensor<4>,
+    film: Tensor<4>,
+    [w1, b1]: [Tensor<4>; 2],
+    [w2, b2]: [Tensor<4>; 2],
+) -> Tensor<4> {
+    let film = film.chunk(2, 1);
+    let h = conv::stock(silu(x.clone()), w1, b1);
+    let h = film_silu(h, film[0].clone(), film[1].clone());
+    add(x, conv::stock(h, w2, b2))
+}
+
+#[derive(Clone, Debug)]
+struct Block;
+
+impl Operation<6> for Block {
+    fn forward(&self, inputs: [FlexTensor; 6]) -> FlexTensor {
+        let [x, film, w1, b1, w2, b2] = &inputs;
+        let h = first_half(x, w1, b1);
+        second_half(x, &h, film, w2, b2)
+    }
+
+    fn forward_keeping(
+        &self,
+        inputs: [FlexTensor; 6],
+        _: [bool; 6],
+    ) -> (FlexTensor, Kept<FlexTensor, 6>) {
+        let [x, film, w1, b1, w2, b2] = &inputs;
+        let h = first_half(x, w1, b1);
+        let y = second_half(x, &h, film, w2, b2);
+        let [x, film, w1, _, w2, _] = inputs;
+        let kept = Kept {
+            inputs: [Some(x), Some(film), Some(w1), None, Some(w2), None],
+            between: Some(h),
+        };
+        (y, kept)
+    }
+
+    fn gradients(
+        &self,
+        kept: Kept<FlexTensor, 6>,
+        dy: FlexTensor,
+        [_, _, wants_w1, wants_b1, wants_w2, wants_b2]: [bool; 6],
+    ) -> [Option<FlexTensor>; 6] {
+        let [Some(x), Some(film), Some(w1), _, Some(w2), _] = kept.inputs else {
+            unreachable!("kept by `forward_keeping`")
+        };
+        let h = kept.between.expect("kept by `forward_keeping`");
+        let (shape, [scale, shift]) = (shape(&x), split(&film));
+
+        let dw2 = wants_w2.then(|| {
+            let activated = tensor(dims(&h), |to| {
+                kernels::film_silu(values(&h), &scale, &shift, to);
+            });
+            to_weight::<3>(&activated, &dy)
+        });
+        let db2 = wants_b2.then(|| to_bias(&dy));
+
+        let mut between = Scratch::take(shape.x_len());
+        kernels::conv3x3::input_gradient(shape, values(&dy), values(&w2), &mut between);
+        let [mut dscale, mut dshift] = [(); 2].map(|()| Scratch::take(scale.len()));
+        let dh = tensor(dims(&h), |dx| {
+            let (dscale, dshift) = (&mut dscale, &mut dshift);
+            let to = FilmGradients { dx, dscale, dshift };
+            kernels::film_silu_gradient(values(&h), &scale, &shift, &between, to);
+        });
+        let dfilm = tensor(dims(&film), |to| {
+            kernels::concat(shape.batch, &dscale, &dshift, to);
+        });
+
+        let dw1 = wants_w1.then(|| {
+            let activated = tensor(dims(&x), |to| kernels::silu(values(&x), to));
+            to_weight::<3>(&activated, &dh)
+        });
+        let db1 = wants_b1.then(|| to_bias(&dh));
+
+        kernels::conv3x3::input_gradient(shape, values(&dh), values(&w1), &mut between);
+        let dx = tensor(dims(&x), |dx| {
+            kernels::silu_gradient_add(values(&x), &between, values(&dy), dx);
+        });
+        [Some(dx), Some(dfilm), dw1, db1, dw2, db2]
+    }
+}
+
+/// `conv1(silu(x))`
+fn first_half(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+    let shape = shape(x);
+    let mut activated = Scratch::take(shape.x_len());
+    kernels::silu(values(x), &mut activated);
+    tensor(dims(x), |h| {
+        let bias = Some(values(bias));
+        kernels::conv3x3::forward(shape, &activated, values(weight), bias, h);
+    })
+}
+
+/// `x + conv2(silu(film(h)))`
+fn second_half(
+    x: &FlexTensor,
+    h: &FlexTensor,
+    film: &FlexTensor,
+    weight: &FlexTensor,
+    bias: &FlexTensor,
+) -> FlexTensor {
+    let (shape, [scale, shift]) = (shape(x), split(film));
+    let mut activated = Scratch::take(shape.x_len());
+    kernels::film_silu(values(h), &scale, &shift, &mut activated);
+    let (weight, bias) = (values(weight), values(bias));
+    tensor(dims(x), |y| {
+        kernels::conv3x3::forward_add(shape, &activated, weight, bias, values(x), y);
+    })
+}
+
+/// Scales and shifts, `[n, c]` each.
+fn split(film: &FlexTensor) -> [Scratch; 2] {
+    let [n, both, _, _] = dims(film);
+    let [mut scale, mut shift] = [(); 2].map(|()| Scratch::take(n * both / 2));
+    kernels::split(n, values(film), &mut scale, &mut shift);
+    [scale, shift]
+}
+
+fn shape(x: &FlexTensor) -> ConvShape {
+    let [_, c, _, _] = dims(x);
+    conv::shape(dims(x), [c, c, 3, 3])
+}
