@@ -20,8 +20,27 @@ const TASKS: usize = 8;
 /// # Panics
 /// If a length does not fit the shape.
 pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    forward_concat(shape, x, &[], weight, bias, y);
+}
+
+/// The same for the channels of `a` followed by those of `b`, in each image, without putting them together first; `c_in`
+/// counts those of both.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn forward_concat(
+    shape: ConvShape,
+    a: &[f32],
+    b: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
     let ConvShape { c_in, c_out, .. } = shape;
-    check("x", x.len(), shape.x_len());
+    check("x", a.len() + b.len(), shape.x_len());
+    let of_image = (shape.batch * shape.plane()).max(1);
+    let [from_a, from_b] = [a, b].map(|x| x.len() / of_image);
+    check("a", a.len(), from_a * of_image);
     check("weight", weight.len(), c_in * c_out);
     check("y", y.len(), shape.y_len());
     if let Some(bias) = bias {
@@ -32,7 +51,10 @@ pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>
         shape,
         &packed,
         c_in,
-        |run, c, row| run.gather(x, c_in, c, row),
+        |run, c, row| match c.checked_sub(from_a) {
+            None => run.gather(a, from_a, c, row),
+            Some(c) => run.gather(b, from_b, c, row),
+        },
         bias,
         y,
     );

@@ -45,18 +45,34 @@ impl GroupNorm<'_> {
     /// # Panics
     /// If the lengths do not fit each other, or the groups do not divide the channels.
     pub fn forward(&self, batch: usize, x: &[f32], y: &mut [f32]) {
-        let plane = self.plane(batch, x.len());
-        check("y", y.len(), x.len());
+        self.forward_concat(batch, x, &[], y);
+    }
+
+    /// The same for the channels of `a` followed by those of `b`, in each image, without putting them together first.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other, or the groups do not divide the channels.
+    pub fn forward_concat(&self, batch: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
+        let plane = self.plane(batch, a.len() + b.len());
+        check("y", y.len(), a.len() + b.len());
         let channels = self.group_channels(batch);
         let size = channels * plane;
         if size == 0 {
             return;
         }
-        let groups = y.par_chunks_mut(size).zip(x.par_chunks(size));
-        groups.enumerate().for_each(|(at, (y, x))| {
-            let statistics = Statistics::of(x, self.eps);
-            let planes = y.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
-            for (c, (y, x)) in planes.enumerate() {
+        let (a_len, b_len) = (a.len() / batch, b.len() / batch);
+        check("a", a.len(), a_len / plane * plane * batch);
+        y.par_chunks_mut(size).enumerate().for_each(|(at, y)| {
+            // What of the group lies in `a`, and the rest.
+            let (image, start) = (at / self.groups, at % self.groups * size);
+            let (a, b) = (&a[image * a_len..][..a_len], &b[image * b_len..][..b_len]);
+            let from_a = &a[start.min(a_len)..(start + size).min(a_len)];
+            let from_b = &b[start.max(a_len) - a_len..(start + size).max(a_len) - a_len];
+            let statistics = Statistics::of([from_a, from_b], self.eps);
+            let x = from_a.chunks_exact(plane).chain(from_b.chunks_exact(plane));
+            let planes: Vec<_> = y.chunks_exact_mut(plane).zip(x).enumerate().collect();
+            // The last planes first, since they are still in the cache.
+            for (c, (y, x)) in planes.into_iter().rev() {
                 self.step(at * channels + c, statistics).apply(x, y);
             }
         });
@@ -98,7 +114,7 @@ impl GroupNorm<'_> {
     fn group_gradient(&self, first: usize, x: &[f32], dy: &[f32], to: NormGradients<'_>) {
         let NormGradients { dx, dscale, dshift } = to;
         let plane = x.len() / dscale.len();
-        let statistics = Statistics::of(x, self.eps);
+        let statistics = Statistics::of([x, &[]], self.eps);
         let inverse = f64::from(statistics.inverse);
         // Of the gradient to the normalised x: its sum, and that of its product with the normalised x.
         let mut total = [0.0; 2];
@@ -165,15 +181,17 @@ struct Statistics {
 }
 
 impl Statistics {
-    fn of(x: &[f32], eps: f32) -> Statistics {
+    /// Of all numbers in two slices, at least one.
+    fn of(parts: [&[f32]; 2], eps: f32) -> Statistics {
         // Moments around a number of the group: around zero they would lose digits where the mean is large.
-        let origin = x[0];
-        let [sum, squares] = run_sixteen(Moments { x, origin });
-        let count = x.len() as f64;
+        let origin = parts[0].first().unwrap_or_else(|| &parts[1][0]);
+        let moments = parts.map(|x| run_sixteen(Moments { x, origin: *origin }));
+        let [sum, squares] = [0, 1].map(|k| moments[0][k] + moments[1][k]);
+        let count = (parts[0].len() + parts[1].len()) as f64;
         let mean = sum / count;
         let variance = (squares / count - mean * mean).max(0.0);
         Statistics {
-            mean: (f64::from(origin) + mean) as f32,
+            mean: (f64::from(*origin) + mean) as f32,
             inverse: (1.0 / (variance + f64::from(eps)).sqrt()) as f32,
         }
     }

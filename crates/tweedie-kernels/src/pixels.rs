@@ -6,12 +6,15 @@ use crate::gemm::{Product, STEP, WIDEST};
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
 use crate::shared::Shared;
-use crate::simd;
+use crate::simd::{self, prefetch};
 
 /// Tasks that a product is cut into, where there are so many blocks of pixels ..
 const TASKS: usize = 16;
 /// .. and the most blocks of a task: longer runs in memory, until the working memory leaves the cache.
 const BLOCKS: usize = 4;
+
+/// Channels that are at least so many pixels apart are too far apart for the machine to foresee the next one.
+const FAR: usize = 1 << 12;
 
 /// `y[n, o, p] = bias[o] + sum over k < depth of packed[o, k] * g[k, p]`, where `gather(run, k, row)` fills in `g`.
 pub(crate) fn multiply(
@@ -115,6 +118,12 @@ impl Pixels {
     pub(crate) fn gather(&self, x: &[f32], channels: usize, c: usize, lanes: &mut [f32]) {
         for (image, pixel, lane, len) in self.pieces() {
             let at = (image * channels + c) * self.plane + pixel;
+            if self.plane >= FAR {
+                // The channel after next.
+                for line in (0..len).step_by(STEP) {
+                    prefetch(x, at + 2 * self.plane + line);
+                }
+            }
             lanes[lane..lane + len].copy_from_slice(&x[at..at + len]);
         }
         lanes[self.len..].fill(0.0);

@@ -4,7 +4,7 @@ mod common;
 
 use common::{noise, relative_error, threads};
 use proptest::prelude::*;
-use tweedie_kernels::{ConvShape, conv1x1};
+use tweedie_kernels::{ConvShape, concat, conv1x1};
 
 fn shape(batch: usize, c_in: usize, c_out: usize, height: usize, width: usize) -> ConvShape {
     ConvShape {
@@ -33,6 +33,25 @@ fn run(s: ConvShape) -> [Vec<f32>; 3] {
     conv1x1::input_gradient(s, &dy, &w, &mut out[1]);
     conv1x1::weight_gradient(s, &x, &dy, &mut out[2]);
     out
+}
+
+#[test]
+fn channels_of_two_tensors_are_those_of_their_concatenation() {
+    let s = ConvShape {
+        batch: 3,
+        c_in: 12,
+        c_out: 9,
+        height: 7,
+        width: 11,
+    };
+    let (_, w, bias, _) = inputs(s);
+    let [a, b] = [5, 7].map(|c| noise(s.batch * c * s.plane(), c as u64));
+    let mut x = vec![0.0; s.x_len()];
+    let [mut y, mut want] = [(); 2].map(|()| vec![f32::NAN; s.y_len()]);
+    concat(s.batch, &a, &b, &mut x);
+    conv1x1::forward(s, &x, &w, Some(&bias), &mut want);
+    conv1x1::forward_concat(s, &a, &b, &w, Some(&bias), &mut y);
+    assert!(y == want);
 }
 
 fn naive(s: ConvShape) -> [Vec<f64>; 3] {

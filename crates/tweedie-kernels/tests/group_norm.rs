@@ -4,7 +4,7 @@ mod common;
 
 use common::{noise, relative_error, threads};
 use proptest::prelude::*;
-use tweedie_kernels::{GroupNorm, NormGradients};
+use tweedie_kernels::{GroupNorm, NormGradients, concat};
 
 const EPS: f32 = 1e-5;
 
@@ -120,6 +120,28 @@ fn check(case: Case, tolerance: f64) {
             assert!(error < tolerance, "{name} of {case:?}: {error:e}");
         }
     }
+}
+
+#[test]
+fn channels_of_two_tensors_are_those_of_their_concatenation() {
+    // A group of three channels straddles the two.
+    let (batch, [from_a, from_b], plane) = (2, [5, 7], 35);
+    let [a, b] = [from_a, from_b].map(|c| noise(batch * c * plane, c as u64));
+    let (scale, shift) = (noise(batch * 12, 3), noise(batch * 12, 4));
+    let norm = GroupNorm {
+        groups: 4,
+        eps: EPS,
+        scale: &scale,
+        shift: &shift,
+        silu: true,
+    };
+    let mut both = vec![0.0; a.len() + b.len()];
+    let [mut y, mut want] = [(); 2].map(|()| vec![f32::NAN; both.len()]);
+    concat(batch, &a, &b, &mut both);
+    norm.forward(batch, &both, &mut want);
+    norm.forward_concat(batch, &a, &b, &mut y);
+    let want: Vec<f64> = want.into_iter().map(f64::from).collect();
+    assert!(relative_error(&y, &want) < 3e-7);
 }
 
 const FFHQ: Case = Case {

@@ -163,28 +163,29 @@ impl<F: Winograd> Run<'_, F> {
         let (input, output) = (self.input_stride(&places[0]), output_stride(&places[0]));
         // So many filters at once that they and the tiles take the same room in the cache, about.
         let lanes: usize = places.iter().map(|p| p.input.width).sum();
-        let some = (lanes / 2).next_multiple_of(PANEL).min(GROUP);
-        (0..self.filters.groups())
-            .into_par_iter()
-            .for_each(|group| {
-                let channels = self.filters.channels(group);
-                for first in channels.clone().step_by(some) {
-                    let len = some.min(channels.end - first);
-                    let packed = self.filters.pack::<F>(first, len);
-                    for a in 0..Self::PRODUCTS {
-                        for (b, place) in places.iter().enumerate() {
-                            let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
-                            let rows = len.next_multiple_of(PANEL) * place.input.width;
-                            let to = (b * self.filters.groups() + group) * Self::PRODUCTS * output
-                                + a * output_stride(place)
-                                + (first - channels.start) * place.input.width;
-                            // SAFETY: each (block, group, portion, point) has its own part, and one task.
-                            let out = unsafe { products.part(to, rows) };
-                            self.multiply(place, packed.panels(a), &transformed[from..], out);
-                        }
-                    }
+        let some = (lanes / 2).next_multiple_of(PANEL).min(GROUP / 2);
+        let portions = (0..self.filters.groups()).flat_map(|group| {
+            let channels = self.filters.channels(group);
+            channels.step_by(some).map(move |first| (group, first))
+        });
+        let portions: Vec<_> = portions.collect();
+        portions.into_par_iter().for_each(|(group, first)| {
+            let channels = self.filters.channels(group);
+            let len = some.min(channels.end - first);
+            let packed = self.filters.pack::<F>(first, len);
+            for a in 0..Self::PRODUCTS {
+                for (b, place) in places.iter().enumerate() {
+                    let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
+                    let rows = len.next_multiple_of(PANEL) * place.input.width;
+                    let to = (b * self.filters.groups() + group) * Self::PRODUCTS * output
+                        + a * output_stride(place)
+                        + (first - channels.start) * place.input.width;
+                    // SAFETY: each (block, group, portion, point) has its own part, and one task.
+                    let out = unsafe { products.part(to, rows) };
+                    self.multiply(place, packed.panels(a), &transformed[from..], out);
                 }
-            });
+            }
+        });
     }
 
     fn place(&self, grid: &Grid, first: usize, len: usize) -> Place {

@@ -14,7 +14,7 @@ use super::transforms::column;
 use super::winograd::{POINTS, Winograd};
 
 /// Output channels that are multiplied and transformed back together.
-pub(super) const GROUP: usize = 4 * PANEL;
+pub(super) const GROUP: usize = 8 * PANEL;
 /// Input channels that are transformed together.
 const CHANNELS: usize = 16;
 

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
 use super::ops::{
-    Norm, add, attention, average_pool, concat, conv3x3_stride2, group_norm, nearest_upsample, silu,
+    Norm, add, attention, average_pool, concat, conv1x1_concat, conv3x3_stride2, group_norm,
+    group_norm_concat, nearest_upsample, silu,
 };
 use super::{Array, Loader, Params, ParamsError};
 
@@ -442,8 +443,12 @@ impl Adm {
         }
         h = apply(&self.middle, h, &embedding);
         for parts in &self.output {
-            h = concat(h, left.pop().expect("as many ways down as up"));
-            h = apply(parts, h, &embedding);
+            let [Part::Res(first), rest @ ..] = parts.as_slice() else {
+                unreachable!("each step up begins with a block")
+            };
+            let beside = left.pop().expect("as many ways down as up");
+            h = first.forward_concat([h, beside], &embedding);
+            h = apply(rest, h, &embedding);
         }
         self.out.conv3(self.norm.group_norm(h, true))
     }
@@ -505,12 +510,15 @@ impl Layer<Tensor<4>> {
 }
 
 fn normalise(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, silu: bool) -> Tensor<4> {
-    let norm = Norm {
+    group_norm(norm_of(silu), x, scale, shift)
+}
+
+fn norm_of(silu: bool) -> Norm {
+    Norm {
         groups: GROUPS,
         eps: EPS,
         silu,
-    };
-    group_norm(norm, x, scale, shift)
+    }
 }
 
 impl Res<Tensor<4>> {
@@ -523,6 +531,25 @@ impl Res<Tensor<4>> {
             Some(skip) => skip.conv1(x),
             None => x,
         };
+        self.second_half(h, x, embedding)
+    }
+
+    /// The same for the channels of two tensors, one after the other.
+    fn forward_concat(&self, x: [Tensor<4>; 2], embedding: &Tensor<4>) -> Tensor<4> {
+        let (Some(skip), Change::Keep) = (&self.skip, self.change) else {
+            let [a, b] = x;
+            return self.forward(concat(a, b), embedding);
+        };
+        let norm = &self.norm1;
+        let (scale, shift) = (norm.weight.clone(), norm.bias.clone());
+        let h = group_norm_concat(norm_of(true), x.clone(), scale, shift);
+        let h = self.conv1.conv3(h);
+        let x = conv1x1_concat(x, skip.weight.clone(), skip.bias.clone());
+        self.second_half(h, x, embedding)
+    }
+
+    /// `x + conv2(silu(norm2(h) modulated by the embedding))`
+    fn second_half(&self, h: Tensor<4>, x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
         let embedding = self.embedding.conv1(embedding.clone());
         let h = if self.film {
             let [scale, shift] = embedding.chunk(2, 1).try_into().expect("two halves");

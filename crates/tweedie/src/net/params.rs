@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::ops::data;
+
 /// A parameter array of rank 4, row-major. Vectors are stored as `[1, c, 1, 1]`, matrices as `[out, in, 1, 1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
@@ -90,17 +92,11 @@ impl<'a> Loader<'a> {
                 got: array.shape,
             });
         }
-        let finite = |part: &[f32]| part.iter().fold(true, |all, v| all & v.is_finite());
-        if !array.values.par_chunks(CHUNK).all(finite) {
+        let mut finite = true;
+        let data = data(shape, |to| finite = copy(&array.values, to));
+        if !finite {
             return Err(ParamsError::NotFinite(name.to_owned()));
         }
-        let copy: Vec<f32> = array
-            .values
-            .par_iter()
-            .with_min_len(CHUNK)
-            .copied()
-            .collect();
-        let data = TensorData::new(copy, shape);
         let mut tensor = Tensor::<4>::from_data(data, &self.device);
         if self.track {
             tensor = tensor.require_grad();
@@ -122,6 +118,18 @@ impl<'a> Loader<'a> {
         }
         Ok(Tracked(self.taken))
     }
+}
+
+/// Copies, and tells whether all numbers are finite.
+fn copy(from: &[f32], to: &mut [f32]) -> bool {
+    let copy = |(to, from): (&mut [f32], &[f32])| {
+        to.copy_from_slice(from);
+        from.iter().fold(true, |finite, v| finite & v.is_finite())
+    };
+    to.par_chunks_mut(CHUNK)
+        .zip(from.par_chunks(CHUNK))
+        .map(copy)
+        .reduce(|| true, |a, b| a & b)
 }
 
 /// The tensors that a network was made of, by name.

@@ -16,7 +16,7 @@ mod parametrisation;
 mod tiles;
 
 pub use network::Network;
-pub(crate) use network::to_tensor;
+pub(crate) use network::{in_pool, to_tensor};
 pub use parametrisation::{Factors, Parametrisation, condition};
 
 use crate::Image;

@@ -1,6 +1,6 @@
 //! A trained network as a prior.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::parametrisation::condition;
 use super::tiles::Tiling;
@@ -8,6 +8,7 @@ use super::{Error, Parametrisation, Prior, Pullback};
 use crate::Image;
 use crate::checkpoint::{Architecture, Model};
 use crate::level::{Level, Range};
+use crate::net::ops::data;
 use crate::net::{Loader, ParamsError, Photo};
 
 /// A network with what is needed to ask it: [`Prior`] for pictures in [0, 1] of any size.
@@ -70,10 +71,8 @@ impl Network {
 
     /// The network's bare answer to its bare input, for training.
     pub(crate) fn answer(&self, input: &Image, condition: &[f32]) -> Result<Image, Error> {
-        from_tensor(
-            self.photo
-                .forward(to_tensor(input, &self.device), condition),
-        )
+        let input = to_tensor(input, &self.device);
+        from_tensor(in_pool(|| self.photo.forward(input, condition)))
     }
 
     fn check(&self, x: &Image) -> Result<(), Error> {
@@ -120,9 +119,11 @@ impl Prior for Network {
         let sigma = self.sigma(level);
         let channels = x.dim().1;
         let x = self.to_network(x, level);
-        let f = self.tiling.map(&x, |tile| {
-            from_tensor(self.forward(to_tensor(tile, &self.device), sigma))
-        })?;
+        let network = |tile: &Image| {
+            let answer = in_pool(|| self.forward(to_tensor(tile, &self.device), sigma));
+            from_tensor(answer)
+        };
+        let f = self.tiling.map(&x, network)?;
         Ok(self.to_image(&x, &f, sigma, channels))
     }
 
@@ -136,7 +137,7 @@ impl Prior for Network {
         let channels = x.dim().1;
         let x = self.to_network(x, level);
         let input = to_tensor(&x, &self.device.clone().autodiff()).require_grad();
-        let output = self.forward(input.clone(), sigma);
+        let output = in_pool(|| self.forward(input.clone(), sigma));
         let x0 = self.to_image(&x, &from_tensor(output.clone().inner())?, sigma, channels);
         let factors = self.parametrisation.factors(sigma);
         let n_channels = self.channels;
@@ -153,9 +154,7 @@ impl Prior for Network {
                 }
             };
             let cotangent = to_tensor(&spread, &output.device());
-            let grads = (output * cotangent).sum().backward();
-            let through = input
-                .grad(&grads)
+            let through = in_pool(|| input.grad(&(output * cotangent).sum().backward()))
                 .ok_or_else(|| Error::Network("the answer does not depend on the image".into()))?;
             let through = from_tensor(through)?;
             let total = crate::level::combine(
@@ -183,11 +182,17 @@ impl Prior for Network {
     }
 }
 
+/// Runs `f` on a thread of the rayon pool: from outside, each of a network's many operations would have to wake the pool.
+pub(crate) fn in_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| f())
+}
+
 /// An image as a tensor on a device.
 pub(crate) fn to_tensor(x: &Image, device: &Device) -> Tensor<4> {
     let (n, c, h, w) = x.dim();
-    let values = x.as_standard_layout().iter().copied().collect::<Vec<_>>();
-    Tensor::from_data(TensorData::new(values, [n, c, h, w]), device)
+    let x = x.as_standard_layout();
+    let values = x.as_slice().expect("standard layout");
+    Tensor::from_data(data([n, c, h, w], |to| to.copy_from_slice(values)), device)
 }
 
 /// A tensor as an image.

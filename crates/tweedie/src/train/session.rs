@@ -15,7 +15,7 @@ use crate::checkpoint::{self, Architecture, Model, ModelSpec, Precision};
 use crate::image;
 use crate::net::{Loader, Params, Photo};
 use crate::noise::{NoiseSource, Seeded};
-use crate::prior::{Network, to_tensor};
+use crate::prior::{Network, in_pool, to_tensor};
 use crate::{Dims, Image};
 
 /// A training run that can be taken step by step.
@@ -105,6 +105,10 @@ impl Session {
 
     /// Takes a step; logs, validates and saves when it is time to.
     pub fn step(&mut self) -> Result<Report, Error> {
+        in_pool(|| self.step_in_pool())
+    }
+
+    fn step_in_pool(&mut self) -> Result<Report, Error> {
         let n = self.state.step;
         let task = self.task(n);
         let Architecture::Photo(config) = &self.recipe.network;

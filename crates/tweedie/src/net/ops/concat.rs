@@ -28,10 +28,7 @@ struct Concat {
 
 impl Operation<2> for Concat {
     fn forward(&self, [a, b]: [FlexTensor; 2]) -> FlexTensor {
-        let [n, ca, h, w] = dims(&a);
-        tensor([n, ca + dims(&b)[1], h, w], |y| {
-            kernels::concat(n, values(&a), values(&b), y);
-        })
+        join(&a, &b)
     }
 
     fn gradients(
@@ -40,9 +37,26 @@ impl Operation<2> for Concat {
         dy: FlexTensor,
         _: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        let [n, _, h, w] = dims(&dy);
-        let shapes = self.channels.map(|c| [n, c, h, w]);
-        let gradients = tensors(shapes, |[a, b]| kernels::split(n, values(&dy), a, b));
-        gradients.map(Some)
+        part(&dy, self.channels).map(Some)
     }
+}
+
+/// Shape of the concatenation.
+pub(super) fn dims_of(a: &FlexTensor, b: &FlexTensor) -> [usize; 4] {
+    let [n, ca, h, w] = dims(a);
+    [n, ca + dims(b)[1], h, w]
+}
+
+/// Two tensors as one.
+pub(super) fn join(a: &FlexTensor, b: &FlexTensor) -> FlexTensor {
+    tensor(dims_of(a, b), |y| {
+        kernels::concat(dims(a)[0], values(a), values(b), y);
+    })
+}
+
+/// One tensor as two of so many channels.
+pub(super) fn part(y: &FlexTensor, channels: [usize; 2]) -> [FlexTensor; 2] {
+    let [n, _, h, w] = dims(y);
+    let shapes = channels.map(|c| [n, c, h, w]);
+    tensors(shapes, |[a, b]| kernels::split(n, values(y), a, b))
 }

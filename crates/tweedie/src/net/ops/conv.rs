@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, module};
 use tweedie_kernels as kernels;
 use tweedie_kernels::ConvShape;
 
+use super::concat::{self, concat};
 use super::memory::{dims, tensor, values};
 use super::operation::{Kept, Operation, has_kernels, quaternary, ternary};
 
@@ -31,6 +32,20 @@ pub(crate) fn conv3x3_add(
 /// 1x1 convolution: `[n, i, h, w]`, weight `[o, i, 1, 1]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv1x1(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
     conv::<1>(x, w, bias)
+}
+
+/// [`conv1x1()`] of the channels of `a` followed by those of `b`.
+pub(crate) fn conv1x1_concat([a, b]: [Tensor<4>; 2], w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    if !has_kernels(&a) {
+        return conv1x1(concat(a, b), w, bias);
+    }
+    let (o, channels) = (w.dims()[0], a.dims()[1] + b.dims()[1]);
+    assert_eq!(
+        (w.dims(), bias.dims()),
+        ([o, channels, 1, 1], [1, o, 1, 1]),
+        "shapes of weight and bias"
+    );
+    quaternary(ConvOfConcat, [a, b, w, bias])
 }
 
 /// 3x3 convolution with stride 2 and zero padding 1: `[n, i, h, w]` to half the size, rounded up.
@@ -131,6 +146,44 @@ impl Operation<4> for ConvAdd {
         let kept = Kept { inputs, between };
         let [dx, dw, dbias] = Conv::<3>.gradients(kept, dy.clone(), wanted);
         [dx, dw, dbias, Some(dy)]
+    }
+}
+
+/// A 1x1 convolution of two tensors beside each other.
+#[derive(Clone, Debug)]
+struct ConvOfConcat;
+
+impl Operation<4> for ConvOfConcat {
+    fn forward(&self, [a, b, w, bias]: [FlexTensor; 4]) -> FlexTensor {
+        let shape = shape(concat::dims_of(&a, &b), dims(&w));
+        let (a, b, w, bias) = (values(&a), values(&b), values(&w), Some(values(&bias)));
+        tensor([shape.batch, shape.c_out, shape.height, shape.width], |y| {
+            kernels::conv1x1::forward_concat(shape, a, b, w, bias, y);
+        })
+    }
+
+    fn keeps(&self, [a, b, w, _]: [bool; 4]) -> [bool; 4] {
+        // Both for the weight's gradient; for theirs, their numbers of channels: tensors are shared, and cost nothing.
+        [a || b || w, a || b || w, a || b, false]
+    }
+
+    fn gradients(
+        &self,
+        kept: Kept<FlexTensor, 4>,
+        dy: FlexTensor,
+        [wants_a, wants_b, wants_w, wants_bias]: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        let [a, b, w, _] = kept.inputs;
+        let of_inputs = w.filter(|_| wants_a || wants_b).map(|w| {
+            let channels = [&a, &b].map(|t| dims(t.as_ref().expect("kept"))[1]);
+            concat::part(&to_input::<1>(&dy, &w), channels)
+        });
+        let [da, db] = of_inputs.map_or([None, None], |parts| parts.map(Some));
+        let dw = wants_w.then(|| {
+            let [a, b] = [a, b].map(|t| t.expect("kept"));
+            to_weight::<1>(&concat::join(&a, &b), &dy)
+        });
+        [da, db, dw, wants_bias.then(|| to_bias(&dy))]
     }
 }
 

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::slice;
 
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{Bytes, DType, Shape, TensorData};
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty};
 use tweedie_kernels::Scratch;
 
@@ -29,12 +29,23 @@ pub(super) fn tensors<const N: usize>(
     values.map(|values| wrap(dims.next().expect("as many shapes as values"), values))
 }
 
+/// A tensor's data, which `fill` writes completely.
+pub(crate) fn data(dims: [usize; 4], fill: impl FnOnce(&mut [f32])) -> TensorData {
+    let mut values = Scratch::take(dims.iter().product());
+    fill(&mut values);
+    TensorData::from_bytes(bytes(values), dims, DType::F32)
+}
+
 /// Makes values a tensor, without a copy.
 fn wrap(dims: [usize; 4], values: Scratch) -> FlexTensor {
+    let layout = Layout::contiguous(Shape::from(dims));
+    FlexTensor::new(bytes(values), layout, DType::F32)
+}
+
+fn bytes(values: Scratch) -> Bytes {
     let len = size_of_val(&*values);
     // SAFETY: the memory holds `len` bytes of numbers, all initialised.
-    let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(values)), len) };
-    FlexTensor::new(bytes, Layout::contiguous(Shape::from(dims)), DType::F32)
+    unsafe { Bytes::from_controller(Box::new(Pooled(values)), len) }
 }
 
 /// A tensor's shape.

@@ -4,8 +4,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
 use tweedie_kernels::{GroupNorm, NormGradients};
 
+use super::concat::{self, concat};
 use super::memory::{dims, tensor, tensors, values};
-use super::operation::{Kept, Operation, has_kernels, ternary};
+use super::operation::{Kept, Operation, has_kernels, quaternary, ternary};
 
 /// What a group normalisation is.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,21 @@ pub(crate) fn group_norm(
     }
     let [scale, shift] = [scale, shift].map(|t| t.expand([n, c, 1, 1]));
     ternary(norm, [x, scale, shift])
+}
+
+/// [`group_norm`] of the channels of `a` followed by those of `b`.
+pub(crate) fn group_norm_concat(
+    norm: Norm,
+    [a, b]: [Tensor<4>; 2],
+    scale: Tensor<4>,
+    shift: Tensor<4>,
+) -> Tensor<4> {
+    let ([n, ca, ..], [_, cb, ..]) = (a.dims(), b.dims());
+    if !has_kernels(&a) || !(ca + cb).is_multiple_of(norm.groups) {
+        return group_norm(norm, concat(a, b), scale, shift);
+    }
+    let [scale, shift] = [scale, shift].map(|t| t.expand([n, ca + cb, 1, 1]));
+    quaternary(OfConcat(norm), [a, b, scale, shift])
 }
 
 impl Norm {
@@ -85,5 +101,39 @@ impl Operation<3> for Norm {
             kernel.gradient(dims(&x)[0], values(&x), values(&dy), to);
         });
         gradients.map(Some)
+    }
+}
+
+/// A group normalisation of two tensors beside each other.
+#[derive(Clone, Copy, Debug)]
+struct OfConcat(Norm);
+
+impl Operation<4> for OfConcat {
+    fn forward(&self, [a, b, scale, shift]: [FlexTensor; 4]) -> FlexTensor {
+        let kernel = self.0.kernel(&scale, &shift);
+        tensor(concat::dims_of(&a, &b), |y| {
+            kernel.forward_concat(dims(&a)[0], values(&a), values(&b), y);
+        })
+    }
+
+    fn keeps(&self, _: [bool; 4]) -> [bool; 4] {
+        [true; 4]
+    }
+
+    fn gradients(
+        &self,
+        kept: Kept<FlexTensor, 4>,
+        dy: FlexTensor,
+        _: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        let [a, b, scale, shift] = kept.inputs.map(|t| t.expect("kept"));
+        let inputs = [concat::join(&a, &b), scale, shift];
+        let kept = Kept {
+            inputs: inputs.map(Some),
+            between: None,
+        };
+        let [dx, dscale, dshift] = self.0.gradients(kept, dy, [true; 3]);
+        let [da, db] = concat::part(&dx.expect("wanted"), [&a, &b].map(|t| dims(t)[1]));
+        [Some(da), Some(db), dscale, dshift]
     }
 }

@@ -123,6 +123,26 @@ fn concat_agrees_with_stock() {
 }
 
 #[test]
+fn operations_of_a_concatenation_agree_with_stock() {
+    let norm = Norm {
+        groups: 3,
+        eps: 1e-5,
+        silu: true,
+    };
+    let (a, b, affine) = ([2, 4, 5, 7], [2, 5, 5, 7], [2, 9, 1, 1]);
+    compare(
+        [a, b, affine, affine],
+        |[a, b, scale, shift]| group_norm_concat(norm, [a, b], scale, shift),
+        |[a, b, scale, shift]| norm.stock(Tensor::cat(vec![a, b], 1), scale, shift),
+    );
+    compare(
+        [a, b, [6, 9, 1, 1], [1, 6, 1, 1]],
+        |[a, b, w, bias]| conv1x1_concat([a, b], w, bias),
+        |[a, b, w, bias]| conv::stock(Tensor::cat(vec![a, b], 1), w, bias),
+    );
+}
+
+#[test]
 fn group_norm_agrees_with_stock() {
     for silu in [false, true] {
         let norm = Norm {
