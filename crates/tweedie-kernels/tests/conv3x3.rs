@@ -126,9 +126,9 @@ const fn shape(batch: usize, c_in: usize, c_out: usize, height: usize, width: us
 
 /// Layers of the photo network, and sizes at which the tiles do not fit.
 const SHAPES: [ConvShape; 14] = [
-    shape(16, 64, 64, 32, 32),
+    shape(4, 64, 64, 32, 32),
     shape(4, 128, 128, 16, 16),
-    shape(16, 256, 256, 8, 8),
+    shape(4, 256, 256, 8, 8),
     shape(4, 12, 64, 32, 32),
     shape(4, 64, 12, 32, 32),
     shape(1, 64, 64, 50, 61),

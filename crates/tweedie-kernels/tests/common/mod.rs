@@ -33,3 +33,18 @@ pub fn threads<T: Send>(n: usize, f: impl FnOnce() -> T + Send) -> T {
         .expect("a pool of threads")
         .install(f)
 }
+
+/// All tests of the file again on every narrower path than the machine's own.
+#[test]
+fn on_every_simd_path() {
+    let this = std::env::current_exe().expect("the test's own program");
+    for path in ["avx2", "scalar"] {
+        let run = std::process::Command::new(&this)
+            .args(["--skip", "on_every_simd_path"])
+            .env("TWEEDIE_SIMD", path)
+            .output()
+            .expect("the test's own program starts");
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success(), "on path {path}:\n{said}");
+    }
+}

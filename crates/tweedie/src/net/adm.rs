@@ -9,7 +9,7 @@
 //! Res: x' + conv(silu(norm(conv(resample(silu(norm(x))))) modulated by the embedding))),  x' = skip(resample(x))
 //! ```
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Uniform};
@@ -434,7 +434,7 @@ impl Adm {
             "{h}x{w} pixels are no multiple of {multiple}"
         );
         assert_eq!(times.len(), n, "a time for each picture");
-        let embedding = silu(self.embedding(times, classes, &x.device().inner()));
+        let embedding = silu(self.embedding(times, classes, x.dtype(), &x.device().inner()));
         let mut h = self.stem.conv3(x);
         let mut left = vec![h.clone()];
         for parts in &self.input {
@@ -454,10 +454,17 @@ impl Adm {
     }
 
     /// `[n, 4 base, 1, 1]`
-    fn embedding(&self, times: &[f32], classes: Option<&[usize]>, device: &Device) -> Tensor<4> {
+    fn embedding(
+        &self,
+        times: &[f32],
+        classes: Option<&[usize]>,
+        dtype: DType,
+        device: &Device,
+    ) -> Tensor<4> {
         let (n, base) = (times.len(), self.config.base);
         let data = TensorData::new(features(times, base), [n, base, 1, 1]);
-        let hidden = silu(self.time[0].conv1(Tensor::from_data(data, device)));
+        let features = Tensor::<4>::from_data(data, device).cast(dtype);
+        let hidden = silu(self.time[0].conv1(features));
         let embedding = self.time[1].conv1(hidden);
         match (&self.label, classes) {
             (None, None) => embedding,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::ops::data;
@@ -56,6 +56,7 @@ pub struct Loader<'a> {
     params: &'a Params,
     device: Device,
     track: bool,
+    dtype: DType,
     taken: Vec<(String, Tensor<4>)>,
 }
 
@@ -66,6 +67,7 @@ impl<'a> Loader<'a> {
             params,
             device: device.clone(),
             track: false,
+            dtype: DType::F32,
             taken: Vec::new(),
         }
     }
@@ -76,6 +78,14 @@ impl<'a> Loader<'a> {
             track: true,
             device: device.clone().autodiff(),
             ..Loader::new(params, device)
+        }
+    }
+
+    /// Tensors of f64: the network then computes in f64 what is given to it in f64. Slow; to tell how precise f32 is.
+    pub fn in_f64(self) -> Loader<'a> {
+        Loader {
+            dtype: DType::F64,
+            ..self
         }
     }
 
@@ -97,7 +107,7 @@ impl<'a> Loader<'a> {
         if !finite {
             return Err(ParamsError::NotFinite(name.to_owned()));
         }
-        let mut tensor = Tensor::<4>::from_data(data, &self.device);
+        let mut tensor = Tensor::<4>::from_data(data, &self.device).cast(self.dtype);
         if self.track {
             tensor = tensor.require_grad();
         }

@@ -13,7 +13,7 @@
 //!                               [256 .. 256]                 [c] = `blocks` times  x + conv(silu(film(conv(silu(x)))))
 //! ```
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -226,7 +226,7 @@ impl Photo {
     /// `ln(sigma)/4` (Karras et al. 2022, table 1). The answer has the shape of `x`.
     pub fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4> {
         let [n, c, h, w] = x.dims();
-        let embedding = self.embedding(condition, &x.device().inner());
+        let embedding = self.embedding(condition, x.dtype(), &x.device().inner());
         let x = self.pad(x);
         let mut x = self.stem.conv3(pixel_unshuffle(x));
         let mut skips = Vec::with_capacity(self.scales.len());
@@ -261,7 +261,7 @@ impl Photo {
     }
 
     /// Fourier features of `ln(sigma)`, periods from 1/4 to 64 e-folds, through two dense layers: `[n, e, 1, 1]`.
-    fn embedding(&self, condition: &[f32], device: &Device) -> Tensor<4> {
+    fn embedding(&self, condition: &[f32], dtype: DType, device: &Device) -> Tensor<4> {
         let features: Vec<f32> = condition
             .iter()
             .flat_map(|&c| {
@@ -273,7 +273,7 @@ impl Photo {
             })
             .collect();
         let data = TensorData::new(features, [condition.len(), 2 * FREQUENCIES, 1, 1]);
-        let features = Tensor::<4>::from_data(data, device);
+        let features = Tensor::<4>::from_data(data, device).cast(dtype);
         let hidden = silu(self.embed[0].conv1(features));
         silu(self.embed[1].conv1(hidden))
     }
