@@ -5,12 +5,13 @@
 //! as `[key][query lane]`, softmax runs over rows, and the second product finds its right factor as it is. The whole
 //! matrix of scores never exists.
 
+use pulp::Simd;
 use rayon::prelude::*;
 
+use crate::elementwise::{Elementwise, exp, map};
 use crate::gemm::{AddProduct, DEPTH, PANEL, Product, STEP, Transpose, column_blocks};
 use crate::scratch::Scratch;
 use crate::shape::check;
-use crate::silu::exp;
 use crate::simd;
 
 /// Queries of a block: one `DEPTH`, so that the gradient's sums over queries are [`AddProduct`]s.
@@ -237,14 +238,26 @@ fn softmax(rows: &mut [[f32; LANES]]) {
     }
     let mut total = [0.0; LANES];
     for row in rows.iter_mut() {
+        let scores = *row;
+        map(Exp, [&scores, &largest], row);
         for l in 0..LANES {
-            row[l] = exp(row[l] - largest[l]);
             total[l] += row[l];
         }
     }
     let inverse = total.map(|t| 1.0 / t);
     for row in rows {
         row.iter_mut().zip(inverse).for_each(|(v, i)| *v *= i);
+    }
+}
+
+/// `exp(score - largest)`
+#[derive(Clone, Copy)]
+struct Exp;
+
+impl Elementwise<2> for Exp {
+    #[inline(always)]
+    fn apply<S: Simd>(self, simd: S, [score, largest]: [S::f32s; 2]) -> S::f32s {
+        exp(simd, simd.sub_f32s(score, largest))
     }
 }
 

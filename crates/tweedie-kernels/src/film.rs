@@ -4,9 +4,10 @@
 use pulp::Simd;
 use rayon::prelude::*;
 
+use crate::elementwise::{Elementwise, map, sigmoid, slope};
 use crate::shape::check;
-use crate::silu::{CHUNK, sigmoid, slope};
-use crate::simd::{self, Sixteen, run_sixteen, total};
+use crate::silu::CHUNK;
+use crate::simd::{Sixteen, run_sixteen, splats, total};
 
 /// What happens to one plane: `u = (x - center) * factor + shift`, and SiLU after it or not.
 #[derive(Clone, Copy)]
@@ -109,25 +110,16 @@ impl Film {
     }
 
     pub(crate) fn apply(self, x: &[f32], y: &mut [f32]) {
-        simd::run(
-            #[inline(always)]
-            || {
-                let pixels = y.iter_mut().zip(x);
-                if self.silu {
-                    pixels.for_each(|(y, &x)| {
-                        let u = self.linear(x);
-                        *y = u * sigmoid(u);
-                    });
-                } else {
-                    pixels.for_each(|(y, &x)| *y = self.linear(x));
-                }
-            },
-        );
+        match self.silu {
+            true => map(Activated(self), [x], y),
+            false => map(Linear(self), [x], y),
+        }
     }
 
     #[inline(always)]
-    fn linear(self, x: f32) -> f32 {
-        (x - self.center) * self.factor + self.shift
+    fn linear<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+        let [center, factor, shift] = splats(simd, [self.center, self.factor, self.shift]);
+        simd.mul_add_e_f32s(simd.sub_f32s(x, center), factor, shift)
     }
 
     /// `dx = du * factor`, and the sums of `du * (x - center)` and of `du`, where `du` is the gradient to `u`.
@@ -147,13 +139,41 @@ impl Film {
         if !self.silu {
             return du.copy_from_slice(dy);
         }
-        simd::run(
-            #[inline(always)]
-            || {
-                let pixels = du.iter_mut().zip(x).zip(dy);
-                pixels.for_each(|((du, &x), dy)| *du = dy * slope(self.linear(x)));
-            },
-        );
+        map(Slope(self), [x, dy], du);
+    }
+}
+
+/// `u`
+#[derive(Clone, Copy)]
+struct Linear(Film);
+
+impl Elementwise<1> for Linear {
+    #[inline(always)]
+    fn apply<S: Simd>(self, simd: S, [x]: [S::f32s; 1]) -> S::f32s {
+        self.0.linear(simd, x)
+    }
+}
+
+/// `silu(u)`
+#[derive(Clone, Copy)]
+struct Activated(Film);
+
+impl Elementwise<1> for Activated {
+    #[inline(always)]
+    fn apply<S: Simd>(self, simd: S, [x]: [S::f32s; 1]) -> S::f32s {
+        let u = self.0.linear(simd, x);
+        simd.mul_f32s(u, sigmoid(simd, u))
+    }
+}
+
+/// `dy * silu'(u)`
+#[derive(Clone, Copy)]
+struct Slope(Film);
+
+impl Elementwise<2> for Slope {
+    #[inline(always)]
+    fn apply<S: Simd>(self, simd: S, [x, dy]: [S::f32s; 2]) -> S::f32s {
+        simd.mul_f32s(dy, slope(simd, self.0.linear(simd, x)))
     }
 }
 

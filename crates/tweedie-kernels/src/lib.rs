@@ -16,6 +16,7 @@ mod channels;
 pub mod conv1x1;
 pub mod conv2x2;
 pub mod conv3x3;
+mod elementwise;
 mod film;
 mod gemm;
 mod group_norm;

@@ -1,0 +1,127 @@
+//! Functions of one number or a few, applied to slices; and the functions themselves, on vectors.
+//!
+//! Written for vectors rather than left to the compiler: it does not fuse multiplications with additions, and divides,
+//! which takes longer than all the rest of a sigmoid.
+
+use pulp::{Simd, WithSimd};
+
+use crate::simd::{self, load, splats, store};
+
+/// A function of `N` numbers.
+pub(crate) trait Elementwise<const N: usize>: Copy {
+    /// Of `N` vectors.
+    fn apply<S: Simd>(self, simd: S, x: [S::f32s; N]) -> S::f32s;
+}
+
+/// `out[k] = f(inputs[0][k], ..)` on this thread; `out` is overwritten. All have the same length.
+pub(crate) fn map<const N: usize>(f: impl Elementwise<N>, inputs: [&[f32]; N], out: &mut [f32]) {
+    simd::run(Map { f, inputs, out });
+}
+
+struct Map<'a, const N: usize, F> {
+    f: F,
+    inputs: [&'a [f32]; N],
+    out: &'a mut [f32],
+}
+
+impl<const N: usize, F: Elementwise<N>> WithSimd for Map<'_, N, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { f, inputs, out } = self;
+        let whole = out.len() / S::F32_LANES * S::F32_LANES;
+        for k in (0..whole).step_by(S::F32_LANES) {
+            let mut x = [simd.splat_f32s(0.0); N];
+            for i in 0..N {
+                x[i] = load::<S>(&inputs[i][k..]);
+            }
+            store::<S>(&mut out[k..], f.apply(simd, x));
+        }
+        let rest = out.len() - whole;
+        if rest > 0 {
+            let mut x = [simd.splat_f32s(0.0); N];
+            for i in 0..N {
+                let mut lanes = [0.0; 16];
+                lanes[..rest].copy_from_slice(&inputs[i][whole..]);
+                x[i] = load::<S>(&lanes);
+            }
+            let mut lanes = [0.0; 16];
+            store::<S>(&mut lanes, f.apply(simd, x));
+            out[whole..].copy_from_slice(&lanes[..rest]);
+        }
+    }
+}
+
+/// `exp(x)` within 2 units in the last place, for `x` in [-87, 87]; beyond, the value at the end. NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let [lowest, highest, one] = splats(simd, [-87.0, 87.0, 1.0]);
+    // Comparisons rather than minimum and maximum, so that a NaN goes through.
+    let x = simd.select_f32s(simd.greater_than_f32s(x, highest), highest, x);
+    let x = simd.select_f32s(simd.less_than_f32s(x, lowest), lowest, x);
+    // x = n ln 2 + r. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
+    let [log2_e, round, ln2_high, ln2_low] = splats(
+        simd,
+        [
+            std::f32::consts::LOG2_E,
+            12_582_912.0,
+            0.693_359_4,
+            -2.121_944_4e-4,
+        ],
+    );
+    let shifted = simd.mul_add_e_f32s(x, log2_e, round);
+    let n = simd.sub_f32s(shifted, round);
+    let r = simd.negate_mul_add_e_f32s(n, ln2_high, x);
+    let r = simd.negate_mul_add_e_f32s(n, ln2_low, r);
+    let exponent = simd.transmute_u32s_f32s(shifted);
+    let exponent = simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23));
+    let scale = simd.add_u32s(exponent, simd.transmute_u32s_f32s(one));
+    // exp(r) for |r| <= ln(2) / 2, the polynomial of Cephes.
+    let coefficients = [
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ];
+    let mut p = simd.splat_f32s(1.987_569_1e-4);
+    for c in splats(simd, coefficients) {
+        p = simd.mul_add_e_f32s(p, r, c);
+    }
+    let p = simd.mul_add_e_f32s(simd.mul_f32s(p, r), r, simd.add_f32s(r, one));
+    simd.mul_f32s(p, simd.transmute_f32s_u32s(scale))
+}
+
+/// `1 / x` within 2 units in the last place, for normal positive `x` with a normal inverse. NaN stays NaN.
+#[inline(always)]
+fn inverse<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // The exponent's bits subtracted, and the rest nearly so, give the inverse to 12 %; each of Newton's steps doubles the
+    // number of digits.
+    let guess = simd.sub_u32s(simd.splat_u32s(0x7EF3_11C3), simd.transmute_u32s_f32s(x));
+    let one = simd.splat_f32s(1.0);
+    let mut y = simd.transmute_f32s_u32s(guess);
+    for _ in 0..3 {
+        let missing = simd.negate_mul_add_e_f32s(x, y, one);
+        y = simd.mul_add_e_f32s(y, missing, y);
+    }
+    y
+}
+
+/// `1 / (1 + exp(-x))`
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let e = exp(simd, simd.neg_f32s(x));
+    inverse(simd, simd.add_f32s(simd.splat_f32s(1.0), e))
+}
+
+/// The derivative of `x * sigmoid(x)`.
+#[inline(always)]
+pub(crate) fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // With e = exp(-x), 1 - s = e s: a difference would lose digits where s is close to 1. The product e s is at most 1;
+    // x e would overflow below -84.
+    let one = simd.splat_f32s(1.0);
+    let e = exp(simd, simd.neg_f32s(x));
+    let s = inverse(simd, simd.add_f32s(one, e));
+    simd.mul_f32s(s, simd.mul_add_e_f32s(x, simd.mul_f32s(e, s), one))
+}
