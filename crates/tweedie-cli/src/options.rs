@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -81,12 +82,19 @@ impl OutputArgs {
     }
 }
 
+/// Where networks can run in this build.
+const DEVICES: &[&str] = if cfg!(feature = "wgpu") {
+    &["auto", "cpu", "gpu"]
+} else {
+    &["auto", "cpu"]
+};
+
 /// What computes.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Compute")]
 pub(crate) struct ComputeArgs {
-    /// Where networks run: `cpu` (`auto` takes the best there is; this build has the CPU).
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cpu"])]
+    /// Where networks run: `cpu`, or `gpu` in a build with the feature `wgpu`. `auto` is the CPU.
+    #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(DEVICES))]
     device: String,
     /// Threads; by default all of the machine. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -105,7 +113,11 @@ impl ComputeArgs {
                 .build_global()
                 .context("cannot set the number of threads")?;
         }
-        Ok(Device::flex())
+        match self.device.as_str() {
+            #[cfg(feature = "wgpu")]
+            "gpu" => Ok(Device::wgpu(Default::default())),
+            _ => Ok(Device::flex()),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Convolutions that keep height and width.
+//! Convolutions.
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, module};
 use tweedie_kernels as kernels;
 use tweedie_kernels::ConvShape;
+use tweedie_kernels::conv3x3::stride2;
 
 use super::concat::{self, concat};
 use super::memory::{dims, tensor, values};
@@ -48,8 +49,19 @@ pub(crate) fn conv1x1_concat([a, b]: [Tensor<4>; 2], w: Tensor<4>, bias: Tensor<
     quaternary(ConvOfConcat, [a, b, w, bias])
 }
 
-/// 3x3 convolution with stride 2 and zero padding 1: `[n, i, h, w]` to half the size, rounded up.
+/// 3x3 convolution with stride 2 and zero padding 1: `[n, i, h, w]` to half the size, rounded up; weight `[o, i, 3, 3]`,
+/// bias `[1, o, 1, 1]`.
 pub(crate) fn conv3x3_stride2(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+    check::<3>(&x, &w, &bias);
+    if !has_kernels(&x) {
+        return stride2_stock(x, w, bias);
+    }
+    let [_, _, height, width] = x.dims();
+    ternary(ConvStride2 { height, width }, [x, w, bias])
+}
+
+/// The same in burn's own operations.
+pub(super) fn stride2_stock(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
     let o = w.dims()[0];
     let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
     module::conv2d(x, w, Some(bias.reshape([o])), options)
@@ -146,6 +158,53 @@ impl Operation<4> for ConvAdd {
         let kept = Kept { inputs, between };
         let [dx, dw, dbias] = Conv::<3>.gradients(kept, dy.clone(), wanted);
         [dx, dw, dbias, Some(dy)]
+    }
+}
+
+/// A 3x3 convolution with stride 2 of pictures of this size.
+#[derive(Clone, Debug)]
+struct ConvStride2 {
+    height: usize,
+    width: usize,
+}
+
+impl Operation<3> for ConvStride2 {
+    fn forward(&self, [x, w, bias]: [FlexTensor; 3]) -> FlexTensor {
+        let (shape, [_, _, h, width]) = (shape(dims(&x), dims(&w)), dims(&x));
+        let out = [shape.batch, shape.c_out, h.div_ceil(2), width.div_ceil(2)];
+        let bias = Some(values(&bias));
+        tensor(out, |y| {
+            stride2::forward(shape, values(&x), values(&w), bias, y);
+        })
+    }
+
+    fn keeps(&self, wanted: [bool; 3]) -> [bool; 3] {
+        Conv::<3>.keeps(wanted)
+    }
+
+    fn gradients(
+        &self,
+        Kept {
+            inputs: [x, w, _], ..
+        }: Kept<FlexTensor, 3>,
+        dy: FlexTensor,
+        [_, _, wants_bias]: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let ([n, o, ..], size) = (dims(&dy), [self.height, self.width]);
+        let dx = w.map(|w| {
+            let [_, i, ..] = dims(&w);
+            let of = [n, i, size[0], size[1]];
+            tensor(of, |dx| {
+                stride2::input_gradient(shape(of, dims(&w)), values(&dy), values(&w), dx);
+            })
+        });
+        let dw = x.map(|x| {
+            let weight = [o, dims(&x)[1], 3, 3];
+            tensor(weight, |dw| {
+                stride2::weight_gradient(shape(dims(&x), weight), values(&x), values(&dy), dw);
+            })
+        });
+        [dx, dw, wants_bias.then(|| to_bias(&dy))]
     }
 }
 

@@ -63,6 +63,17 @@ fn conv1x1_agrees_with_stock() {
 }
 
 #[test]
+fn conv3x3_stride2_agrees_with_stock() {
+    for [h, w] in [[8, 12], [9, 7]] {
+        compare(
+            [[2, 5, h, w], [7, 5, 3, 3], [1, 7, 1, 1]],
+            |[x, w, b]| conv3x3_stride2(x, w, b),
+            |[x, w, b]| conv::stride2_stock(x, w, b),
+        );
+    }
+}
+
+#[test]
 fn conv3x3_add_agrees_with_stock() {
     compare(
         [[2, 5, 9, 14], [7, 5, 3, 3], [1, 7, 1, 1], [2, 7, 9, 14]],
