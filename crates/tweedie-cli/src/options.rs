@@ -1,9 +1,9 @@
 //! Options that several subcommands share.
 
-use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::builder::PossibleValuesParser;
 use tweedie::Device;
 use tweedie::checkpoint::Model;
 use tweedie::image::{Depth, Overwrite, Picture, WriteOptions};

@@ -4,9 +4,9 @@
 use pulp::Simd;
 use rayon::prelude::*;
 
-use crate::elementwise::{Elementwise, map, sigmoid, slope};
+use crate::elementwise::{Elementwise, map};
 use crate::shape::check;
-use crate::silu::CHUNK;
+use crate::silu::{CHUNK, Silu, Slope};
 use crate::simd::{Sixteen, run_sixteen, splats, total};
 
 /// What happens to one plane: `u = (x - center) * factor + shift`, and SiLU after it or not.
@@ -139,7 +139,7 @@ impl Film {
         if !self.silu {
             return du.copy_from_slice(dy);
         }
-        map(Slope(self), [x, dy], du);
+        map(ActivatedSlope(self), [x, dy], du);
     }
 }
 
@@ -161,19 +161,18 @@ struct Activated(Film);
 impl Elementwise<1> for Activated {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, [x]: [S::f32s; 1]) -> S::f32s {
-        let u = self.0.linear(simd, x);
-        simd.mul_f32s(u, sigmoid(simd, u))
+        Silu.apply(simd, [self.0.linear(simd, x)])
     }
 }
 
 /// `dy * silu'(u)`
 #[derive(Clone, Copy)]
-struct Slope(Film);
+struct ActivatedSlope(Film);
 
-impl Elementwise<2> for Slope {
+impl Elementwise<2> for ActivatedSlope {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, [x, dy]: [S::f32s; 2]) -> S::f32s {
-        simd.mul_f32s(dy, slope(simd, self.0.linear(simd, x)))
+        Slope.apply(simd, [self.0.linear(simd, x), dy])
     }
 }
 

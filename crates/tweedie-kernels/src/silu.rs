@@ -52,7 +52,7 @@ pub fn silu_gradient(x: &[f32], dy: &[f32], dx: &mut [f32]) {
 
 /// `x * sigmoid(x)`
 #[derive(Clone, Copy)]
-struct Silu;
+pub(crate) struct Silu;
 
 impl Elementwise<1> for Silu {
     #[inline(always)]
@@ -63,7 +63,7 @@ impl Elementwise<1> for Silu {
 
 /// `dy * silu'(x)`
 #[derive(Clone, Copy)]
-struct Slope;
+pub(crate) struct Slope;
 
 impl Elementwise<2> for Slope {
     #[inline(always)]

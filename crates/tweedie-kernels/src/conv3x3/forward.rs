@@ -71,17 +71,15 @@ pub(super) fn convolve<F: Winograd>(
     }
 }
 
-/// Tiles of a block: as many as leave the transformed input in a cache of one megabyte; fewer, if that makes enough
-/// blocks for tasks of their own.
+/// Tiles of a block: as many as leave the transformed input in a cache of two megabytes, about; fewer, if that makes
+/// enough blocks for tasks of their own.
 fn block_width(shape: ConvShape, tiles: usize) -> usize {
     let widest = match shape.c_in {
-        0..=160 => 48,
-        161..=320 => 48,
+        0..=320 => 48,
         _ => 32,
     };
     let enough = |&width: &usize| tiles.div_ceil(width) >= FUSED_BLOCKS;
-    let narrower = [48, 32].into_iter().filter(|&width| width <= widest);
-    let width = narrower.clone().find(enough).unwrap_or(widest);
+    let width = [widest, 32].into_iter().find(enough).unwrap_or(widest);
     width.min(tiles.next_multiple_of(STEP))
 }
 

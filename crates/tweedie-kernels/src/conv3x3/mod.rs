@@ -25,17 +25,11 @@ use self::winograd::{F2, F4, Winograd};
 /// # Panics
 /// If a length does not fit the shape.
 pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    check("x", x.len(), shape.x_len());
-    check("weight", weight.len(), 9 * shape.c_in * shape.c_out);
-    check("y", y.len(), shape.y_len());
-    if let Some(bias) = bias {
-        check("bias", bias.len(), shape.c_out);
-    }
     let after = After {
         bias,
         residual: None,
     };
-    convolve(shape, x, weight, Direction::Forward, after, y);
+    forward_after(shape, x, weight, after, y);
 }
 
 /// `y = conv(x, weight) + bias + residual`; `y` is overwritten, `residual` has its shape.
@@ -50,16 +44,11 @@ pub fn forward_add(
     residual: &[f32],
     y: &mut [f32],
 ) {
-    check("x", x.len(), shape.x_len());
-    check("weight", weight.len(), 9 * shape.c_in * shape.c_out);
-    check("bias", bias.len(), shape.c_out);
-    check("residual", residual.len(), shape.y_len());
-    check("y", y.len(), shape.y_len());
     let after = After {
         bias: Some(bias),
         residual: Some(residual),
     };
-    convolve(shape, x, weight, Direction::Forward, after, y);
+    forward_after(shape, x, weight, after, y);
 }
 
 /// What is added to the sums, on their way to memory.
@@ -69,6 +58,19 @@ struct After<'a> {
     bias: Option<&'a [f32]>,
     /// In the shape of the output.
     residual: Option<&'a [f32]>,
+}
+
+fn forward_after(shape: ConvShape, x: &[f32], weight: &[f32], after: After<'_>, y: &mut [f32]) {
+    check("x", x.len(), shape.x_len());
+    check("weight", weight.len(), 9 * shape.c_in * shape.c_out);
+    check("y", y.len(), shape.y_len());
+    if let Some(bias) = after.bias {
+        check("bias", bias.len(), shape.c_out);
+    }
+    if let Some(residual) = after.residual {
+        check("residual", residual.len(), shape.y_len());
+    }
+    convolve(shape, x, weight, Direction::Forward, after, y);
 }
 
 /// `dx`, the gradient to the input, from `dy`, that to the output; `dx` is overwritten.

@@ -23,7 +23,7 @@ pub(crate) fn conv3x3_add(
     bias: Tensor<4>,
     residual: Tensor<4>,
 ) -> Tensor<4> {
-    check::<3>(&x, &w, &bias);
+    check::<3>(x.dims()[1], &w, &bias);
     if !has_kernels(&x) {
         return stock(x, w, bias) + residual;
     }
@@ -40,19 +40,14 @@ pub(crate) fn conv1x1_concat([a, b]: [Tensor<4>; 2], w: Tensor<4>, bias: Tensor<
     if !has_kernels(&a) {
         return conv1x1(concat(a, b), w, bias);
     }
-    let (o, channels) = (w.dims()[0], a.dims()[1] + b.dims()[1]);
-    assert_eq!(
-        (w.dims(), bias.dims()),
-        ([o, channels, 1, 1], [1, o, 1, 1]),
-        "shapes of weight and bias"
-    );
+    check::<1>(a.dims()[1] + b.dims()[1], &w, &bias);
     quaternary(ConvOfConcat, [a, b, w, bias])
 }
 
 /// 3x3 convolution with stride 2 and zero padding 1: `[n, i, h, w]` to half the size, rounded up; weight `[o, i, 3, 3]`,
 /// bias `[1, o, 1, 1]`.
 pub(crate) fn conv3x3_stride2(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
-    check::<3>(&x, &w, &bias);
+    check::<3>(x.dims()[1], &w, &bias);
     if !has_kernels(&x) {
         return stride2_stock(x, w, bias);
     }
@@ -68,15 +63,16 @@ pub(super) fn stride2_stock(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tens
 }
 
 fn conv<const K: usize>(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
-    check::<K>(&x, &w, &bias);
+    check::<K>(x.dims()[1], &w, &bias);
     if !has_kernels(&x) {
         return stock(x, w, bias);
     }
     ternary(Conv::<K>, [x, w, bias])
 }
 
-fn check<const K: usize>(x: &Tensor<4>, w: &Tensor<4>, bias: &Tensor<4>) {
-    let (i, o) = (x.dims()[1], w.dims()[0]);
+/// Weight and bias must be those of a convolution of `i` channels.
+fn check<const K: usize>(i: usize, w: &Tensor<4>, bias: &Tensor<4>) {
+    let o = w.dims()[0];
     assert_eq!(
         (w.dims(), bias.dims()),
         ([o, i, K, K], [1, o, 1, 1]),
