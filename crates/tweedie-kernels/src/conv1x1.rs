@@ -2,18 +2,21 @@
 //!
 //! The pixels of the whole batch are one long row, cut into blocks of a few vectors.
 
+use pulp::Simd;
 use rayon::prelude::*;
 
 use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose, WIDEST, column_blocks, pack};
 use crate::pixels::{self, Pixels};
 use crate::scratch::Scratch;
 use crate::shape::{ConvShape, check};
-use crate::simd;
+use crate::simd::{self, Sixteen, run_sixteen, total};
 
-/// Output channels of one task of the weight gradient.
+/// Output channels of one task of the weight gradient, and of a product of few vectors.
 const ROWS: usize = 64;
 /// It has at least this many tasks, where the pixels allow it.
 const TASKS: usize = 8;
+/// With more images than this the weight is packed.
+const FEW: usize = 4;
 
 /// `y = weight * x + bias`; `weight` is `[c_out, c_in]`, `y` is overwritten.
 ///
@@ -46,6 +49,9 @@ pub fn forward_concat(
     if let Some(bias) = bias {
         check("bias", bias.len(), c_out);
     }
+    if b.is_empty() && shape.plane() == 1 && shape.batch <= FEW {
+        return few_vectors(shape, a, weight, bias, y);
+    }
     let packed = pack(c_out, c_in, |o, c| weight[o * c_in + c]);
     pixels::multiply(
         shape,
@@ -58,6 +64,43 @@ pub fn forward_concat(
         bias,
         y,
     );
+}
+
+/// Images of one pixel, as embeddings are, and so few that packing the weight would take longer than the products.
+fn few_vectors(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    let ConvShape { c_in, c_out, .. } = shape;
+    y.par_chunks_mut(ROWS).enumerate().for_each(|(task, y)| {
+        for (i, y) in y.iter_mut().enumerate() {
+            let (n, o) = ((task * ROWS + i) / c_out, (task * ROWS + i) % c_out);
+            let (a, b) = (&weight[o * c_in..][..c_in], &x[n * c_in..][..c_in]);
+            *y = run_sixteen(Dot { a, b }) + bias.map_or(0.0, |b| b[o]);
+        }
+    });
+}
+
+/// The scalar product of two vectors.
+struct Dot<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl Sixteen for Dot<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) -> f32 {
+        let ((a, a_rest), (b, b_rest)) = (self.a.as_chunks::<16>(), self.b.as_chunks::<16>());
+        let mut sums = [simd.splat_f32s(0.0); V];
+        for (a, b) in a.iter().zip(b) {
+            let (a, b) = (S::as_simd_f32s(a).0, S::as_simd_f32s(b).0);
+            for k in 0..V {
+                sums[k] = simd.mul_add_e_f32s(a[k], b[k], sums[k]);
+            }
+        }
+        let rest = a_rest.iter().zip(b_rest);
+        let rest: f64 = rest.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+        (total::<S>(&sums) + rest) as f32
+    }
 }
 
 /// `dx`, the gradient to the input, from `dy`, that to the output; `dx` is overwritten.

@@ -53,6 +53,11 @@ impl<const N: usize, F: Elementwise<N>> WithSimd for Map<'_, N, F> {
     }
 }
 
+/// Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
+const ROUND: f32 = 12_582_912.0;
+/// ln 2 in two parts; the products of the first with small integers are exact.
+const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+
 /// `exp(x)` within 2 units in the last place, for `x` in [-87, 87]; beyond, the value at the end. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
@@ -60,16 +65,9 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Comparisons rather than minimum and maximum, so that a NaN goes through.
     let x = simd.select_f32s(simd.greater_than_f32s(x, highest), highest, x);
     let x = simd.select_f32s(simd.less_than_f32s(x, lowest), lowest, x);
-    // x = n ln 2 + r. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
-    let [log2_e, round, ln2_high, ln2_low] = splats(
-        simd,
-        [
-            std::f32::consts::LOG2_E,
-            12_582_912.0,
-            0.693_359_4,
-            -2.121_944_4e-4,
-        ],
-    );
+    // x = n ln 2 + r
+    let [log2_e, round] = splats(simd, [std::f32::consts::LOG2_E, ROUND]);
+    let [ln2_high, ln2_low] = splats(simd, LN2);
     let shifted = simd.mul_add_e_f32s(x, log2_e, round);
     let n = simd.sub_f32s(shifted, round);
     let r = simd.negate_mul_add_e_f32s(n, ln2_high, x);
@@ -108,11 +106,39 @@ fn inverse<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     y
 }
 
-/// `1 / (1 + exp(-x))`
+/// `1 / (1 + exp(-x))` for whoever multiplies it by `x`: a NaN need not come through.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let e = exp(simd, simd.neg_f32s(x));
-    inverse(simd, simd.add_f32s(simd.splat_f32s(1.0), e))
+    let one = simd.splat_f32s(1.0);
+    inverse(simd, simd.add_f32s(one, exp_of_negative(simd, x)))
+}
+
+/// `exp(-x)` as [`exp()`] would give it, but for a NaN, by a third fewer operations.
+#[inline(always)]
+fn exp_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let [lowest, highest, round] = splats(simd, [-87.0, 87.0, ROUND]);
+    let x = simd.min_f32s(simd.max_f32s(x, lowest), highest);
+    // -x = n ln 2 - r
+    let [log2_e, ln2_high, ln2_low] = splats(simd, [-std::f32::consts::LOG2_E, LN2[0], LN2[1]]);
+    let shifted = simd.mul_add_e_f32s(x, log2_e, round);
+    let n = simd.sub_f32s(shifted, round);
+    let r = simd.mul_add_e_f32s(n, ln2_high, x);
+    let r = simd.mul_add_e_f32s(n, ln2_low, r);
+    // exp(-r) for |r| <= ln(2) / 2, with the smallest relative error, 2e-9.
+    let coefficients = [
+        -8.374_164e-3,
+        4.166_8e-2,
+        -1.666_643_1e-1,
+        4.999_999_4e-1,
+        -1.0,
+        1.0,
+    ];
+    let mut p = simd.splat_f32s(1.384_364_4e-3);
+    for c in splats(simd, coefficients) {
+        p = simd.mul_add_e_f32s(p, r, c);
+    }
+    let n = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), n))
 }
 
 /// The derivative of `x * sigmoid(x)`.
@@ -121,7 +147,7 @@ pub(crate) fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // With e = exp(-x), 1 - s = e s: a difference would lose digits where s is close to 1. The product e s is at most 1;
     // x e would overflow below -84.
     let one = simd.splat_f32s(1.0);
-    let e = exp(simd, simd.neg_f32s(x));
+    let e = exp_of_negative(simd, x);
     let s = inverse(simd, simd.add_f32s(one, e));
     simd.mul_f32s(s, simd.mul_add_e_f32s(x, simd.mul_f32s(e, s), one))
 }

@@ -156,7 +156,7 @@ impl Elementwise<1> for Linear {
 
 /// `silu(u)`
 #[derive(Clone, Copy)]
-struct Activated(Film);
+pub(crate) struct Activated(pub(crate) Film);
 
 impl Elementwise<1> for Activated {
     #[inline(always)]

@@ -1,13 +1,17 @@
 //! Group normalisation (Wu and He 2018), with the SiLU that follows it in diffusion networks in the same pass.
 //!
-//! A task takes one group of one image: its statistics bring it into the cache, where the passes after them find it.
+//! A task takes one group of one image: its moments bring it into the cache, where the passes after them find it.
 
-use pulp::Simd;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::film::Film;
+use crate::moments::{Moments, Planes, Sides};
+use crate::resample::pool_plane;
+use crate::scratch::Scratch;
 use crate::shape::check;
-use crate::simd::{self, Sixteen, run_sixteen, total};
+use crate::simd;
 
 /// A group normalisation of `[batch, channels, plane]`: `u = (x - mean) / sqrt(variance + eps) * scale + shift`, and SiLU
 /// after it or not.
@@ -44,48 +48,117 @@ impl GroupNorm<'_> {
     ///
     /// # Panics
     /// If the lengths do not fit each other, or the groups do not divide the channels.
-    pub fn forward(&self, batch: usize, x: &[f32], y: &mut [f32]) {
-        self.forward_concat(batch, x, &[], y);
+    pub fn forward<'a>(&self, batch: usize, x: impl Into<Planes<'a>>, y: &mut [f32]) {
+        self.forward_concat(batch, [x.into(), Planes::NONE], y);
     }
 
-    /// The same for the channels of `a` followed by those of `b`, in each image, without putting them together first.
+    /// The same for the channels of one tensor followed by those of another, in each image, without putting them together
+    /// first.
     ///
     /// # Panics
     /// If the lengths do not fit each other, or the groups do not divide the channels.
-    pub fn forward_concat(&self, batch: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
-        let plane = self.plane(batch, a.len() + b.len());
-        check("y", y.len(), a.len() + b.len());
-        let channels = self.group_channels(batch);
-        let size = channels * plane;
-        if size == 0 {
-            return;
-        }
-        let (a_len, b_len) = (a.len() / batch, b.len() / batch);
-        check("a", a.len(), a_len / plane * plane * batch);
-        y.par_chunks_mut(size).enumerate().for_each(|(at, y)| {
-            // What of the group lies in `a`, and the rest.
-            let (image, start) = (at / self.groups, at % self.groups * size);
-            let (a, b) = (&a[image * a_len..][..a_len], &b[image * b_len..][..b_len]);
-            let from_a = &a[start.min(a_len)..(start + size).min(a_len)];
-            let from_b = &b[start.max(a_len) - a_len..(start + size).max(a_len) - a_len];
-            let statistics = Statistics::of([from_a, from_b], self.eps);
-            let x = from_a.chunks_exact(plane).chain(from_b.chunks_exact(plane));
-            let planes: Vec<_> = y.chunks_exact_mut(plane).zip(x).enumerate().collect();
-            // The last planes first, since they are still in the cache.
-            for (c, (y, x)) in planes.into_iter().rev() {
-                self.step(at * channels + c, statistics).apply(x, y);
+    pub fn forward_concat(&self, batch: usize, x: [Planes<'_>; 2], y: &mut [f32]) {
+        check("y", y.len(), x.iter().map(|x| x.values.len()).sum());
+        self.each_plane(batch, x, y, Film::apply);
+    }
+
+    /// The means of 2x2 blocks of the result: `x` is `[batch, channels, 2 height, 2 width]`, `y` is
+    /// `[batch, channels, height, width]` and overwritten.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other, or the groups do not divide the channels.
+    pub fn forward_pool(
+        &self,
+        batch: usize,
+        [height, width]: [usize; 2],
+        x: Planes<'_>,
+        y: &mut [f32],
+    ) {
+        check("y", y.len(), self.scale.len() * height * width);
+        check("x", x.values.len(), 4 * y.len());
+        self.each_plane(batch, [x, Planes::NONE], y, |film, x, y| {
+            let mut rows = Scratch::take(4 * width);
+            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(4 * width)) {
+                film.apply(x, &mut rows);
+                pool_plane(width, 0.25, &rows, y);
             }
         });
+    }
+
+    /// Does to each plane what `write` says.
+    fn each_plane(
+        &self,
+        batch: usize,
+        x: [Planes<'_>; 2],
+        y: &mut [f32],
+        write: impl Fn(Film, &[f32], &mut [f32]) + Sync,
+    ) {
+        let plane = self.plane(batch, x.iter().map(|x| x.values.len()).sum());
+        let x = Sides::new(batch, plane, x);
+        let channels = self.group_channels(batch);
+        let to = y.len().checked_div(self.scale.len()).unwrap_or(0);
+        if channels * to == 0 {
+            return;
+        }
+        let groups = y.par_chunks_mut(channels * to);
+        groups.enumerate().for_each(|(at, y)| {
+            let (image, of) = self.group(at, channels);
+            let statistics = self.statistics(&x, image, of.clone());
+            let planes: Vec<_> = y.chunks_exact_mut(to).zip(of).enumerate().collect();
+            // The last planes first, since they are still in the cache.
+            for (c, (y, channel)) in planes.into_iter().rev() {
+                let film = self.step(at * channels + c, statistics);
+                write(film, x.plane(image, channel), y);
+            }
+        });
+    }
+
+    /// What becomes of each plane of `batch` images.
+    pub(crate) fn films(&self, batch: usize, x: &Sides<'_>) -> Vec<Film> {
+        let channels = self.group_channels(batch);
+        let of_group = |at: usize| {
+            let (image, of) = self.group(at, channels);
+            let statistics = self.statistics(x, image, of);
+            (0..channels).map(move |c| self.step(at * channels + c, statistics))
+        };
+        let groups = (0..batch * self.groups).into_par_iter();
+        groups.flat_map_iter(of_group).collect()
+    }
+
+    /// Image and channels of a group of the batch.
+    fn group(&self, at: usize, channels: usize) -> (usize, Range<usize>) {
+        let first = at % self.groups * channels;
+        (at / self.groups, first..first + channels)
+    }
+
+    fn statistics(&self, x: &Sides<'_>, image: usize, of: Range<usize>) -> Statistics {
+        let count = of.len() as f64;
+        let planes: Vec<_> = of.map(|c| x.moments(image, c)).collect();
+        let size = x.plane(image, 0).len() as f64;
+        let all = Moments::merge(planes.into_iter().map(|m| (size, m)));
+        let variance = all.deviations / (count * size);
+        Statistics {
+            mean: all.mean as f32,
+            inverse: (1.0 / (variance + f64::from(self.eps)).sqrt()) as f32,
+        }
     }
 
     /// The gradients, from `x` and the gradient to the output.
     ///
     /// # Panics
     /// If a length does not fit.
-    pub fn gradient(&self, batch: usize, x: &[f32], dy: &[f32], to: NormGradients<'_>) {
-        let plane = self.plane(batch, x.len());
-        check("dy", dy.len(), x.len());
-        check("dx", to.dx.len(), x.len());
+    pub fn gradient<'a>(
+        &self,
+        batch: usize,
+        x: impl Into<Planes<'a>>,
+        dy: &[f32],
+        to: NormGradients<'_>,
+    ) {
+        let x = x.into();
+        let plane = self.plane(batch, x.values.len());
+        check("dy", dy.len(), x.values.len());
+        check("dx", to.dx.len(), x.values.len());
+        let sides = Sides::new(batch, plane, [x, Planes::NONE]);
         check("dscale", to.dscale.len(), self.scale.len());
         check("dshift", to.dshift.len(), self.scale.len());
         let channels = self.group_channels(batch);
@@ -95,7 +168,7 @@ impl GroupNorm<'_> {
             to.dshift.fill(0.0);
             return;
         }
-        let groups = to.dx.par_chunks_mut(size).zip(x.par_chunks(size));
+        let groups = to.dx.par_chunks_mut(size).zip(x.values.par_chunks(size));
         let groups = groups.zip(dy.par_chunks(size));
         let sums = to
             .dscale
@@ -106,15 +179,22 @@ impl GroupNorm<'_> {
             .enumerate()
             .for_each(|(at, (((dx, x), dy), (dscale, dshift)))| {
                 let to = NormGradients { dx, dscale, dshift };
-                self.group_gradient(at * channels, x, dy, to);
+                let (image, of) = self.group(at, channels);
+                let statistics = self.statistics(&sides, image, of);
+                self.group_gradient(at * channels, statistics, [x, dy], to);
             });
     }
 
     /// One group, whose first plane is number `first`.
-    fn group_gradient(&self, first: usize, x: &[f32], dy: &[f32], to: NormGradients<'_>) {
+    fn group_gradient(
+        &self,
+        first: usize,
+        statistics: Statistics,
+        [x, dy]: [&[f32]; 2],
+        to: NormGradients<'_>,
+    ) {
         let NormGradients { dx, dscale, dshift } = to;
         let plane = x.len() / dscale.len();
-        let statistics = Statistics::of([x, &[]], self.eps);
         let inverse = f64::from(statistics.inverse);
         // Of the gradient to the normalised x: its sum, and that of its product with the normalised x.
         let mut total = [0.0; 2];
@@ -158,7 +238,7 @@ impl GroupNorm<'_> {
 
     /// Pixels of a plane; checks all sizes.
     #[track_caller]
-    fn plane(&self, batch: usize, len: usize) -> usize {
+    pub(crate) fn plane(&self, batch: usize, len: usize) -> usize {
         let planes = self.scale.len();
         assert!(
             self.groups > 0 && planes.is_multiple_of(self.groups * batch.max(1)),
@@ -178,58 +258,4 @@ struct Statistics {
     mean: f32,
     /// One over the deviation.
     inverse: f32,
-}
-
-impl Statistics {
-    /// Of all numbers in two slices, at least one.
-    fn of(parts: [&[f32]; 2], eps: f32) -> Statistics {
-        // Moments around a number of the group: around zero they would lose digits where the mean is large.
-        let origin = parts[0].first().unwrap_or_else(|| &parts[1][0]);
-        let moments = parts.map(|x| run_sixteen(Moments { x, origin: *origin }));
-        let [sum, squares] = [0, 1].map(|k| moments[0][k] + moments[1][k]);
-        let count = (parts[0].len() + parts[1].len()) as f64;
-        let mean = sum / count;
-        let variance = (squares / count - mean * mean).max(0.0);
-        Statistics {
-            mean: (f64::from(*origin) + mean) as f32,
-            inverse: (1.0 / (variance + f64::from(eps)).sqrt()) as f32,
-        }
-    }
-}
-
-/// Sums of `x - origin` and of its square.
-struct Moments<'a> {
-    x: &'a [f32],
-    origin: f32,
-}
-
-impl Sixteen for Moments<'_> {
-    type Output = [f64; 2];
-
-    #[inline(always)]
-    fn run<S: Simd, const V: usize>(self, simd: S) -> [f64; 2] {
-        let (chunks, rest) = self.x.as_chunks::<16>();
-        let origin = simd.splat_f32s(self.origin);
-        let mut all = [0.0; 2];
-        for part in chunks.chunks(64) {
-            let mut sums = [[simd.splat_f32s(0.0); V]; 2];
-            for chunk in part {
-                let chunk = &S::as_simd_f32s(chunk).0[..V];
-                for k in 0..V {
-                    let v = simd.sub_f32s(chunk[k], origin);
-                    sums[0][k] = simd.add_f32s(sums[0][k], v);
-                    sums[1][k] = simd.mul_add_e_f32s(v, v, sums[1][k]);
-                }
-            }
-            // Long f32 sums lose digits: hand over to f64 now and then.
-            for (all, sums) in all.iter_mut().zip(&sums) {
-                *all += total::<S>(sums);
-            }
-        }
-        for &v in rest {
-            let v = f64::from(v - self.origin);
-            all = [all[0] + v, all[1] + v * v];
-        }
-        all
-    }
 }

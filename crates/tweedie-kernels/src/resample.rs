@@ -14,21 +14,24 @@ use crate::simd;
 pub fn pool(height: usize, width: usize, factor: f32, x: &[f32], y: &mut [f32]) {
     let plane = planes(height, width, y.len(), x.len());
     let pairs = y.par_chunks_mut(plane).zip(x.par_chunks(4 * plane));
-    pairs.for_each(|(y, x)| {
-        simd::run(
-            #[inline(always)]
-            || {
-                let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(4 * width));
-                for (y, x) in rows {
-                    let (top, bottom) = x.split_at(2 * width);
-                    let columns = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-                    for (y, (top, bottom)) in y.iter_mut().zip(columns) {
-                        *y = factor * ((top[0] + top[1]) + (bottom[0] + bottom[1]));
-                    }
+    pairs.for_each(|(y, x)| pool_plane(width, factor, x, y));
+}
+
+/// The same for one plane, or some of its rows.
+pub(crate) fn pool_plane(width: usize, factor: f32, x: &[f32], y: &mut [f32]) {
+    simd::run(
+        #[inline(always)]
+        || {
+            let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(4 * width));
+            for (y, x) in rows {
+                let (top, bottom) = x.split_at(2 * width);
+                let columns = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+                for (y, (top, bottom)) in y.iter_mut().zip(columns) {
+                    *y = factor * ((top[0] + top[1]) + (bottom[0] + bottom[1]));
                 }
-            },
-        );
-    });
+            }
+        },
+    );
 }
 
 /// `y = factor * x`, each pixel a 2x2 block: `x` is `[planes, height, width]`, `y` is `[planes, 2 height, 2 width]` and

@@ -4,7 +4,8 @@ mod common;
 
 use common::{noise, relative_error, threads};
 use proptest::prelude::*;
-use tweedie_kernels::{ConvShape, bias_gradient, conv3x3};
+use tweedie_kernels::conv3x3::{self, NormConv, Residual};
+use tweedie_kernels::{ConvShape, GroupNorm, Moments, Planes, bias_gradient, split, spread};
 
 /// Each tap as `(dy, dx, index)`, with the range of rows and columns where it stays inside of the image.
 fn for_each_tap(s: ConvShape, mut f: impl FnMut(usize, usize, usize)) {
@@ -175,6 +176,144 @@ fn a_residual_is_added_to_the_result() {
         conv3x3::forward_add(s, &x, &w, &b, &residual, &mut with);
         y.iter_mut().zip(residual).for_each(|(y, r)| *y += r);
         assert!(y == with, "{s:?}");
+    }
+}
+
+/// Moments of each plane, in f64.
+fn plain_moments(y: &[f32], plane: usize) -> Vec<[f64; 2]> {
+    let of = |y: &[f32]| {
+        let count = y.len() as f64;
+        let mean = y.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+        let deviations = y.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
+        [mean, deviations]
+    };
+    y.chunks_exact(plane).map(of).collect()
+}
+
+/// The mean by the deviation's size: what a normalisation will make of it.
+fn assert_moments(got: &[Moments], y: &[f32], s: ConvShape) {
+    let want = plain_moments(y, s.plane());
+    assert_eq!(got.len(), want.len());
+    for (got, [mean, deviations]) in got.iter().zip(want) {
+        let size = (deviations / s.plane() as f64).sqrt() + 1e-6 * mean.abs();
+        assert!(
+            (got.mean - mean).abs() <= 1e-5 * size,
+            "{s:?}: mean {} {mean}",
+            got.mean
+        );
+        let error = (got.deviations - deviations).abs();
+        assert!(
+            error <= 1e-5 * deviations + 1e-9 * mean * mean,
+            "{s:?}: {error:e} of {deviations}"
+        );
+    }
+}
+
+#[test]
+fn moments_are_those_of_the_result() {
+    for s in shapes() {
+        let (x, w, mut b, _) = inputs(s);
+        // A mean far from zero would cost digits.
+        b.iter_mut().for_each(|b| *b += 300.0);
+        let (mut y, mut with) = (vec![f32::NAN; s.y_len()], vec![f32::NAN; s.y_len()]);
+        conv3x3::forward(s, &x, &w, Some(&b), &mut y);
+        let moments = conv3x3::forward_moments(s, &x, &w, &b, &mut with);
+        assert!(y == with, "{s:?}");
+        assert_moments(&moments, &y, s);
+    }
+}
+
+#[test]
+fn a_normalisation_happens_on_the_way_in() {
+    for s in shapes() {
+        let (x, w, b, residual) = inputs(s);
+        let (scale, shift) = (noise(s.batch * s.c_in, 5), noise(s.batch * s.c_in, 6));
+        let norm = GroupNorm {
+            groups: if s.c_in.is_multiple_of(4) { 4 } else { 1 },
+            eps: 1e-5,
+            scale: &scale,
+            shift: &shift,
+            silu: true,
+        };
+        let mut normed = vec![f32::NAN; s.x_len()];
+        norm.forward(s.batch, &x, &mut normed);
+        let mut want = naive_forward(s, &normed, &w, &b);
+        want.iter_mut()
+            .zip(&residual)
+            .for_each(|(y, r)| *y += f64::from(*r));
+        let first = s.c_in / 3;
+        let [mut left, mut right] =
+            [first, s.c_in - first].map(|c| vec![0.0; s.batch * c * s.plane()]);
+        split(s.batch, &x, &mut left, &mut right);
+        let known: Vec<_> = right.chunks_exact(s.plane()).map(Moments::of).collect();
+        let right = Planes {
+            values: &right,
+            moments: Some(&known),
+        };
+        for x in [[(&x).into(), Planes::NONE], [(&left).into(), right]] {
+            let conv = NormConv {
+                shape: s,
+                norm,
+                weight: &w,
+                bias: &b,
+                residual: Some(Residual {
+                    values: &residual,
+                    doubled: false,
+                }),
+            };
+            let mut y = vec![f32::NAN; s.y_len()];
+            let moments = conv.forward(x, &mut y);
+            let error = relative_error(&y, &want);
+            assert!(error < 3e-6, "{s:?}: {error:e}");
+            assert_moments(&moments, &y, s);
+        }
+    }
+}
+
+#[test]
+fn half_the_resolution_is_as_good_as_its_upsampling() {
+    let even = |s: &ConvShape| s.height.is_multiple_of(2) && s.width.is_multiple_of(2);
+    for s in shapes()
+        .filter(even)
+        .chain([shape(2, 3, 5, 10, 26), shape(1, 32, 32, 50, 62)])
+    {
+        let (_, w, b, _) = inputs(s);
+        let [x, residual] = [(s.x_len(), 1), (s.y_len(), 2)].map(|(len, i)| noise(len / 4, i));
+        let up = |small: &[f32]| {
+            let mut large = vec![f32::NAN; 4 * small.len()];
+            spread(s.height / 2, s.width / 2, 1.0, small, &mut large);
+            large
+        };
+        let [mut y, mut want] = [(); 2].map(|()| vec![f32::NAN; s.y_len()]);
+        conv3x3::forward_moments(s, &up(&x), &w, &b, &mut want);
+        conv3x3::forward_doubled(s, &x, &w, &b, &mut y);
+        assert!(y == want, "{s:?}");
+
+        let (scale, shift) = (noise(s.batch * s.c_in, 5), noise(s.batch * s.c_in, 6));
+        let norm = GroupNorm {
+            groups: 1,
+            eps: 1e-5,
+            scale: &scale,
+            shift: &shift,
+            silu: true,
+        };
+        let x = noise(s.x_len(), 7);
+        let large = up(&residual);
+        let residuals = [(&large, false), (&residual, true)];
+        let [want, y] = residuals.map(|(values, doubled)| {
+            let residual = Some(Residual { values, doubled });
+            let conv = NormConv {
+                shape: s,
+                norm,
+                weight: &w,
+                bias: &b,
+                residual,
+            };
+            let mut y = vec![f32::NAN; s.y_len()];
+            conv.forward([(&x).into(), Planes::NONE], &mut y);
+            y
+        });
+        assert!(y == want, "residual of {s:?}");
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{noise, relative_error, threads};
 use proptest::prelude::*;
-use tweedie_kernels::{GroupNorm, NormGradients, concat};
+use tweedie_kernels::{GroupNorm, NormGradients, concat, pool};
 
 const EPS: f32 = 1e-5;
 
@@ -139,9 +139,29 @@ fn channels_of_two_tensors_are_those_of_their_concatenation() {
     let [mut y, mut want] = [(); 2].map(|()| vec![f32::NAN; both.len()]);
     concat(batch, &a, &b, &mut both);
     norm.forward(batch, &both, &mut want);
-    norm.forward_concat(batch, &a, &b, &mut y);
+    norm.forward_concat(batch, [&a, &b].map(Into::into), &mut y);
     let want: Vec<f64> = want.into_iter().map(f64::from).collect();
     assert!(relative_error(&y, &want) < 3e-7);
+}
+
+#[test]
+fn pooled_is_what_pooling_makes_of_it() {
+    let (batch, channels, [height, width]) = (2, 6, [5, 9]);
+    let x = noise(batch * channels * 4 * height * width, 1);
+    let (scale, shift) = (noise(batch * channels, 2), noise(batch * channels, 3));
+    let norm = GroupNorm {
+        groups: 3,
+        eps: EPS,
+        scale: &scale,
+        shift: &shift,
+        silu: true,
+    };
+    let mut normed = vec![f32::NAN; x.len()];
+    let [mut y, mut want] = [(); 2].map(|()| vec![f32::NAN; x.len() / 4]);
+    norm.forward(batch, &x, &mut normed);
+    pool(height, width, 0.25, &normed, &mut want);
+    norm.forward_pool(batch, [height, width], (&x).into(), &mut y);
+    assert!(y == want);
 }
 
 const FFHQ: Case = Case {

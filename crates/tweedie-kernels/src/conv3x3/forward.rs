@@ -9,44 +9,46 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
+use crate::film::Activated;
 use crate::gemm::{PANEL, Product, STEP};
+use crate::moments::Moments;
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
 use crate::shared::Shared;
 use crate::simd;
 
-use super::After;
-use super::tiles::{Block, Grid, PHASES, Reach};
-use super::transforms::{Input, Output, Rows};
-use super::weights::{Direction, Filters, GROUP, Packed};
+use super::sums::{Entries, Sums, Table, Watch};
+use super::tiles::{Block, Grid, Map, PHASES, Reach, Residual};
+use super::transforms::{Before, Input, Output, Rows};
+use super::weights::{Filters, GROUP, Packed};
 use super::winograd::Winograd;
+use super::{After, Source};
 
 /// With fewer blocks than this the steps run one after the other.
 const FUSED_BLOCKS: usize = 8;
 /// Channels of one task of the separate transforms.
 const CHANNELS: usize = 8;
 
-/// `y = weight * x`, and what is added after.
+/// `y = weight * x`, and what is added after; and the moments of the planes of one image, if wanted.
 pub(super) fn convolve<F: Winograd>(
-    shape: ConvShape,
-    x: &[f32],
-    weight: &[f32],
-    direction: Direction,
+    source: Source<'_>,
+    filters: Filters<'_>,
     after: After<'_>,
+    moments: Option<&mut [Moments]>,
     y: &mut [f32],
 ) {
-    let filters = Filters {
-        shape,
-        weight,
-        direction,
-    };
+    let shape = filters.shape;
     let grid = Grid::new(shape, F::M);
     let width = block_width(shape, grid.tiles());
+    let count = grid.tiles().div_ceil(width);
+    let mut table = moments.is_some().then(|| Table::new(count, shape.c_out));
     let run = Run::<F> {
         shape,
-        x,
+        source,
         filters,
         after,
+        width,
+        entries: table.as_mut().map(Table::entries),
         y: Shared::new(y),
         family: PhantomData,
     };
@@ -69,6 +71,9 @@ pub(super) fn convolve<F: Winograd>(
     } else {
         run.staged(&grid, &blocks);
     }
+    if let Some((table, moments)) = table.zip(moments) {
+        table.moments(moments);
+    }
 }
 
 /// Tiles of a block: as many as leave the transformed input in a cache of two megabytes, about; fewer, if that makes
@@ -85,17 +90,24 @@ fn block_width(shape: ConvShape, tiles: usize) -> usize {
 
 struct Run<'a, F> {
     shape: ConvShape,
-    x: &'a [f32],
+    source: Source<'a>,
     filters: Filters<'a>,
     after: After<'a>,
+    /// Tiles of a block.
+    width: usize,
+    entries: Option<Entries<'a>>,
     y: Shared<'a>,
     family: PhantomData<F>,
 }
 
 /// The places of one block of tiles: in the input and in the output.
 struct Place {
+    /// Number of the block.
+    number: usize,
     input: Block,
     output: Block,
+    /// Where the residual is, if not at the output's places.
+    residual: Option<Block>,
 }
 
 impl<F: Winograd> Run<'_, F> {
@@ -188,9 +200,20 @@ impl<F: Winograd> Run<'_, F> {
 
     fn place(&self, grid: &Grid, first: usize, len: usize) -> Place {
         let lanes = len.next_multiple_of(STEP);
+        let input = Map {
+            channels: self.shape.c_in,
+            doubled: self.source.doubled,
+        };
+        let output = Map::plain(self.shape.c_out);
+        let doubled = self.after.residual.is_some_and(|r| r.doubled);
         Place {
-            input: grid.block(self.shape.c_in, Reach::Halo, first, len, lanes),
-            output: grid.block(self.shape.c_out, Reach::Tile, first, len, lanes),
+            number: first / self.width,
+            input: grid.block(input, Reach::Halo, first, len, lanes),
+            output: grid.block(output, Reach::Tile, first, len, lanes),
+            residual: doubled.then(|| {
+                let small = Map { doubled, ..output };
+                grid.block(small, Reach::Tile, first, len, lanes)
+            }),
         }
     }
 
@@ -207,17 +230,18 @@ impl<F: Winograd> Run<'_, F> {
         at: usize,
         phases: &mut [f32],
     ) {
-        simd::run(Input::<F> {
-            block: &place.input,
-            x: &self.x[c * self.shape.plane()..],
-            phases,
-            out: Rows {
-                memory,
-                at: at + c * place.input.width,
-                stride: self.input_stride(place),
-            },
-            family: PhantomData,
-        });
+        let x = self.source.sides.from(0, c);
+        let out = Rows {
+            memory,
+            at: at + c * place.input.width,
+            stride: self.input_stride(place),
+        };
+        match &self.source.films {
+            None => transform_in::<F, _>(&place.input, (), x, phases, out),
+            Some(films) => {
+                transform_in::<F, _>(&place.input, Activated(films[c]), x, phases, out);
+            }
+        }
     }
 
     fn multiply(&self, place: &Place, panels: &[f32], b: &[f32], out: &mut [f32]) {
@@ -233,18 +257,60 @@ impl<F: Winograd> Run<'_, F> {
     }
 
     fn transform_out(&self, place: &Place, o: usize, products: &[f32], phases: &mut [f32]) {
-        simd::run(Output::<F> {
+        match &self.entries {
+            None => self.transform_out_watched(place, o, products, phases, ()),
+            Some(entries) => {
+                let watch = Sums::default();
+                let sums = self.transform_out_watched(place, o, products, phases, watch);
+                entries.set(place.number, o, &sums, place.output.pixels);
+            }
+        }
+    }
+
+    fn transform_out_watched<W: Watch>(
+        &self,
+        place: &Place,
+        o: usize,
+        products: &[f32],
+        phases: &mut [f32],
+        watch: W,
+    ) -> W {
+        simd::run(Output::<F, W> {
             block: &place.output,
             products: &products[o % GROUP * place.output.width..],
             stride: output_stride(place),
             bias: self.after.bias.map_or(0.0, |b| b[o]),
-            residual: self.after.residual,
+            residual: self.after.residual.map(|residual| {
+                let block = place.residual.as_ref().unwrap_or(&place.output);
+                Residual {
+                    values: &residual.values[o * residual.plane(self.shape)..],
+                    block,
+                }
+            }),
             phases,
+            watch,
             y: &self.y,
             base: o * self.shape.plane(),
             family: PhantomData,
-        });
+        })
     }
+}
+
+fn transform_in<F: Winograd, B: Before>(
+    block: &Block,
+    before: B,
+    x: &[f32],
+    phases: &mut [f32],
+    out: Rows<'_>,
+) {
+    simd::run(Input::<F, B> {
+        block,
+        x,
+        before,
+        phases,
+        out,
+        family: PhantomData,
+    });
 }
 
 fn output_stride(place: &Place) -> usize {

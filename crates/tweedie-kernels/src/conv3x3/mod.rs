@@ -7,17 +7,23 @@
 
 mod forward;
 pub mod stride2;
+mod sums;
 mod tiles;
 mod transforms;
 mod weight_gradient;
 mod weights;
 mod winograd;
 
+use crate::film::Film;
 use crate::gemm::STEP;
+use crate::group_norm::GroupNorm;
+use crate::moments::{Moments, Planes, Sides};
+use crate::resample::spread;
+use crate::scratch::Scratch;
 use crate::shape::{ConvShape, check};
 
 use self::tiles::Grid;
-use self::weights::Direction;
+use self::weights::{Direction, Filters};
 use self::winograd::{F2, F4, Winograd};
 
 /// `y = conv(x, weight) + bias`; `y` is overwritten.
@@ -29,7 +35,53 @@ pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>
         bias,
         residual: None,
     };
-    forward_after(shape, x, weight, after, y);
+    check_forward(shape, x.len(), weight, after, y);
+    convolve(shape, x, weight, Direction::Forward, after, y);
+}
+
+/// The same, and the moments of each plane of the result, `[batch, c_out]`.
+///
+/// # Panics
+/// If a length does not fit the shape.
+pub fn forward_moments(
+    shape: ConvShape,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut [f32],
+) -> Vec<Moments> {
+    let after = After {
+        bias: Some(bias),
+        residual: None,
+    };
+    check_forward(shape, x.len(), weight, after, y);
+    convolve_moments(shape, Source::plain(shape, x), weight, after, y)
+}
+
+/// The same for `x` half as high and wide, `[batch, c_in, height / 2, width / 2]`, each of its pixels standing for a 2x2
+/// block (nearest-neighbour upsampling before the convolution).
+///
+/// # Panics
+/// If a length does not fit the shape, or height or width is odd.
+pub fn forward_doubled(
+    shape: ConvShape,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut [f32],
+) -> Vec<Moments> {
+    let after = After {
+        bias: Some(bias),
+        residual: None,
+    };
+    check_even(shape, true);
+    check_forward(shape, 4 * x.len(), weight, after, y);
+    let source = Source {
+        sides: Sides::new(shape.batch, shape.plane() / 4, [x.into(), Planes::NONE]),
+        films: None,
+        doubled: true,
+    };
+    convolve_moments(shape, source, weight, after, y)
 }
 
 /// `y = conv(x, weight) + bias + residual`; `y` is overwritten, `residual` has its shape.
@@ -46,9 +98,60 @@ pub fn forward_add(
 ) {
     let after = After {
         bias: Some(bias),
-        residual: Some(residual),
+        residual: Some(Residual {
+            values: residual,
+            doubled: false,
+        }),
     };
-    forward_after(shape, x, weight, after, y);
+    check_forward(shape, x.len(), weight, after, y);
+    convolve(shape, x, weight, Direction::Forward, after, y);
+}
+
+/// A convolution of what a group normalisation makes of its input.
+#[derive(Debug, Clone, Copy)]
+pub struct NormConv<'a> {
+    /// Of the convolution.
+    pub shape: ConvShape,
+    /// Of its input.
+    pub norm: GroupNorm<'a>,
+    /// `[c_out, c_in, 3, 3]`
+    pub weight: &'a [f32],
+    /// `[c_out]`
+    pub bias: &'a [f32],
+    /// What is added to the result.
+    pub residual: Option<Residual<'a>>,
+}
+
+impl NormConv<'_> {
+    /// Writes to `y`, which is overwritten, what becomes of the channels of one tensor followed by those of another, in
+    /// each image; and finds the moments of its planes, `[batch, c_out]`.
+    ///
+    /// # Panics
+    /// If a length does not fit the shape.
+    pub fn forward(&self, x: [Planes<'_>; 2], y: &mut [f32]) -> Vec<Moments> {
+        let (shape, norm) = (self.shape, &self.norm);
+        let after = After {
+            bias: Some(self.bias),
+            residual: self.residual,
+        };
+        let len = x.iter().map(|x| x.values.len()).sum();
+        check_forward(shape, len, self.weight, after, y);
+        check("scale", norm.scale.len(), shape.batch * shape.c_in);
+        if shape.batch == 1 && norm.silu && !shape.is_empty() {
+            let sides = Sides::new(1, norm.plane(1, len), x);
+            let source = Source {
+                films: Some(norm.films(1, &sides)),
+                sides,
+                doubled: false,
+            };
+            return convolve_moments(shape, source, self.weight, after, y);
+        }
+        // The tiles of a block may come from several images, which differ in what happens to them.
+        let mut normed = Scratch::take(len);
+        norm.forward_concat(shape.batch, x, &mut normed);
+        let source = Source::plain(shape, &normed);
+        convolve_moments(shape, source, self.weight, after, y)
+    }
 }
 
 /// What is added to the sums, on their way to memory.
@@ -56,21 +159,68 @@ pub fn forward_add(
 struct After<'a> {
     /// `[c_out]`
     bias: Option<&'a [f32]>,
-    /// In the shape of the output.
-    residual: Option<&'a [f32]>,
+    residual: Option<Residual<'a>>,
 }
 
-fn forward_after(shape: ConvShape, x: &[f32], weight: &[f32], after: After<'_>, y: &mut [f32]) {
-    check("x", x.len(), shape.x_len());
+/// What is added to the result of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Residual<'a> {
+    /// In the shape of the output; or half as high and wide.
+    pub values: &'a [f32],
+    /// Whether it is half as high and wide, each of its pixels to be added to a 2x2 block.
+    pub doubled: bool,
+}
+
+impl Residual<'_> {
+    /// Pixels of its planes.
+    fn plane(&self, shape: ConvShape) -> usize {
+        shape.plane() / if self.doubled { 4 } else { 1 }
+    }
+}
+
+/// What a convolution reads.
+struct Source<'a> {
+    /// Two tensors only if the batch is one image.
+    sides: Sides<'a>,
+    /// What happens to each channel of the only image on the way; SiLU is part of it.
+    films: Option<Vec<Film>>,
+    /// Whether the tensor is half as high and wide, each of its pixels standing for a 2x2 block.
+    doubled: bool,
+}
+
+impl<'a> Source<'a> {
+    fn plain(shape: ConvShape, x: &'a [f32]) -> Source<'a> {
+        Source {
+            sides: Sides::new(shape.batch, shape.plane(), [x.into(), Planes::NONE]),
+            films: None,
+            doubled: false,
+        }
+    }
+}
+
+/// Half the resolution is that of whole 2x2 blocks.
+#[track_caller]
+fn check_even(shape: ConvShape, doubled: bool) {
+    let ConvShape { height, width, .. } = shape;
+    assert!(
+        !doubled || (height.is_multiple_of(2) && width.is_multiple_of(2)),
+        "{height}x{width} pixels are no 2x2 blocks"
+    );
+}
+
+#[track_caller]
+fn check_forward(shape: ConvShape, x: usize, weight: &[f32], after: After<'_>, y: &[f32]) {
+    check("x", x, shape.x_len());
     check("weight", weight.len(), 9 * shape.c_in * shape.c_out);
     check("y", y.len(), shape.y_len());
     if let Some(bias) = after.bias {
         check("bias", bias.len(), shape.c_out);
     }
     if let Some(residual) = after.residual {
-        check("residual", residual.len(), shape.y_len());
+        let expected = shape.batch * shape.c_out * residual.plane(shape);
+        check("residual", residual.values.len(), expected);
+        check_even(shape, residual.doubled);
     }
-    convolve(shape, x, weight, Direction::Forward, after, y);
 }
 
 /// `dx`, the gradient to the input, from `dy`, that to the output; `dx` is overwritten.
@@ -110,10 +260,52 @@ fn convolve(
     after: After<'_>,
     y: &mut [f32],
 ) {
+    let filters = Filters {
+        shape,
+        weight,
+        direction,
+    };
+    run(Source::plain(shape, x), filters, after, None, y);
+}
+
+/// A convolution, and the moments of each plane of the result.
+fn convolve_moments(
+    shape: ConvShape,
+    source: Source<'_>,
+    weight: &[f32],
+    after: After<'_>,
+    y: &mut [f32],
+) -> Vec<Moments> {
+    let filters = Filters {
+        shape,
+        weight,
+        direction: Direction::Forward,
+    };
+    if shape.batch == 1 && !shape.is_empty() {
+        let mut moments = vec![Moments::default(); shape.c_out];
+        run(source, filters, after, Some(&mut moments), y);
+        return moments;
+    }
+    // A block of tiles may lie in several images.
+    run(source, filters, after, None, y);
+    Moments::of_planes(y, shape.plane())
+}
+
+fn run(
+    source: Source<'_>,
+    filters: Filters<'_>,
+    after: After<'_>,
+    moments: Option<&mut [Moments]>,
+    y: &mut [f32],
+) {
+    let shape = filters.shape;
     if shape.is_empty() {
         // Without inputs there is nothing to sum.
         match after.residual {
-            Some(residual) => y.copy_from_slice(residual),
+            Some(Residual { values, doubled }) if doubled => {
+                spread(shape.height / 2, shape.width / 2, 1.0, values, y);
+            }
+            Some(residual) => y.copy_from_slice(residual.values),
             None => y.fill(0.0),
         }
         for (i, y) in y.chunks_mut(shape.plane().max(1)).enumerate() {
@@ -121,9 +313,9 @@ fn convolve(
             y.iter_mut().for_each(|y| *y += bias);
         }
     } else if prefers_f2(shape) {
-        forward::convolve::<F2>(shape, x, weight, direction, after, y);
+        forward::convolve::<F2>(source, filters, after, moments, y);
     } else {
-        forward::convolve::<F4>(shape, x, weight, direction, after, y);
+        forward::convolve::<F4>(source, filters, after, moments, y);
     }
 }
 

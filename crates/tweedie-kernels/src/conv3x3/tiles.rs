@@ -6,11 +6,13 @@
 
 use pulp::Simd;
 
+use crate::elementwise::Elementwise;
 use crate::gemm::{STEP, WIDEST};
 use crate::shape::ConvShape;
 use crate::shared::Shared;
 use crate::simd::{load, prefetch, store, transpose_quads};
 
+use super::sums::Watch;
 use super::winograd::{OUTPUTS, POINTS};
 
 /// Length of one phase row: the lanes of a block, and a vector's room on each side for one neighbour.
@@ -18,10 +20,10 @@ const ROW: usize = STEP + WIDEST + STEP;
 /// Numbers needed for the phases of one channel.
 pub(super) const PHASES: usize = POINTS * 4 * ROW;
 
-/// Where the lanes of phase `(i, j)` begin.
+/// Where phase `(i, j)` has lane `k`.
 #[inline(always)]
-pub(super) fn phase(m: usize, i: usize, j: usize) -> usize {
-    (i * m + j) * ROW + STEP
+pub(super) fn phase(m: usize, i: usize, j: usize, k: usize) -> usize {
+    (i * m + j) * ROW + STEP + k
 }
 
 /// How the planes of a convolution are cut into tiles of `m` by `m`.
@@ -32,6 +34,23 @@ pub(super) struct Grid {
     /// Tiles in one image: down, across.
     down: usize,
     across: usize,
+}
+
+/// The tensor that a block is read from or written to.
+#[derive(Clone, Copy)]
+pub(super) struct Map {
+    pub(super) channels: usize,
+    /// Whether it has half the resolution: each of its pixels stands for a 2x2 block.
+    pub(super) doubled: bool,
+}
+
+impl Map {
+    pub(super) fn plain(channels: usize) -> Map {
+        Map {
+            channels,
+            doubled: false,
+        }
+    }
 }
 
 /// Which pixel rows of a tile a block covers.
@@ -66,8 +85,12 @@ pub(super) struct Block {
     whole: [[bool; WIDEST / STEP]; POINTS],
     /// The largest offset.
     last: usize,
+    /// Pixels of the tiles themselves.
+    pub(super) pixels: f32,
     /// Distance between channels.
     plane: usize,
+    /// Rows and columns that a pixel of the tensor stands for: 1 or 2.
+    side: usize,
 }
 
 impl Grid {
@@ -84,16 +107,19 @@ impl Grid {
         self.shape.batch * self.down * self.across
     }
 
-    /// Tiles `first..first + len` in a tensor of so many channels, in so many lanes. Offsets are those of channel 0.
+    /// Tiles `first..first + len` in a tensor, in so many lanes. Offsets are those of channel 0.
     pub(super) fn block(
         &self,
-        channels: usize,
+        Map { channels, doubled }: Map,
         reach: Reach,
         first: usize,
         len: usize,
         lanes: usize,
     ) -> Block {
         let (m, ConvShape { height, width, .. }) = (self.m, self.shape);
+        // The sides of a pixel.
+        let side = if doubled { 2 } else { 1 };
+        let plane = self.shape.plane() / (side * side);
         let halo = usize::from(reach == Reach::Halo);
         let rows = m + 2 * halo;
         let mut block = Block {
@@ -109,7 +135,9 @@ impl Grid {
             right: [0.0; WIDEST],
             whole: [[false; WIDEST / STEP]; POINTS],
             last: 0,
-            plane: self.shape.plane(),
+            pixels: 0.0,
+            plane,
+            side,
         };
         for k in 0..len {
             let tile = first + k;
@@ -119,8 +147,8 @@ impl Grid {
                 // Rows count from one above the tile with a halo; adding before subtracting keeps the sum unsigned.
                 let y = m * down + i;
                 if y >= halo && y - halo < height {
-                    let plane = image * channels * self.shape.plane();
-                    block.offset[i][k] = plane + (y - halo) * width + m * across;
+                    let row = (y - halo) / side * (width / side);
+                    block.offset[i][k] = image * channels * plane + row + m / side * across;
                     block.inside[i][k] = mask(true);
                     block.last = block.last.max(block.offset[i][k]);
                 }
@@ -128,6 +156,8 @@ impl Grid {
             for j in 0..m {
                 block.columns[j][k] = mask(m * across + j < width);
             }
+            let (below, beside) = (height - m * down, width - m * across);
+            block.pixels += (below.min(m) * beside.min(m)) as f32;
             block.left[k] = mask(across > 0);
             block.right[k] = mask(across + 1 < self.across);
         }
@@ -159,18 +189,62 @@ impl Block {
     /// Reads one channel into phases; `x` begins at its plane in the first image.
     #[inline(always)]
     pub(super) fn gather<S: Simd>(&self, simd: S, x: &[f32], phases: &mut [f32]) {
-        // Four pixels are read even where a tile hangs over the edge; only the very last ones have nothing behind them.
-        let quads = self.m == 4 && S::F32_LANES >= 4 && self.last + 4 <= x.len();
         for i in 0..self.rows {
-            if quads {
-                self.gather_quads(simd, x, i, phases);
-            } else {
-                self.gather_pixels(x, i, phases);
-            }
-            if self.reach == Reach::Halo {
-                self.gather_neighbours(x, i, phases);
+            self.gather_row(simd, x, i, phases);
+        }
+        if self.reach == Reach::Halo {
+            self.set_neighbours(phases, &self.neighbours(x).pixels);
+        }
+    }
+
+    /// The same for what `f` makes of each pixel; what lies outside of the image is zero.
+    #[inline(always)]
+    pub(super) fn gather_map<S: Simd>(
+        &self,
+        simd: S,
+        f: impl Elementwise<1>,
+        x: &[f32],
+        phases: &mut [f32],
+    ) {
+        for i in 0..self.rows {
+            self.gather_row(simd, x, i, phases);
+            for j in 0..self.m {
+                for k in (0..self.width).step_by(S::F32_LANES) {
+                    let pixels = &mut phases[phase(self.m, i, j, k)..];
+                    let mut value = f.apply(simd, [load::<S>(pixels)]);
+                    if !self.whole[i][k / STEP] {
+                        value = simd.and_f32s(value, self.inside(simd, i, j, k));
+                    }
+                    store::<S>(pixels, value);
+                }
             }
         }
+        if self.reach == Reach::Halo {
+            let Neighbours { mut pixels, inside } = self.neighbours(x);
+            for k in (0..2 * POINTS).step_by(S::F32_LANES) {
+                let value = f.apply(simd, [load::<S>(&pixels[k..])]);
+                let value = simd.and_f32s(value, load::<S>(&inside[k..]));
+                store::<S>(&mut pixels[k..], value);
+            }
+            self.set_neighbours(phases, &pixels);
+        }
+    }
+
+    #[inline(always)]
+    fn gather_row<S: Simd>(&self, simd: S, x: &[f32], i: usize, phases: &mut [f32]) {
+        // Four pixels are read even where a tile hangs over the edge; only the very last ones have nothing behind them.
+        if self.m == 4 && S::F32_LANES >= 4 && self.last + 4 <= x.len() {
+            self.gather_quads(simd, x, i, phases);
+        } else {
+            self.gather_pixels(x, i, phases);
+        }
+    }
+
+    /// Masks of pixel `(i, j)` for the lanes from `k` on.
+    #[inline(always)]
+    fn inside<S: Simd>(&self, simd: S, i: usize, j: usize, k: usize) -> S::f32s {
+        let row = load::<S>(&self.inside[i][k..]);
+        simd.and_f32s(row, load::<S>(&self.columns[j][k..]))
     }
 
     /// Row `i` of tiles of four: quads are put into lanes so that one 4x4 transpose sorts them into phases.
@@ -190,7 +264,7 @@ impl Block {
                     let mut quads = [[0.0; 4]; STEP / 4];
                     for g in 0..S::F32_LANES / 4 {
                         let at = offset[first + 4 * g + q];
-                        quads[g] = x[at..at + 4].try_into().expect("four pixels");
+                        quads[g] = self.quad(x, at);
                         if q == 0 {
                             prefetch(x, at + ahead);
                         }
@@ -200,17 +274,25 @@ impl Block {
                 let k = group * STEP + first;
                 let mut vectors = transpose_quads(simd, vectors);
                 if !self.whole[i][group] {
-                    let inside = load::<S>(&self.inside[i][k..]);
                     for j in 0..4 {
-                        let inside = simd.and_f32s(inside, load::<S>(&self.columns[j][k..]));
-                        vectors[j] = simd.and_f32s(vectors[j], inside);
+                        vectors[j] = simd.and_f32s(vectors[j], self.inside(simd, i, j, k));
                     }
                 }
                 for j in 0..4 {
-                    store::<S>(&mut phases[phase(4, i, j) + k..], vectors[j]);
+                    store::<S>(&mut phases[phase(4, i, j, k)..], vectors[j]);
                 }
             }
         }
+    }
+
+    /// The four pixels of a tile's row.
+    #[inline(always)]
+    fn quad(&self, x: &[f32], at: usize) -> [f32; 4] {
+        if self.side == 2 {
+            let [a, b] = x[at..at + 2].try_into().expect("two pixels");
+            return [a, a, b, b];
+        }
+        x[at..at + 4].try_into().expect("four pixels")
     }
 
     #[inline(always)]
@@ -218,8 +300,8 @@ impl Block {
         for k in 0..self.width {
             for j in 0..self.m {
                 let inside = is_set(self.inside[i][k]) && is_set(self.columns[j][k]);
-                phases[phase(self.m, i, j) + k] = if inside {
-                    x[self.offset[i][k] + j]
+                phases[phase(self.m, i, j, k)] = if inside {
+                    x[self.offset[i][k] + j / self.side]
                 } else {
                     0.0
                 };
@@ -229,17 +311,32 @@ impl Block {
 
     /// The pixels beside the ends of the block; those inside of it are the neighbouring tiles' own.
     #[inline(always)]
-    fn gather_neighbours(&self, x: &[f32], i: usize, phases: &mut [f32]) {
-        let (m, last) = (self.m, self.len - 1);
-        let pixel = |inside: f32, k: usize, shift: usize| {
-            if is_set(inside) && is_set(self.inside[i][k]) {
-                x[self.offset[i][k] + shift - 1]
-            } else {
-                0.0
-            }
+    fn neighbours(&self, x: &[f32]) -> Neighbours {
+        let last = self.len - 1;
+        let after = self.m / self.side + 1;
+        let ends = [(self.left[0], 0, 0), (self.right[last], last, after)];
+        let mut neighbours = Neighbours {
+            pixels: [0.0; 16],
+            inside: [0.0; 16],
         };
-        phases[phase(m, i, m - 1) - 1] = pixel(self.left[0], 0, 0);
-        phases[phase(m, i, 0) + self.len] = pixel(self.right[last], last, m + 1);
+        for i in 0..self.rows {
+            for (side, (inside, k, shift)) in ends.into_iter().enumerate() {
+                if is_set(inside) && is_set(self.inside[i][k]) {
+                    neighbours.pixels[2 * i + side] = x[self.offset[i][k] + shift - 1];
+                    neighbours.inside[2 * i + side] = mask(true);
+                }
+            }
+        }
+        neighbours
+    }
+
+    #[inline(always)]
+    fn set_neighbours(&self, phases: &mut [f32], pixels: &[f32; 16]) {
+        let m = self.m;
+        for i in 0..self.rows {
+            phases[phase(m, i, m - 1, 0) - 1] = pixels[2 * i];
+            phases[phase(m, i, 0, self.len)] = pixels[2 * i + 1];
+        }
     }
 
     /// Pixel column `j - 1` of row `i` for the lanes from `k` on, after a gather with a halo.
@@ -254,32 +351,33 @@ impl Block {
     ) -> S::f32s {
         let m = self.m;
         if j == 0 {
-            let from = load::<S>(&phases[phase(m, i, m - 1) + k - 1..]);
+            let from = load::<S>(&phases[phase(m, i, m - 1, k) - 1..]);
             simd.and_f32s(from, load::<S>(&self.left[k..]))
         } else if j == m + 1 {
-            let from = load::<S>(&phases[phase(m, i, 0) + k + 1..]);
+            let from = load::<S>(&phases[phase(m, i, 0, k) + 1..]);
             simd.and_f32s(from, load::<S>(&self.right[k..]))
         } else {
-            load::<S>(&phases[phase(m, i, j - 1) + k..])
+            load::<S>(&phases[phase(m, i, j - 1, k)..])
         }
     }
 
     /// Writes phases, plus `residual` at the same places, to one channel, whose plane in the first image begins at `base`.
+    /// `watch` sees what it writes.
     #[inline(always)]
-    pub(super) fn scatter<S: Simd>(
+    pub(super) fn scatter<S: Simd, W: Watch>(
         &self,
         simd: S,
         phases: &[f32],
-        residual: Option<&[f32]>,
-        y: &Shared<'_>,
-        base: usize,
+        residual: Option<Residual<'_>>,
+        watch: &mut W,
+        (y, base): (&Shared<'_>, usize),
     ) {
         for i in 0..self.rows {
             for group in 0..self.width / STEP {
                 if self.m == 4 && S::F32_LANES >= 4 && self.whole[i][group] {
-                    self.scatter_quads(simd, phases, residual, [i, group], y, base);
+                    self.scatter_quads(simd, phases, residual, [i, group], watch, (y, base));
                 } else {
-                    self.scatter_pixels(phases, residual, [i, group], y, base);
+                    self.scatter_pixels(phases, residual, [i, group], watch, (y, base));
                 }
             }
         }
@@ -287,34 +385,34 @@ impl Block {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "every task writes the tiles of its own block")]
-    fn scatter_quads<S: Simd>(
+    fn scatter_quads<S: Simd, W: Watch>(
         &self,
         simd: S,
         phases: &[f32],
-        residual: Option<&[f32]>,
+        residual: Option<Residual<'_>>,
         [i, group]: [usize; 2],
-        y: &Shared<'_>,
-        base: usize,
+        watch: &mut W,
+        (y, base): (&Shared<'_>, usize),
     ) {
         let offset = &self.offset[i].as_chunks::<STEP>().0[group];
         for first in (0..STEP).step_by(S::F32_LANES) {
-            let row = |j| load::<S>(&phases[phase(4, i, j) + group * STEP + first..]);
-            let vectors = transpose_quads(simd, [row(0), row(1), row(2), row(3)]);
+            let row = |j| load::<S>(&phases[phase(4, i, j, group * STEP + first)..]);
+            let mut vectors = transpose_quads(simd, [row(0), row(1), row(2), row(3)]);
             let mut quads = [[[0.0; 4]; STEP / 4]; 4];
             for q in 0..4 {
-                let mut vector = vectors[q];
-                if let Some(residual) = residual {
+                if let Some(Residual { values, block }) = residual {
                     for g in 0..S::F32_LANES / 4 {
-                        let at = base + offset[first + 4 * g + q];
+                        let at = block.offset[i][group * STEP + first + 4 * g + q];
                         if q == 0 {
-                            prefetch(residual, at + 2 * self.plane);
+                            prefetch(values, at + 2 * block.plane);
                         }
-                        quads[q][g] = residual[at..at + 4].try_into().expect("four pixels");
+                        quads[q][g] = block.quad(values, at);
                     }
-                    vector = simd.add_f32s(vector, load::<S>(quads[q].as_flattened()));
+                    vectors[q] = simd.add_f32s(vectors[q], load::<S>(quads[q].as_flattened()));
                 }
-                store::<S>(quads[q].as_flattened_mut(), vector);
+                store::<S>(quads[q].as_flattened_mut(), vectors[q]);
             }
+            watch.add(simd, first, vectors);
             for g in 0..S::F32_LANES / 4 {
                 for q in 0..4 {
                     let at = base + offset[first + 4 * g + q];
@@ -330,13 +428,13 @@ impl Block {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "every task writes the tiles of its own block")]
-    fn scatter_pixels(
+    fn scatter_pixels<W: Watch>(
         &self,
         phases: &[f32],
-        residual: Option<&[f32]>,
+        residual: Option<Residual<'_>>,
         [i, group]: [usize; 2],
-        y: &Shared<'_>,
-        base: usize,
+        watch: &mut W,
+        (y, base): (&Shared<'_>, usize),
     ) {
         for k in group * STEP..self.len.min((group + 1) * STEP) {
             if !is_set(self.inside[i][k]) {
@@ -347,9 +445,33 @@ impl Block {
                     let at = base + self.offset[i][k] + j;
                     // SAFETY: tiles do not overlap, and each (block, channel) is written by one task.
                     let pixel = unsafe { y.part(at, 1) };
-                    pixel[0] = phases[phase(self.m, i, j) + k] + residual.map_or(0.0, |r| r[at]);
+                    pixel[0] =
+                        phases[phase(self.m, i, j, k)] + residual.map_or(0.0, |r| r.pixel(i, j, k));
+                    watch.add_one(4 * (k % STEP / 4) + j, pixel[0]);
                 }
             }
         }
     }
+}
+
+/// What is added to a block on its way to memory.
+#[derive(Clone, Copy)]
+pub(super) struct Residual<'a> {
+    /// From the channel's plane in the first image on.
+    pub(super) values: &'a [f32],
+    /// The same tiles in its tensor.
+    pub(super) block: &'a Block,
+}
+
+impl Residual<'_> {
+    #[inline(always)]
+    pub(super) fn pixel(&self, i: usize, j: usize, k: usize) -> f32 {
+        self.values[self.block.offset[i][k] + j / self.block.side]
+    }
+}
+
+/// The pixels to the left and right of each row of a block, and masks of those that are inside of the image.
+struct Neighbours {
+    pixels: [f32; 16],
+    inside: [f32; 16],
 }

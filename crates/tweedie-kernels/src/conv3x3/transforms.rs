@@ -4,10 +4,12 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
+use crate::film::Activated;
 use crate::shared::Shared;
 use crate::simd::{load, store};
 
-use super::tiles::{Block, phase};
+use super::sums::Watch;
+use super::tiles::{Block, Residual, phase};
 use super::winograd::{OUTPUTS, POINTS, Winograd};
 
 /// The products of one channel of a block: `A * A` rows of `width` lanes, `stride` apart.
@@ -29,17 +31,38 @@ impl Rows<'_> {
     }
 }
 
+/// What happens to pixels before a transform.
+pub(super) trait Before: Copy {
+    fn gather<S: Simd>(self, simd: S, block: &Block, x: &[f32], phases: &mut [f32]);
+}
+
+/// Nothing.
+impl Before for () {
+    #[inline(always)]
+    fn gather<S: Simd>(self, simd: S, block: &Block, x: &[f32], phases: &mut [f32]) {
+        block.gather(simd, x, phases);
+    }
+}
+
+impl Before for Activated {
+    #[inline(always)]
+    fn gather<S: Simd>(self, simd: S, block: &Block, x: &[f32], phases: &mut [f32]) {
+        block.gather_map(simd, self, x, phases);
+    }
+}
+
 /// `B^T d B` for one channel.
-pub(super) struct Input<'a, F> {
+pub(super) struct Input<'a, F, B> {
     pub(super) block: &'a Block,
     /// Begins at the channel's plane in the first image.
     pub(super) x: &'a [f32],
+    pub(super) before: B,
     pub(super) phases: &'a mut [f32],
     pub(super) out: Rows<'a>,
     pub(super) family: PhantomData<F>,
 }
 
-impl<F: Winograd> WithSimd for Input<'_, F> {
+impl<F: Winograd, B: Before> WithSimd for Input<'_, F, B> {
     type Output = ();
 
     #[inline(always)]
@@ -47,21 +70,25 @@ impl<F: Winograd> WithSimd for Input<'_, F> {
         let Self {
             block,
             x,
+            before,
             phases,
             out,
             ..
         } = self;
-        block.gather(simd, x, phases);
+        before.gather(simd, block, x, phases);
         let zero = simd.splat_f32s(0.0);
         for k in (0..block.width).step_by(S::F32_LANES) {
-            let mut half = [[zero; POINTS]; POINTS];
-            for i in 0..F::A {
-                let mut d = [zero; POINTS];
-                for j in 0..F::A {
-                    d[j] = block.pixel(simd, phases, i, j, k);
-                }
-                half[i] = F::input(simd, d);
-            }
+            let half = rows::<_, F>(
+                [zero; POINTS],
+                #[inline(always)]
+                |i| {
+                    let mut d = [zero; POINTS];
+                    for j in 0..F::A {
+                        d[j] = block.pixel(simd, phases, i, j, k);
+                    }
+                    F::input(simd, d)
+                },
+            );
             for b in 0..F::A {
                 let column = F::input(simd, column(&half, b));
                 for a in 0..F::A {
@@ -73,25 +100,27 @@ impl<F: Winograd> WithSimd for Input<'_, F> {
 }
 
 /// `A^T m A`, plus a bias and perhaps another tensor of the output's shape, for one channel.
-pub(super) struct Output<'a, F> {
+pub(super) struct Output<'a, F, W> {
     pub(super) block: &'a Block,
     /// The channel's products: `A * A` rows of lanes, `stride` apart.
     pub(super) products: &'a [f32],
     pub(super) stride: usize,
     pub(super) bias: f32,
-    pub(super) residual: Option<&'a [f32]>,
+    pub(super) residual: Option<Residual<'a>>,
     pub(super) phases: &'a mut [f32],
+    /// Sees what is written.
+    pub(super) watch: W,
     pub(super) y: &'a Shared<'a>,
     /// Start of the channel's plane in the first image.
     pub(super) base: usize,
     pub(super) family: PhantomData<F>,
 }
 
-impl<F: Winograd> WithSimd for Output<'_, F> {
-    type Output = ();
+impl<F: Winograd, W: Watch> WithSimd for Output<'_, F, W> {
+    type Output = W;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) -> W {
         let Self {
             block,
             products,
@@ -99,29 +128,36 @@ impl<F: Winograd> WithSimd for Output<'_, F> {
             bias,
             residual,
             phases,
+            mut watch,
             y,
             base,
             ..
         } = self;
         let (zero, bias) = (simd.splat_f32s(0.0), simd.splat_f32s(bias));
         for k in (0..block.width).step_by(S::F32_LANES) {
-            let mut half = [[zero; OUTPUTS]; POINTS];
-            for a in 0..F::A {
-                let mut row = [zero; POINTS];
-                for b in 0..F::A {
-                    row[b] = load::<S>(&products[(a * F::A + b) * stride + k..]);
-                }
-                half[a] = F::output(simd, row);
-            }
+            let half = rows::<_, F>(
+                [zero; OUTPUTS],
+                #[inline(always)]
+                |a| {
+                    let mut row = [zero; POINTS];
+                    for b in 0..F::A {
+                        row[b] = load::<S>(&products[(a * F::A + b) * stride + k..]);
+                    }
+                    F::output(simd, row)
+                },
+            );
             for j in 0..F::M {
                 let column = F::output(simd, column(&half, j));
                 for i in 0..F::M {
                     let value = simd.add_f32s(column[i], bias);
-                    store::<S>(&mut phases[phase(F::M, i, j) + k..], value);
+                    store::<S>(&mut phases[phase(F::M, i, j, k)..], value);
                 }
             }
         }
-        block.scatter(simd, phases, residual, y, base);
+        let first = phases[phase(F::M, 0, 0, 0)] + residual.map_or(0.0, |r| r.pixel(0, 0, 0));
+        watch.begin(first);
+        block.scatter(simd, phases, residual, &mut watch, (y, base));
+        watch
     }
 }
 
@@ -154,7 +190,7 @@ impl<F: Winograd> WithSimd for OutputAdjoint<'_, F> {
             for i in 0..F::M {
                 let mut row = [zero; OUTPUTS];
                 for j in 0..F::M {
-                    row[j] = load::<S>(&phases[phase(F::M, i, j) + k..]);
+                    row[j] = load::<S>(&phases[phase(F::M, i, j, k)..]);
                 }
                 half[i] = F::output_adjoint(simd, row);
             }
@@ -165,6 +201,17 @@ impl<F: Winograd> WithSimd for OutputAdjoint<'_, F> {
                 }
             }
         }
+    }
+}
+
+/// What `row` says for each of a tile's rows of points. Written out, since filling an array of vectors first takes as long
+/// as the transform.
+#[inline(always)]
+fn rows<T: Copy, F: Winograd>(none: T, row: impl Fn(usize) -> T) -> [T; POINTS] {
+    let [a, b, c, d] = [row(0), row(1), row(2), row(3)];
+    match F::A {
+        POINTS => [a, b, c, d, row(4), row(5)],
+        _ => [a, b, c, d, none, none],
     }
 }
 

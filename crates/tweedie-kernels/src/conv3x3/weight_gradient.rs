@@ -16,7 +16,7 @@ use crate::shape::ConvShape;
 use crate::shared::Shared;
 use crate::simd::{self, load, store};
 
-use super::tiles::{Grid, PHASES, Reach};
+use super::tiles::{Grid, Map, PHASES, Reach};
 use super::transforms::{Input, OutputAdjoint, Rows, column};
 use super::winograd::{POINTS, Winograd};
 
@@ -171,14 +171,15 @@ impl<F: Winograd> Plan<F> {
     fn read_input(&self, task: &Task, first: usize, len: usize, x: &[f32], memory: &mut Memory) {
         let block = self
             .grid
-            .block(self.shape.c_in, Reach::Halo, first, len, DEPTH);
+            .block(Map::plain(self.shape.c_in), Reach::Halo, first, len, DEPTH);
         let c_padded = task.c_padded();
         for group in (0..c_padded).step_by(STEP) {
             let rows = Shared::new(&mut memory.rows);
             for (i, c) in task.ins.clone().skip(group).take(STEP).enumerate() {
-                simd::run(Input::<F> {
+                simd::run(Input::<F, ()> {
                     block: &block,
                     x: &x[c * self.shape.plane()..],
+                    before: (),
                     phases: &mut memory.phases,
                     out: Rows {
                         memory: rows,
@@ -205,7 +206,7 @@ impl<F: Winograd> Plan<F> {
     fn read_output(&self, task: &Task, first: usize, len: usize, dy: &[f32], memory: &mut Memory) {
         let block = self
             .grid
-            .block(self.shape.c_out, Reach::Tile, first, len, DEPTH);
+            .block(Map::plain(self.shape.c_out), Reach::Tile, first, len, DEPTH);
         let outputs = Shared::new(&mut memory.outputs);
         for (i, o) in task.outs.clone().enumerate() {
             simd::run(OutputAdjoint::<F> {

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
 use super::ops::{
-    Norm, add, attention, average_pool, concat, conv1x1_concat, conv3x3_stride2, group_norm,
-    group_norm_concat, nearest_upsample, silu,
+    Features, Norm, NormConv, add, attention, average_pool, concat, conv1x1_concat,
+    conv3x3_stride2, group_norm, group_norm_pool, nearest_upsample, silu,
 };
 use super::{Array, Loader, Params, ParamsError};
 
@@ -190,16 +190,6 @@ enum Change {
     Keep,
     Halve,
     Double,
-}
-
-impl Change {
-    fn apply(self, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Change::Keep => x,
-            Change::Halve => average_pool(x),
-            Change::Double => nearest_upsample(x),
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -435,7 +425,7 @@ impl Adm {
         );
         assert_eq!(times.len(), n, "a time for each picture");
         let embedding = silu(self.embedding(times, classes, x.dtype(), &x.device().inner()));
-        let mut h = self.stem.conv3(x);
+        let mut h = self.stem.conv3_features(x);
         let mut left = vec![h.clone()];
         for parts in &self.input {
             h = apply(parts, h, &embedding);
@@ -450,7 +440,7 @@ impl Adm {
             h = first.forward_concat([h, beside], &embedding);
             h = apply(rest, h, &embedding);
         }
-        self.out.conv3(self.norm.group_norm(h, true))
+        self.norm.then(&self.out).forward(h).tensor
     }
 
     /// `[n, 4 base, 1, 1]`
@@ -498,29 +488,43 @@ fn features(times: &[f32], count: usize) -> Vec<f32> {
     times.iter().flat_map(row).collect()
 }
 
-fn apply(parts: &[Part<Tensor<4>>], x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
+fn apply(parts: &[Part<Tensor<4>>], x: Features, embedding: &Tensor<4>) -> Features {
     parts.iter().fold(x, |x, part| match part {
         Part::Res(res) => res.forward(x, embedding),
-        Part::Attn(attn) => attn.forward(x),
-        Part::Down(None) => average_pool(x),
-        Part::Down(Some(layer)) => conv3x3_stride2(x, layer.weight.clone(), layer.bias.clone()),
-        Part::Up(None) => nearest_upsample(x),
-        Part::Up(Some(layer)) => layer.conv3(nearest_upsample(x)),
+        Part::Attn(attn) => attn.forward(x).into(),
+        Part::Down(None) => average_pool(x.tensor).into(),
+        Part::Down(Some(layer)) => {
+            conv3x3_stride2(x.tensor, layer.weight.clone(), layer.bias.clone()).into()
+        }
+        Part::Up(None) => nearest_upsample(x.tensor).into(),
+        Part::Up(Some(layer)) => layer.conv3_doubled(x.tensor),
     })
 }
 
 impl Layer<Tensor<4>> {
     /// The normalisation that has this weight and bias.
-    fn group_norm(&self, x: Tensor<4>, silu: bool) -> Tensor<4> {
-        normalise(x, self.weight.clone(), self.bias.clone(), silu)
+    fn group_norm(&self, x: Features, silu: bool) -> Tensor<4> {
+        group_norm(norm(silu), x, self.weight.clone(), self.bias.clone())
+    }
+
+    /// The same, SiLU, and a convolution after it.
+    fn then(&self, conv: &Layer<Tensor<4>>) -> NormConv {
+        conv.of_normed(self.weight.clone(), self.bias.clone())
+    }
+
+    /// This convolution of what is normalised with `scale` and `shift`.
+    fn of_normed(&self, scale: Tensor<4>, shift: Tensor<4>) -> NormConv {
+        NormConv {
+            norm: norm(true),
+            scale,
+            shift,
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+        }
     }
 }
 
-fn normalise(x: Tensor<4>, scale: Tensor<4>, shift: Tensor<4>, silu: bool) -> Tensor<4> {
-    group_norm(norm_of(silu), x, scale, shift)
-}
-
-fn norm_of(silu: bool) -> Norm {
+fn norm(silu: bool) -> Norm {
     Norm {
         groups: GROUPS,
         eps: EPS,
@@ -530,10 +534,25 @@ fn norm_of(silu: bool) -> Norm {
 
 impl Res<Tensor<4>> {
     /// `embedding` comes through its SiLU.
-    fn forward(&self, x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
-        let h = self.change.apply(self.norm1.group_norm(x.clone(), true));
-        let h = self.conv1.conv3(h);
-        let x = self.change.apply(x);
+    fn forward(&self, x: Features, embedding: &Tensor<4>) -> Features {
+        let norm1 = &self.norm1;
+        let h = match self.change {
+            Change::Keep => norm1.then(&self.conv1).forward(x.clone()),
+            Change::Halve => {
+                let (scale, shift) = (norm1.weight.clone(), norm1.bias.clone());
+                let pooled = group_norm_pool(norm(true), x.clone(), scale, shift);
+                self.conv1.conv3_features(pooled)
+            }
+            Change::Double => {
+                let normed = norm1.group_norm(x.clone(), true);
+                self.conv1.conv3_doubled(normed)
+            }
+        };
+        // Doubled only when it is added.
+        let x = match self.change {
+            Change::Halve => average_pool(x.tensor),
+            Change::Keep | Change::Double => x.tensor,
+        };
         let x = match &self.skip {
             Some(skip) => skip.conv1(x),
             None => x,
@@ -542,37 +561,34 @@ impl Res<Tensor<4>> {
     }
 
     /// The same for the channels of two tensors, one after the other.
-    fn forward_concat(&self, x: [Tensor<4>; 2], embedding: &Tensor<4>) -> Tensor<4> {
+    fn forward_concat(&self, [a, b]: [Features; 2], embedding: &Tensor<4>) -> Features {
         let (Some(skip), Change::Keep) = (&self.skip, self.change) else {
-            let [a, b] = x;
-            return self.forward(concat(a, b), embedding);
+            return self.forward(concat(a.tensor, b.tensor).into(), embedding);
         };
-        let norm = &self.norm1;
-        let (scale, shift) = (norm.weight.clone(), norm.bias.clone());
-        let h = group_norm_concat(norm_of(true), x.clone(), scale, shift);
-        let h = self.conv1.conv3(h);
+        let x = [a.tensor.clone(), b.tensor.clone()];
+        let h = self.norm1.then(&self.conv1).forward_concat([a, b]);
         let x = conv1x1_concat(x, skip.weight.clone(), skip.bias.clone());
         self.second_half(h, x, embedding)
     }
 
     /// `x + conv2(silu(norm2(h) modulated by the embedding))`
-    fn second_half(&self, h: Tensor<4>, x: Tensor<4>, embedding: &Tensor<4>) -> Tensor<4> {
+    fn second_half(&self, h: Features, x: Tensor<4>, embedding: &Tensor<4>) -> Features {
         let embedding = self.embedding.conv1(embedding.clone());
-        let h = if self.film {
-            let [scale, shift] = embedding.chunk(2, 1).try_into().expect("two halves");
-            let scale: Tensor<4> = scale + 1.0;
-            let shift = self.norm2.bias.clone() * scale.clone() + shift;
-            normalise(h, self.norm2.weight.clone() * scale, shift, true)
-        } else {
-            self.norm2.group_norm(h + embedding, true)
-        };
-        self.conv2.conv3_add(h, x)
+        if !self.film {
+            let h = Features::from(h.tensor + embedding);
+            return self.norm2.then(&self.conv2).forward_add(h, x);
+        }
+        let [scale, shift] = embedding.chunk(2, 1).try_into().expect("two halves");
+        let scale: Tensor<4> = scale + 1.0;
+        let shift = self.norm2.bias.clone() * scale.clone() + shift;
+        let scale = self.norm2.weight.clone() * scale;
+        self.conv2.of_normed(scale, shift).forward_add(h, x)
     }
 }
 
 impl Attn<Tensor<4>> {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [n, c, h, w] = x.dims();
+    fn forward(&self, x: Features) -> Tensor<4> {
+        let [n, c, h, w] = x.tensor.dims();
         let heads = match self.heads {
             Heads::Channels(channels) => c / channels,
             Heads::Count(count) => count,
@@ -589,6 +605,6 @@ impl Attn<Tensor<4>> {
             .expect("three parts");
         let [q, k, v] = qkv.map(|part| part.reshape([n, heads, c / heads, h * w]));
         let out = attention(q, k, v).reshape([n, c, h, w]);
-        add(x, self.out.conv1(out))
+        add(x.tensor, self.out.conv1(out))
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::ops::{conv1x1, conv3x3, conv3x3_add};
+use super::ops::{Features, conv1x1, conv3x3, conv3x3_doubled, conv3x3_features};
 use super::{Loader, ParamsError};
 
 /// Where a network's layers come from: real weights, or a recorder of their shapes.
@@ -66,9 +66,14 @@ impl Layer<Tensor<4>> {
         conv3x3(x, self.weight.clone(), self.bias.clone())
     }
 
-    /// A 3x3 convolution plus `residual`.
-    pub(super) fn conv3_add(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
-        conv3x3_add(x, self.weight.clone(), self.bias.clone(), residual)
+    /// A 3x3 convolution, and the moments of its result.
+    pub(super) fn conv3_features(&self, x: Tensor<4>) -> Features {
+        conv3x3_features(x, self.weight.clone(), self.bias.clone())
+    }
+
+    /// The same at twice the resolution of `x`.
+    pub(super) fn conv3_doubled(&self, x: Tensor<4>) -> Features {
+        conv3x3_doubled(x, self.weight.clone(), self.bias.clone())
     }
 
     pub(super) fn conv1(&self, x: Tensor<4>) -> Tensor<4> {

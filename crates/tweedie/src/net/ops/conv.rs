@@ -3,36 +3,47 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, module};
-use tweedie_kernels as kernels;
-use tweedie_kernels::ConvShape;
-use tweedie_kernels::conv3x3::stride2;
+use tweedie_kernels::conv3x3::{self, stride2};
+use tweedie_kernels::{ConvShape, bias_gradient, conv1x1};
 
 use super::concat::{self, concat};
+use super::features::{Features, Found};
 use super::memory::{dims, tensor, values};
 use super::operation::{Kept, Operation, has_kernels, quaternary, ternary};
+use super::regroup::{double, halve, nearest_upsample};
 
 /// 3x3 convolution with zero padding 1: `[n, i, h, w]`, weight `[o, i, 3, 3]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv3x3(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
-    conv::<3>(x, w, bias)
+    conv(Conv::<3>::default(), x, w, bias)
 }
 
-/// [`conv3x3()`] plus `residual`, which has the result's shape.
-pub(crate) fn conv3x3_add(
-    x: Tensor<4>,
-    w: Tensor<4>,
-    bias: Tensor<4>,
-    residual: Tensor<4>,
-) -> Tensor<4> {
+/// [`conv3x3()`], and the moments of its result.
+pub(crate) fn conv3x3_features(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Features {
+    let moments = Found::default();
+    let op = Conv::<3> {
+        found: Some(moments.clone()),
+    };
+    let tensor = conv(op, x, w, bias);
+    Features { tensor, moments }
+}
+
+/// [`conv3x3_features`] of `x` with twice the height and width, by nearest-neighbour upsampling.
+pub(crate) fn conv3x3_doubled(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Features {
     check::<3>(x.dims()[1], &w, &bias);
     if !has_kernels(&x) {
-        return stock(x, w, bias) + residual;
+        return stock(nearest_upsample(x), w, bias).into();
     }
-    quaternary(ConvAdd, [x, w, bias, residual])
+    let moments = Found::default();
+    let op = ConvDoubled {
+        found: moments.clone(),
+    };
+    let tensor = ternary(op, [x, w, bias]);
+    Features { tensor, moments }
 }
 
 /// 1x1 convolution: `[n, i, h, w]`, weight `[o, i, 1, 1]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv1x1(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
-    conv::<1>(x, w, bias)
+    conv(Conv::<1>::default(), x, w, bias)
 }
 
 /// [`conv1x1()`] of the channels of `a` followed by those of `b`.
@@ -62,16 +73,16 @@ pub(super) fn stride2_stock(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tens
     module::conv2d(x, w, Some(bias.reshape([o])), options)
 }
 
-fn conv<const K: usize>(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
+fn conv<const K: usize>(op: Conv<K>, x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
     check::<K>(x.dims()[1], &w, &bias);
     if !has_kernels(&x) {
         return stock(x, w, bias);
     }
-    ternary(Conv::<K>, [x, w, bias])
+    ternary(op, [x, w, bias])
 }
 
 /// Weight and bias must be those of a convolution of `i` channels.
-fn check<const K: usize>(i: usize, w: &Tensor<4>, bias: &Tensor<4>) {
+pub(super) fn check<const K: usize>(i: usize, w: &Tensor<4>, bias: &Tensor<4>) {
     let o = w.dims()[0];
     assert_eq!(
         (w.dims(), bias.dims()),
@@ -88,19 +99,24 @@ pub(super) fn stock(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
 }
 
 /// A convolution with a `K` by `K` kernel, 3 or 1.
-#[derive(Clone, Debug)]
-struct Conv<const K: usize>;
+#[derive(Clone, Debug, Default)]
+struct Conv<const K: usize> {
+    /// Where the moments of a 3x3 convolution's result go, if they are wanted.
+    found: Option<Found>,
+}
 
 impl<const K: usize> Operation<3> for Conv<K> {
     fn forward(&self, [x, w, bias]: [FlexTensor; 3]) -> FlexTensor {
         let shape = shape(dims(&x), dims(&w));
-        let kernel = match K {
-            3 => kernels::conv3x3::forward,
-            _ => kernels::conv1x1::forward,
-        };
-        tensor([shape.batch, shape.c_out, shape.height, shape.width], |y| {
-            kernel(shape, values(&x), values(&w), Some(values(&bias)), y);
-        })
+        let (x, w, bias) = (values(&x), values(&w), values(&bias));
+        tensor(
+            [shape.batch, shape.c_out, shape.height, shape.width],
+            |y| match (K, &self.found) {
+                (3, None) => conv3x3::forward(shape, x, w, Some(bias), y),
+                (3, Some(found)) => found.set(conv3x3::forward_moments(shape, x, w, bias, y)),
+                _ => conv1x1::forward(shape, x, w, Some(bias), y),
+            },
+        )
     }
 
     fn keeps(&self, [x, w, _]: [bool; 3]) -> [bool; 3] {
@@ -123,37 +139,40 @@ impl<const K: usize> Operation<3> for Conv<K> {
     }
 }
 
-/// A 3x3 convolution and a sum.
+/// A 3x3 convolution of pictures with twice the height and width.
 #[derive(Clone, Debug)]
-struct ConvAdd;
+struct ConvDoubled {
+    found: Found,
+}
 
-impl Operation<4> for ConvAdd {
-    fn forward(&self, [x, w, bias, residual]: [FlexTensor; 4]) -> FlexTensor {
-        let shape = shape(dims(&x), dims(&w));
+impl Operation<3> for ConvDoubled {
+    fn forward(&self, [x, w, bias]: [FlexTensor; 3]) -> FlexTensor {
+        let [n, i, h, width] = dims(&x);
+        let shape = shape([n, i, 2 * h, 2 * width], dims(&w));
         let (x, w, bias) = (values(&x), values(&w), values(&bias));
-        tensor(dims(&residual), |y| {
-            kernels::conv3x3::forward_add(shape, x, w, bias, values(&residual), y);
+        tensor([n, shape.c_out, 2 * h, 2 * width], |y| {
+            self.found
+                .set(conv3x3::forward_doubled(shape, x, w, bias, y));
         })
     }
 
-    fn keeps(&self, [x, w, bias, _]: [bool; 4]) -> [bool; 4] {
-        let [x, w, bias] = Conv::<3>.keeps([x, w, bias]);
-        [x, w, bias, false]
+    fn keeps(&self, wanted: [bool; 3]) -> [bool; 3] {
+        Conv::<3>::default().keeps(wanted)
     }
 
     fn gradients(
         &self,
         Kept {
-            inputs: [x, w, bias, _],
-            between,
-        }: Kept<FlexTensor, 4>,
+            inputs: [x, w, _], ..
+        }: Kept<FlexTensor, 3>,
         dy: FlexTensor,
-        [wants_x, wants_w, wants_bias, _]: [bool; 4],
-    ) -> [Option<FlexTensor>; 4] {
-        let (inputs, wanted) = ([x, w, bias], [wants_x, wants_w, wants_bias]);
-        let kept = Kept { inputs, between };
-        let [dx, dw, dbias] = Conv::<3>.gradients(kept, dy.clone(), wanted);
-        [dx, dw, dbias, Some(dy)]
+        [_, _, wants_bias]: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        [
+            w.map(|w| halve(&to_input::<3>(&dy, &w))),
+            x.map(|x| to_weight::<3>(&double(&x), &dy)),
+            wants_bias.then(|| to_bias(&dy)),
+        ]
     }
 }
 
@@ -175,7 +194,7 @@ impl Operation<3> for ConvStride2 {
     }
 
     fn keeps(&self, wanted: [bool; 3]) -> [bool; 3] {
-        Conv::<3>.keeps(wanted)
+        Conv::<3>::default().keeps(wanted)
     }
 
     fn gradients(
@@ -213,7 +232,7 @@ impl Operation<4> for ConvOfConcat {
         let shape = shape(concat::dims_of(&a, &b), dims(&w));
         let (a, b, w, bias) = (values(&a), values(&b), values(&w), Some(values(&bias)));
         tensor([shape.batch, shape.c_out, shape.height, shape.width], |y| {
-            kernels::conv1x1::forward_concat(shape, a, b, w, bias, y);
+            conv1x1::forward_concat(shape, a, b, w, bias, y);
         })
     }
 
@@ -242,12 +261,12 @@ impl Operation<4> for ConvOfConcat {
     }
 }
 
-fn to_input<const K: usize>(dy: &FlexTensor, w: &FlexTensor) -> FlexTensor {
+pub(super) fn to_input<const K: usize>(dy: &FlexTensor, w: &FlexTensor) -> FlexTensor {
     let ([n, _, h, width], c_in) = (dims(dy), dims(w)[1]);
     let shape = shape([n, c_in, h, width], dims(w));
     let kernel = match K {
-        3 => kernels::conv3x3::input_gradient,
-        _ => kernels::conv1x1::input_gradient,
+        3 => conv3x3::input_gradient,
+        _ => conv1x1::input_gradient,
     };
     tensor([n, c_in, h, width], |dx| {
         kernel(shape, values(dy), values(w), dx)
@@ -257,8 +276,8 @@ fn to_input<const K: usize>(dy: &FlexTensor, w: &FlexTensor) -> FlexTensor {
 pub(super) fn to_weight<const K: usize>(x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
     let weight = [dims(dy)[1], dims(x)[1], K, K];
     let kernel = match K {
-        3 => kernels::conv3x3::weight_gradient,
-        _ => kernels::conv1x1::weight_gradient,
+        3 => conv3x3::weight_gradient,
+        _ => conv1x1::weight_gradient,
     };
     tensor(weight, |dw| {
         kernel(shape(dims(x), weight), values(x), values(dy), dw)
@@ -268,7 +287,7 @@ pub(super) fn to_weight<const K: usize>(x: &FlexTensor, dy: &FlexTensor) -> Flex
 pub(super) fn to_bias(dy: &FlexTensor) -> FlexTensor {
     let [n, c, height, width] = dims(dy);
     tensor([1, c, 1, 1], |db| {
-        kernels::bias_gradient(n, height * width, values(dy), db)
+        bias_gradient(n, height * width, values(dy), db)
     })
 }
 

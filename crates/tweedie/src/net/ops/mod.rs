@@ -9,8 +9,10 @@ mod attention;
 mod block;
 mod concat;
 mod conv;
+mod features;
 mod memory;
 mod norm;
+mod norm_conv;
 mod operation;
 mod regroup;
 
@@ -19,9 +21,13 @@ pub(crate) use add::add;
 pub(crate) use attention::attention;
 pub(crate) use block::residual_block;
 pub(crate) use concat::concat;
-pub(crate) use conv::{conv1x1, conv1x1_concat, conv3x3, conv3x3_add, conv3x3_stride2};
+pub(crate) use conv::{
+    conv1x1, conv1x1_concat, conv3x3, conv3x3_doubled, conv3x3_features, conv3x3_stride2,
+};
+pub(crate) use features::Features;
 pub(crate) use memory::data;
-pub(crate) use norm::{Norm, group_norm, group_norm_concat};
+pub(crate) use norm::{Norm, group_norm, group_norm_pool};
+pub(crate) use norm_conv::NormConv;
 pub(crate) use regroup::{average_pool, nearest_upsample, pixel_shuffle, pixel_unshuffle};
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
-use tweedie_kernels::{GroupNorm, NormGradients};
+use tweedie_kernels as kernels;
+use tweedie_kernels::{GroupNorm, NormGradients, Planes};
 
-use super::concat::{self, concat};
+use super::features::{Features, Found};
 use super::memory::{dims, tensor, tensors, values};
-use super::operation::{Kept, Operation, has_kernels, quaternary, ternary};
+use super::operation::{Kept, Operation, has_kernels, ternary};
+use super::regroup::average_pool;
 
 /// What a group normalisation is.
 #[derive(Clone, Copy, Debug)]
@@ -23,36 +25,43 @@ pub(crate) struct Norm {
 /// `[n, c, 1, 1]` or `[1, c, 1, 1]`.
 pub(crate) fn group_norm(
     norm: Norm,
-    x: Tensor<4>,
+    x: impl Into<Features>,
     scale: Tensor<4>,
     shift: Tensor<4>,
 ) -> Tensor<4> {
-    let [n, c, _, _] = x.dims();
-    assert!(
-        c.is_multiple_of(norm.groups),
-        "{c} channels are no {} groups",
-        norm.groups
-    );
-    if !has_kernels(&x) {
-        return norm.stock(x, scale, shift);
-    }
-    let [scale, shift] = [scale, shift].map(|t| t.expand([n, c, 1, 1]));
-    ternary(norm, [x, scale, shift])
+    normalise(norm, x.into(), [scale, shift], false)
 }
 
-/// [`group_norm`] of the channels of `a` followed by those of `b`.
-pub(crate) fn group_norm_concat(
+/// The means of 2x2 blocks of the result of [`group_norm`].
+pub(crate) fn group_norm_pool(
     norm: Norm,
-    [a, b]: [Tensor<4>; 2],
+    x: impl Into<Features>,
     scale: Tensor<4>,
     shift: Tensor<4>,
 ) -> Tensor<4> {
-    let ([n, ca, ..], [_, cb, ..]) = (a.dims(), b.dims());
-    if !has_kernels(&a) || !(ca + cb).is_multiple_of(norm.groups) {
-        return group_norm(norm, concat(a, b), scale, shift);
+    normalise(norm, x.into(), [scale, shift], true)
+}
+
+fn normalise(norm: Norm, x: Features, affine: [Tensor<4>; 2], pool: bool) -> Tensor<4> {
+    let Features { tensor: x, moments } = x;
+    let [n, c, h, w] = x.dims();
+    norm.check(c);
+    assert!(
+        !pool || (h.is_multiple_of(2) && w.is_multiple_of(2)),
+        "{h}x{w} pixels are no 2x2 blocks"
+    );
+    if !has_kernels(&x) {
+        let [scale, shift] = affine;
+        let y = norm.stock(x, scale, shift);
+        return if pool { average_pool(y) } else { y };
     }
-    let [scale, shift] = [scale, shift].map(|t| t.expand([n, ca + cb, 1, 1]));
-    quaternary(OfConcat(norm), [a, b, scale, shift])
+    let [scale, shift] = affine.map(|t| t.expand([n, c, 1, 1]));
+    let op = Normalise {
+        norm,
+        known: moments,
+        pool,
+    };
+    ternary(op, [x, scale, shift])
 }
 
 impl Norm {
@@ -67,7 +76,16 @@ impl Norm {
         if self.silu { activation::silu(u) } else { u }
     }
 
-    fn kernel<'a>(&self, scale: &'a FlexTensor, shift: &'a FlexTensor) -> GroupNorm<'a> {
+    /// Groups must divide the channels.
+    pub(super) fn check(self, channels: usize) {
+        assert!(
+            channels.is_multiple_of(self.groups),
+            "{channels} channels are no {} groups",
+            self.groups
+        );
+    }
+
+    pub(super) fn kernel<'a>(&self, scale: &'a FlexTensor, shift: &'a FlexTensor) -> GroupNorm<'a> {
         GroupNorm {
             groups: self.groups,
             eps: self.eps,
@@ -78,10 +96,28 @@ impl Norm {
     }
 }
 
-impl Operation<3> for Norm {
+/// A normalisation of a tensor of which something may be known.
+#[derive(Clone, Debug)]
+struct Normalise {
+    norm: Norm,
+    known: Found,
+    /// Whether means of 2x2 blocks are taken of the result.
+    pool: bool,
+}
+
+impl Operation<3> for Normalise {
     fn forward(&self, [x, scale, shift]: [FlexTensor; 3]) -> FlexTensor {
-        let kernel = self.kernel(&scale, &shift);
-        tensor(dims(&x), |y| kernel.forward(dims(&x)[0], values(&x), y))
+        let kernel = self.norm.kernel(&scale, &shift);
+        let ([n, c, h, w], planes) = (dims(&x), self.known.planes(&x));
+        if self.pool {
+            let half = [h / 2, w / 2];
+            return tensor([n, c, half[0], half[1]], |y| {
+                kernel.forward_pool(n, half, planes, y);
+            });
+        }
+        tensor([n, c, h, w], |y| {
+            kernel.forward_concat(n, [planes, Planes::NONE], y)
+        })
     }
 
     fn keeps(&self, _: [bool; 3]) -> [bool; 3] {
@@ -95,45 +131,19 @@ impl Operation<3> for Norm {
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
         let [x, scale, shift] = kept.inputs.map(|t| t.expect("kept"));
-        let kernel = self.kernel(&scale, &shift);
+        let dy = if self.pool {
+            let [n, c, h, w] = dims(&dy);
+            tensor([n, c, 2 * h, 2 * w], |to| {
+                kernels::spread(h, w, 0.25, values(&dy), to)
+            })
+        } else {
+            dy
+        };
+        let kernel = self.norm.kernel(&scale, &shift);
         let gradients = tensors([&x, &scale, &shift].map(dims), |[dx, dscale, dshift]| {
             let to = NormGradients { dx, dscale, dshift };
-            kernel.gradient(dims(&x)[0], values(&x), values(&dy), to);
+            kernel.gradient(dims(&x)[0], self.known.planes(&x), values(&dy), to);
         });
         gradients.map(Some)
-    }
-}
-
-/// A group normalisation of two tensors beside each other.
-#[derive(Clone, Copy, Debug)]
-struct OfConcat(Norm);
-
-impl Operation<4> for OfConcat {
-    fn forward(&self, [a, b, scale, shift]: [FlexTensor; 4]) -> FlexTensor {
-        let kernel = self.0.kernel(&scale, &shift);
-        tensor(concat::dims_of(&a, &b), |y| {
-            kernel.forward_concat(dims(&a)[0], values(&a), values(&b), y);
-        })
-    }
-
-    fn keeps(&self, _: [bool; 4]) -> [bool; 4] {
-        [true; 4]
-    }
-
-    fn gradients(
-        &self,
-        kept: Kept<FlexTensor, 4>,
-        dy: FlexTensor,
-        _: [bool; 4],
-    ) -> [Option<FlexTensor>; 4] {
-        let [a, b, scale, shift] = kept.inputs.map(|t| t.expect("kept"));
-        let inputs = [concat::join(&a, &b), scale, shift];
-        let kept = Kept {
-            inputs: inputs.map(Some),
-            between: None,
-        };
-        let [dx, dscale, dshift] = self.0.gradients(kept, dy, [true; 3]);
-        let [da, db] = concat::part(&dx.expect("wanted"), [&a, &b].map(|t| dims(t)[1]));
-        [Some(da), Some(db), dscale, dshift]
     }
 }

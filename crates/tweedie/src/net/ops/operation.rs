@@ -86,6 +86,12 @@ pub(super) fn quaternary(op: impl Operation<4>, inputs: [Tensor<4>; 4]) -> Tenso
     Tensor::from_dispatch(Dispatch::quaternary(op, a, b, c, d))
 }
 
+/// Applies an operation of five tensors.
+pub(super) fn quinary(op: impl Operation<5>, inputs: [Tensor<4>; 5]) -> Tensor<4> {
+    let [a, b, c, d, e] = inputs.map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::quinary(op, a, b, c, d, e))
+}
+
 /// Applies an operation of six tensors.
 pub(super) fn senary(op: impl Operation<6>, inputs: [Tensor<4>; 6]) -> Tensor<4> {
     let [a, b, c, d, e, f] = inputs.map(Tensor::into_dispatch);
@@ -113,6 +119,14 @@ pub(crate) trait Entry: Backend {
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
         d: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn quinary<O: Operation<5>>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
     fn senary<O: Operation<6>>(
         op: O,
@@ -146,6 +160,17 @@ impl Entry for Flex {
         d: FlexTensor,
     ) -> FlexTensor {
         <Flex as Run>::forward(&op, [a, b, c, d])
+    }
+
+    fn quinary<O: Operation<5>>(
+        op: O,
+        a: FlexTensor,
+        b: FlexTensor,
+        c: FlexTensor,
+        d: FlexTensor,
+        e: FlexTensor,
+    ) -> FlexTensor {
+        <Flex as Run>::forward(&op, [a, b, c, d, e])
     }
 
     fn senary<O: Operation<6>>(
@@ -191,6 +216,17 @@ impl<B: Run, C: CheckpointStrategy> Entry for Autodiff<B, C> {
         d: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         record::<B, C, O, 4>(op, [a, b, c, d])
+    }
+
+    fn quinary<O: Operation<5>>(
+        op: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        record::<B, C, O, 5>(op, [a, b, c, d, e])
     }
 
     fn senary<O: Operation<6>>(

@@ -28,6 +28,16 @@ pub(crate) fn nearest_upsample(x: Tensor<4>) -> Tensor<4> {
     apply(Regroup::Spread(1.0), x)
 }
 
+/// [`nearest_upsample`] of a plain tensor.
+pub(super) fn double(x: &FlexTensor) -> FlexTensor {
+    Regroup::Spread(1.0).forward([x.clone()])
+}
+
+/// The adjoint of [`double`].
+pub(super) fn halve(dy: &FlexTensor) -> FlexTensor {
+    Regroup::Pool(1.0).forward([dy.clone()])
+}
+
 fn apply(op: Regroup, x: Tensor<4>) -> Tensor<4> {
     op.check(x.dims());
     if has_kernels(&x) {

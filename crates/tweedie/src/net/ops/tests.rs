@@ -74,15 +74,6 @@ fn conv3x3_stride2_agrees_with_stock() {
 }
 
 #[test]
-fn conv3x3_add_agrees_with_stock() {
-    compare(
-        [[2, 5, 9, 14], [7, 5, 3, 3], [1, 7, 1, 1], [2, 7, 9, 14]],
-        |[x, w, b, r]| conv3x3_add(x, w, b, r),
-        |[x, w, b, r]| conv::stock(x, w, b) + r,
-    );
-}
-
-#[test]
 fn residual_block_agrees_with_stock() {
     for [n, c, h, w] in [[1, 9, 7, 12], [3, 16, 8, 8]] {
         let (weight, bias) = ([c, c, 3, 3], [1, c, 1, 1]);
@@ -134,23 +125,106 @@ fn concat_agrees_with_stock() {
 }
 
 #[test]
-fn operations_of_a_concatenation_agree_with_stock() {
+fn upsampling_within_operations_agrees_with_stock() {
     let norm = Norm {
         groups: 3,
         eps: 1e-5,
         silu: true,
     };
-    let (a, b, affine) = ([2, 4, 5, 7], [2, 5, 5, 7], [2, 9, 1, 1]);
+    for n in [1, 2] {
+        let (weight, bias) = ([7, 9, 3, 3], [1, 7, 1, 1]);
+        compare(
+            [[n, 9, 5, 8], weight, bias],
+            |[x, w, b]| conv3x3_doubled(x, w, b).tensor,
+            |[x, w, b]| conv::stock(Regroup::Spread(1.0).stock(x), w, b),
+        );
+        let (x, affine) = ([n, 9, 10, 16], [n, 9, 1, 1]);
+        compare(
+            [x, affine, affine, weight, bias, [n, 7, 5, 8]],
+            |[x, scale, shift, weight, bias, residual]| {
+                let conv = NormConv {
+                    norm,
+                    scale,
+                    shift,
+                    weight,
+                    bias,
+                };
+                conv.forward_add(x.into(), residual).tensor
+            },
+            |[x, scale, shift, w, b, residual]| {
+                let residual = Regroup::Spread(1.0).stock(residual);
+                conv::stock(norm.stock(x, scale, shift), w, b) + residual
+            },
+        );
+    }
+}
+
+#[test]
+fn conv1x1_of_a_concatenation_agrees_with_stock() {
     compare(
-        [a, b, affine, affine],
-        |[a, b, scale, shift]| group_norm_concat(norm, [a, b], scale, shift),
-        |[a, b, scale, shift]| norm.stock(Tensor::cat(vec![a, b], 1), scale, shift),
-    );
-    compare(
-        [a, b, [6, 9, 1, 1], [1, 6, 1, 1]],
+        [[2, 4, 5, 7], [2, 5, 5, 7], [6, 9, 1, 1], [1, 6, 1, 1]],
         |[a, b, w, bias]| conv1x1_concat([a, b], w, bias),
         |[a, b, w, bias]| conv::stock(Tensor::cat(vec![a, b], 1), w, bias),
     );
+}
+
+#[test]
+fn normalised_convolutions_agree_with_stock() {
+    let norm = Norm {
+        groups: 3,
+        eps: 1e-5,
+        silu: true,
+    };
+    let conv = |[scale, shift, weight, bias]: [Tensor<4>; 4]| NormConv {
+        norm,
+        scale,
+        shift,
+        weight,
+        bias,
+    };
+    let stock = |x, [scale, shift, w, bias]: [Tensor<4>; 4]| {
+        conv::stock(norm.stock(x, scale, shift), w, bias)
+    };
+    // What the first convolution finds out about its result is used by the second.
+    let chain = |[first, second]: [NormConv; 2], x: Tensor<4>| {
+        let h = first.forward(x.clone().into());
+        second.forward_add(h, x).tensor
+    };
+    for n in [1, 2] {
+        let (affine, weight, bias) = ([n, 9, 1, 1], [9, 9, 3, 3], [1, 9, 1, 1]);
+        compare(
+            [
+                [n, 9, 8, 13],
+                affine,
+                affine,
+                weight,
+                bias,
+                [1, 9, 1, 1],
+                affine,
+                weight,
+                bias,
+            ],
+            |[x, a, b, c, d, e, f, g, h]| chain([conv([a, b, c, d]), conv([e, f, g, h])], x),
+            |[x, a, b, c, d, e, f, g, h]| x.clone() + stock(stock(x, [a, b, c, d]), [e, f, g, h]),
+        );
+        // A group of three straddles the two.
+        compare(
+            [
+                [n, 4, 8, 13],
+                [n, 5, 8, 13],
+                affine,
+                affine,
+                [7, 9, 3, 3],
+                [1, 7, 1, 1],
+            ],
+            |[x, y, a, b, c, d]| {
+                conv([a, b, c, d])
+                    .forward_concat([x, y].map(Into::into))
+                    .tensor
+            },
+            |[x, y, a, b, c, d]| stock(Tensor::cat(vec![x, y], 1), [a, b, c, d]),
+        );
+    }
 }
 
 #[test]
@@ -166,6 +240,11 @@ fn group_norm_agrees_with_stock() {
                 [[2, 12, 9, 7], affine, affine],
                 |[x, a, b]| group_norm(norm, x, a, b),
                 |[x, a, b]| norm.stock(x, a, b),
+            );
+            compare(
+                [[2, 12, 10, 6], affine, affine],
+                |[x, a, b]| group_norm_pool(norm, x, a, b),
+                |[x, a, b]| Regroup::Pool(0.25).stock(norm.stock(x, a, b)),
             );
         }
     }
