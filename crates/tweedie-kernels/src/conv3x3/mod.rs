@@ -31,10 +31,7 @@ use self::winograd::{F2, F4, Winograd};
 /// # Panics
 /// If a length does not fit the shape.
 pub fn forward(shape: ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let after = After {
-        bias,
-        residual: None,
-    };
+    let after = After::bias(bias);
     check_forward(shape, x.len(), weight, after, y);
     convolve(shape, x, weight, Direction::Forward, after, y);
 }
@@ -50,10 +47,7 @@ pub fn forward_moments(
     bias: &[f32],
     y: &mut [f32],
 ) -> Vec<Moments> {
-    let after = After {
-        bias: Some(bias),
-        residual: None,
-    };
+    let after = After::bias(Some(bias));
     check_forward(shape, x.len(), weight, after, y);
     convolve_moments(shape, Source::plain(shape, x), weight, after, y)
 }
@@ -70,10 +64,7 @@ pub fn forward_doubled(
     bias: &[f32],
     y: &mut [f32],
 ) -> Vec<Moments> {
-    let after = After {
-        bias: Some(bias),
-        residual: None,
-    };
+    let after = After::bias(Some(bias));
     check_even(shape, true);
     check_forward(shape, 4 * x.len(), weight, after, y);
     let source = Source {
@@ -160,6 +151,15 @@ struct After<'a> {
     /// `[c_out]`
     bias: Option<&'a [f32]>,
     residual: Option<Residual<'a>>,
+}
+
+impl<'a> After<'a> {
+    fn bias(bias: Option<&'a [f32]>) -> After<'a> {
+        After {
+            bias,
+            residual: None,
+        }
+    }
 }
 
 /// What is added to the result of a convolution.
