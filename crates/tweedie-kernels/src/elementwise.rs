@@ -53,42 +53,11 @@ impl<const N: usize, F: Elementwise<N>> WithSimd for Map<'_, N, F> {
     }
 }
 
-/// Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
-const ROUND: f32 = 12_582_912.0;
-/// ln 2 in two parts; the products of the first with small integers are exact.
-const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-
 /// `exp(x)` within 2 units in the last place, for `x` in [-87, 87]; beyond, the value at the end. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let [lowest, highest, one] = splats(simd, [-87.0, 87.0, 1.0]);
-    // Comparisons rather than minimum and maximum, so that a NaN goes through.
-    let x = simd.select_f32s(simd.greater_than_f32s(x, highest), highest, x);
-    let x = simd.select_f32s(simd.less_than_f32s(x, lowest), lowest, x);
-    // x = n ln 2 + r
-    let [log2_e, round] = splats(simd, [std::f32::consts::LOG2_E, ROUND]);
-    let [ln2_high, ln2_low] = splats(simd, LN2);
-    let shifted = simd.mul_add_e_f32s(x, log2_e, round);
-    let n = simd.sub_f32s(shifted, round);
-    let r = simd.negate_mul_add_e_f32s(n, ln2_high, x);
-    let r = simd.negate_mul_add_e_f32s(n, ln2_low, r);
-    let exponent = simd.transmute_u32s_f32s(shifted);
-    let exponent = simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23));
-    let scale = simd.add_u32s(exponent, simd.transmute_u32s_f32s(one));
-    // exp(r) for |r| <= ln(2) / 2, the polynomial of Cephes.
-    let coefficients = [
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        0.5,
-    ];
-    let mut p = simd.splat_f32s(1.987_569_1e-4);
-    for c in splats(simd, coefficients) {
-        p = simd.mul_add_e_f32s(p, r, c);
-    }
-    let p = simd.mul_add_e_f32s(simd.mul_f32s(p, r), r, simd.add_f32s(r, one));
-    simd.mul_f32s(p, simd.transmute_f32s_u32s(scale))
+    let e = exp_of_negative(simd, simd.neg_f32s(x));
+    simd.select_f32s(simd.equal_f32s(x, x), e, x)
 }
 
 /// `1 / x` within 2 units in the last place, for normal positive `x` with a normal inverse. NaN stays NaN.
@@ -113,13 +82,15 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     inverse(simd, simd.add_f32s(one, exp_of_negative(simd, x)))
 }
 
-/// `exp(-x)` as [`exp()`] would give it, but for a NaN, by a third fewer operations.
+/// `exp(-x)` as [`exp()`] gives it, but for a NaN, of which anything may become.
 #[inline(always)]
 fn exp_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let [lowest, highest, round] = splats(simd, [-87.0, 87.0, ROUND]);
+    let [lowest, highest] = splats(simd, [-87.0, 87.0]);
     let x = simd.min_f32s(simd.max_f32s(x, lowest), highest);
-    // -x = n ln 2 - r
-    let [log2_e, ln2_high, ln2_low] = splats(simd, [-std::f32::consts::LOG2_E, LN2[0], LN2[1]]);
+    // -x = n ln 2 - r. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. Of the two parts of ln 2, the
+    // first's products with small integers are exact.
+    let [log2_e, round] = splats(simd, [-std::f32::consts::LOG2_E, 12_582_912.0]);
+    let [ln2_high, ln2_low] = splats(simd, [0.693_359_4, -2.121_944_4e-4]);
     let shifted = simd.mul_add_e_f32s(x, log2_e, round);
     let n = simd.sub_f32s(shifted, round);
     let r = simd.mul_add_e_f32s(n, ln2_high, x);

@@ -113,15 +113,15 @@ impl GroupNorm<'_> {
         });
     }
 
-    /// What becomes of each plane of `batch` images.
-    pub(crate) fn films(&self, batch: usize, x: &Sides<'_>) -> Vec<Film> {
-        let channels = self.group_channels(batch);
+    /// What becomes of each plane of a single image.
+    pub(crate) fn films(&self, x: &Sides<'_>) -> Vec<Film> {
+        let channels = self.group_channels(1);
         let of_group = |at: usize| {
             let (image, of) = self.group(at, channels);
-            let statistics = self.statistics(x, image, of);
-            (0..channels).map(move |c| self.step(at * channels + c, statistics))
+            let statistics = self.statistics(x, image, of.clone());
+            of.map(move |c| self.step(c, statistics))
         };
-        let groups = (0..batch * self.groups).into_par_iter();
+        let groups = (0..self.groups).into_par_iter();
         groups.flat_map_iter(of_group).collect()
     }
 

@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::simd;
 
 use super::sums::{Entries, Sums, Table, Watch};
-use super::tiles::{Block, Grid, Map, PHASES, Reach, Residual};
+use super::tiles::{Added, Block, Grid, Map, PHASES, Reach};
 use super::transforms::{Before, Input, Output, Rows};
 use super::weights::{Filters, GROUP, Packed};
 use super::winograd::Winograd;
@@ -282,7 +282,7 @@ impl<F: Winograd> Run<'_, F> {
             bias: self.after.bias.map_or(0.0, |b| b[o]),
             residual: self.after.residual.map(|residual| {
                 let block = place.residual.as_ref().unwrap_or(&place.output);
-                Residual {
+                Added {
                     values: &residual.values[o * residual.plane(self.shape)..],
                     block,
                 }

@@ -131,7 +131,7 @@ impl NormConv<'_> {
         if shape.batch == 1 && norm.silu && !shape.is_empty() {
             let sides = Sides::new(1, norm.plane(1, len), x);
             let source = Source {
-                films: Some(norm.films(1, &sides)),
+                films: Some(norm.films(&sides)),
                 sides,
                 doubled: false,
             };
@@ -302,8 +302,8 @@ fn run(
     if shape.is_empty() {
         // Without inputs there is nothing to sum.
         match after.residual {
-            Some(Residual { values, doubled }) if doubled => {
-                spread(shape.height / 2, shape.width / 2, 1.0, values, y);
+            Some(residual) if residual.doubled => {
+                spread(shape.height / 2, shape.width / 2, 1.0, residual.values, y);
             }
             Some(residual) => y.copy_from_slice(residual.values),
             None => y.fill(0.0),

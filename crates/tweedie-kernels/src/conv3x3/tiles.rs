@@ -368,7 +368,7 @@ impl Block {
         &self,
         simd: S,
         phases: &[f32],
-        residual: Option<Residual<'_>>,
+        residual: Option<Added<'_>>,
         watch: &mut W,
         (y, base): (&Shared<'_>, usize),
     ) {
@@ -389,7 +389,7 @@ impl Block {
         &self,
         simd: S,
         phases: &[f32],
-        residual: Option<Residual<'_>>,
+        residual: Option<Added<'_>>,
         [i, group]: [usize; 2],
         watch: &mut W,
         (y, base): (&Shared<'_>, usize),
@@ -400,7 +400,7 @@ impl Block {
             let mut vectors = transpose_quads(simd, [row(0), row(1), row(2), row(3)]);
             let mut quads = [[[0.0; 4]; STEP / 4]; 4];
             for q in 0..4 {
-                if let Some(Residual { values, block }) = residual {
+                if let Some(Added { values, block }) = residual {
                     for g in 0..S::F32_LANES / 4 {
                         let at = block.offset[i][group * STEP + first + 4 * g + q];
                         if q == 0 {
@@ -431,7 +431,7 @@ impl Block {
     fn scatter_pixels<W: Watch>(
         &self,
         phases: &[f32],
-        residual: Option<Residual<'_>>,
+        residual: Option<Added<'_>>,
         [i, group]: [usize; 2],
         watch: &mut W,
         (y, base): (&Shared<'_>, usize),
@@ -456,14 +456,14 @@ impl Block {
 
 /// What is added to a block on its way to memory.
 #[derive(Clone, Copy)]
-pub(super) struct Residual<'a> {
+pub(super) struct Added<'a> {
     /// From the channel's plane in the first image on.
     pub(super) values: &'a [f32],
     /// The same tiles in its tensor.
     pub(super) block: &'a Block,
 }
 
-impl Residual<'_> {
+impl Added<'_> {
     #[inline(always)]
     pub(super) fn pixel(&self, i: usize, j: usize, k: usize) -> f32 {
         self.values[self.block.offset[i][k] + j / self.block.side]

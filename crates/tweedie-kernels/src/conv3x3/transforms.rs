@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::simd::{load, store};
 
 use super::sums::Watch;
-use super::tiles::{Block, Residual, phase};
+use super::tiles::{Added, Block, phase};
 use super::winograd::{OUTPUTS, POINTS, Winograd};
 
 /// The products of one channel of a block: `A * A` rows of `width` lanes, `stride` apart.
@@ -106,7 +106,7 @@ pub(super) struct Output<'a, F, W> {
     pub(super) products: &'a [f32],
     pub(super) stride: usize,
     pub(super) bias: f32,
-    pub(super) residual: Option<Residual<'a>>,
+    pub(super) residual: Option<Added<'a>>,
     pub(super) phases: &'a mut [f32],
     /// Sees what is written.
     pub(super) watch: W,
@@ -204,8 +204,8 @@ impl<F: Winograd> WithSimd for OutputAdjoint<'_, F> {
     }
 }
 
-/// What `row` says for each of a tile's rows of points. Written out, since filling an array of vectors first takes as long
-/// as the transform.
+/// What `row` says for each of a tile's rows of points. Written out: an array of vectors that is filled with zeros first
+/// costs a call of `memset` each time.
 #[inline(always)]
 fn rows<T: Copy, F: Winograd>(none: T, row: impl Fn(usize) -> T) -> [T; POINTS] {
     let [a, b, c, d] = [row(0), row(1), row(2), row(3)];

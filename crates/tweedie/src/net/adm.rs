@@ -507,7 +507,12 @@ impl Layer<Tensor<4>> {
         group_norm(norm(silu), x, self.weight.clone(), self.bias.clone())
     }
 
-    /// The same, SiLU, and a convolution after it.
+    /// The means of 2x2 blocks of that, with SiLU.
+    fn group_norm_pool(&self, x: Features) -> Tensor<4> {
+        group_norm_pool(norm(true), x, self.weight.clone(), self.bias.clone())
+    }
+
+    /// The normalisation, SiLU, and a convolution after it.
     fn then(&self, conv: &Layer<Tensor<4>>) -> NormConv {
         conv.of_normed(self.weight.clone(), self.bias.clone())
     }
@@ -535,23 +540,18 @@ fn norm(silu: bool) -> Norm {
 impl Res<Tensor<4>> {
     /// `embedding` comes through its SiLU.
     fn forward(&self, x: Features, embedding: &Tensor<4>) -> Features {
-        let norm1 = &self.norm1;
-        let h = match self.change {
-            Change::Keep => norm1.then(&self.conv1).forward(x.clone()),
+        let (norm1, conv1) = (&self.norm1, &self.conv1);
+        let (h, x) = match self.change {
+            Change::Keep => (norm1.then(conv1).forward(x.clone()), x.tensor),
             Change::Halve => {
-                let (scale, shift) = (norm1.weight.clone(), norm1.bias.clone());
-                let pooled = group_norm_pool(norm(true), x.clone(), scale, shift);
-                self.conv1.conv3_features(pooled)
+                let pooled = norm1.group_norm_pool(x.clone());
+                (conv1.conv3_features(pooled), average_pool(x.tensor))
             }
             Change::Double => {
                 let normed = norm1.group_norm(x.clone(), true);
-                self.conv1.conv3_doubled(normed)
+                // `x` is doubled when it is added.
+                (conv1.conv3_doubled(normed), x.tensor)
             }
-        };
-        // Doubled only when it is added.
-        let x = match self.change {
-            Change::Halve => average_pool(x.tensor),
-            Change::Keep | Change::Double => x.tensor,
         };
         let x = match &self.skip {
             Some(skip) => skip.conv1(x),

@@ -10,7 +10,7 @@ use super::concat::{self, concat};
 use super::features::{Features, Found};
 use super::memory::{dims, tensor, values};
 use super::operation::{Kept, Operation, has_kernels, quaternary, ternary};
-use super::regroup::{double, halve, nearest_upsample};
+use super::regroup::{nearest_upsample, pool, spread};
 
 /// 3x3 convolution with zero padding 1: `[n, i, h, w]`, weight `[o, i, 3, 3]`, bias `[1, o, 1, 1]`.
 pub(crate) fn conv3x3(x: Tensor<4>, w: Tensor<4>, bias: Tensor<4>) -> Tensor<4> {
@@ -163,16 +163,16 @@ impl Operation<3> for ConvDoubled {
     fn gradients(
         &self,
         Kept {
-            inputs: [x, w, _], ..
+            inputs: [x, w, bias],
+            between,
         }: Kept<FlexTensor, 3>,
         dy: FlexTensor,
-        [_, _, wants_bias]: [bool; 3],
+        wanted: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        [
-            w.map(|w| halve(&to_input::<3>(&dy, &w))),
-            x.map(|x| to_weight::<3>(&double(&x), &dy)),
-            wants_bias.then(|| to_bias(&dy)),
-        ]
+        let inputs = [x.map(|x| spread(x, 1.0)), w, bias];
+        let kept = Kept { inputs, between };
+        let [dx, dw, db] = Conv::<3>::default().gradients(kept, dy, wanted);
+        [dx.map(|dx| pool(dx, 1.0)), dw, db]
     }
 }
 

@@ -2,13 +2,12 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
-use tweedie_kernels as kernels;
-use tweedie_kernels::{GroupNorm, NormGradients, Planes};
+use tweedie_kernels::{GroupNorm, NormGradients};
 
 use super::features::{Features, Found};
 use super::memory::{dims, tensor, tensors, values};
 use super::operation::{Kept, Operation, has_kernels, ternary};
-use super::regroup::average_pool;
+use super::regroup::{average_pool, spread};
 
 /// What a group normalisation is.
 #[derive(Clone, Copy, Debug)]
@@ -115,9 +114,7 @@ impl Operation<3> for Normalise {
                 kernel.forward_pool(n, half, planes, y);
             });
         }
-        tensor([n, c, h, w], |y| {
-            kernel.forward_concat(n, [planes, Planes::NONE], y)
-        })
+        tensor([n, c, h, w], |y| kernel.forward(n, planes, y))
     }
 
     fn keeps(&self, _: [bool; 3]) -> [bool; 3] {
@@ -131,14 +128,7 @@ impl Operation<3> for Normalise {
         _: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
         let [x, scale, shift] = kept.inputs.map(|t| t.expect("kept"));
-        let dy = if self.pool {
-            let [n, c, h, w] = dims(&dy);
-            tensor([n, c, 2 * h, 2 * w], |to| {
-                kernels::spread(h, w, 0.25, values(&dy), to)
-            })
-        } else {
-            dy
-        };
+        let dy = if self.pool { spread(dy, 0.25) } else { dy };
         let kernel = self.norm.kernel(&scale, &shift);
         let gradients = tensors([&x, &scale, &shift].map(dims), |[dx, dscale, dshift]| {
             let to = NormGradients { dx, dscale, dshift };

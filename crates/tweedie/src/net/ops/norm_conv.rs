@@ -12,7 +12,7 @@ use super::features::{Features, Found};
 use super::memory::{dims, tensor, tensors, values};
 use super::norm::Norm;
 use super::operation::{Kept, Operation, has_kernels, quinary, senary};
-use super::regroup::{halve, nearest_upsample};
+use super::regroup::{nearest_upsample, pool};
 
 /// What a normalised convolution is made of.
 #[derive(Clone, Debug)]
@@ -34,27 +34,28 @@ impl NormConv {
             return self.stock(x.tensor).into();
         }
         let (op, [scale, shift, weight, bias]) = self.operation(vec![x.moments], &x.tensor);
-        let moments = op.found.clone();
-        let inputs = [x.tensor, scale, shift, weight, bias];
-        let tensor = quinary(op, inputs);
-        Features { tensor, moments }
+        Features {
+            moments: op.found.clone(),
+            tensor: quinary(op, [x.tensor, scale, shift, weight, bias]),
+        }
     }
 
     /// The same plus `residual`, which has the result's shape, or is to have it by nearest-neighbour upsampling.
     pub(crate) fn forward_add(self, x: Features, residual: Tensor<4>) -> Features {
+        let doubled = residual.dims()[2] != x.tensor.dims()[2];
         if !has_kernels(&x.tensor) {
-            let residual = match residual.dims()[2] == x.tensor.dims()[2] {
-                true => residual,
-                false => nearest_upsample(residual),
+            let residual = match doubled {
+                true => nearest_upsample(residual),
+                false => residual,
             };
             return (self.stock(x.tensor) + residual).into();
         }
         let (mut op, [scale, shift, weight, bias]) = self.operation(vec![x.moments], &x.tensor);
-        op.doubled = residual.dims()[2] != x.tensor.dims()[2];
-        let moments = op.found.clone();
-        let inputs = [x.tensor, scale, shift, weight, bias, residual];
-        let tensor = senary(op, inputs);
-        Features { tensor, moments }
+        op.doubled = doubled;
+        Features {
+            moments: op.found.clone(),
+            tensor: senary(op, [x.tensor, scale, shift, weight, bias, residual]),
+        }
     }
 
     /// The same for the channels of two tensors, one after the other.
@@ -64,10 +65,10 @@ impl NormConv {
         }
         let known = vec![a.moments, b.moments];
         let (op, [scale, shift, weight, bias]) = self.operation(known, &a.tensor);
-        let moments = op.found.clone();
-        let inputs = [a.tensor, b.tensor, scale, shift, weight, bias];
-        let tensor = senary(op, inputs);
-        Features { tensor, moments }
+        Features {
+            moments: op.found.clone(),
+            tensor: senary(op, [a.tensor, b.tensor, scale, shift, weight, bias]),
+        }
     }
 
     /// The same in operations of their own.
@@ -151,7 +152,7 @@ impl<const N: usize> Operation<N> for Fused {
         };
         let dw = wanted[sides + 2].then(|| {
             let normed = tensor(dims(&whole), |y| {
-                kernel.forward_concat(n, [known.planes(&whole), Planes::NONE], y);
+                kernel.forward(n, known.planes(&whole), y);
             });
             to_weight::<3>(&normed, &dy)
         });
@@ -166,7 +167,7 @@ impl<const N: usize> Operation<N> for Fused {
             _ => vec![dx],
         };
         let db = wanted[sides + 3].then(|| to_bias(&dy));
-        let dresidual = if self.doubled { halve(&dy) } else { dy };
+        let dresidual = if self.doubled { pool(dy, 1.0) } else { dy };
         let of_inputs = dx.into_iter().chain([dscale, dshift]).map(Some);
         let mut all = of_inputs.chain([dw, db, Some(dresidual)]);
         std::array::from_fn(|_| all.next().flatten())

@@ -28,14 +28,14 @@ pub(crate) fn nearest_upsample(x: Tensor<4>) -> Tensor<4> {
     apply(Regroup::Spread(1.0), x)
 }
 
-/// [`nearest_upsample`] of a plain tensor.
-pub(super) fn double(x: &FlexTensor) -> FlexTensor {
-    Regroup::Spread(1.0).forward([x.clone()])
+/// Each pixel of a plain tensor times `factor`, as a 2x2 block.
+pub(super) fn spread(x: FlexTensor, factor: f32) -> FlexTensor {
+    Regroup::Spread(factor).forward([x])
 }
 
-/// The adjoint of [`double`].
-pub(super) fn halve(dy: &FlexTensor) -> FlexTensor {
-    Regroup::Pool(1.0).forward([dy.clone()])
+/// The sum of each 2x2 block, times `factor`: the adjoint of [`spread`].
+pub(super) fn pool(x: FlexTensor, factor: f32) -> FlexTensor {
+    Regroup::Pool(factor).forward([x])
 }
 
 fn apply(op: Regroup, x: Tensor<4>) -> Tensor<4> {
