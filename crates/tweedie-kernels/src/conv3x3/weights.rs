@@ -128,112 +128,97 @@ impl<F: Winograd> Pack<'_, F> {
         taps: &mut [f32; 9 * LANES],
     ) {
         let ConvShape { c_in, c_out, .. } = self.shape;
-        for r in (0..PANEL).step_by(4) {
-            let mut starts = [None; 4];
-            for i in 0..4 {
-                let o = o + r + i;
-                // Where the filter from channel `c` to channel `o` begins.
-                starts[i] = (o < c_out).then_some(match self.direction {
-                    Direction::Forward => (o * c_in + c) * 9,
-                    Direction::Back => (c * c_out + o) * 9,
-                });
-            }
-            match self.direction {
-                Direction::Forward => {
-                    let rows = Quad {
-                        weight: self.weight,
-                        starts,
-                        columns: 9 * count,
-                    };
-                    rows.transpose(simd, |column| PLACES[column] + r, taps);
+        if S::F32_LANES < 4 || count < CHANNELS || o + PANEL > c_out {
+            return self.read_some(o, c, count, taps);
+        }
+        match self.direction {
+            Direction::Forward => {
+                let row = |r: usize| self.filters::<CHANNELS>((o + r) * c_in + c);
+                let [a, b, c, d] = [row(0), row(1), row(2), row(3)];
+                let rows = [a, b, c, d, row(4), row(5), row(6), row(7)];
+                for i in (0..CHANNELS).step_by(2) {
+                    spread(simd, |one, r| &rows[r][i + one], |k| k, i, taps);
                 }
-                Direction::Back => {
-                    for i in 0..count {
-                        // Where the next filters are: too far apart for the machine to foresee.
-                        let ahead = ((c + CHANNELS + i) * c_out + o + r) * 9;
-                        for line in (0..4 * 9 + STEP).step_by(STEP) {
-                            prefetch(self.weight, ahead + line);
+            }
+            Direction::Back => {
+                for i in (0..CHANNELS).step_by(2) {
+                    let row = |one: usize| (c + i + one) * c_out + o;
+                    // Where the next filters are: too far apart for the machine to foresee.
+                    for ahead in [row(CHANNELS), row(CHANNELS + 1)] {
+                        for line in (0..PANEL * 9 + STEP).step_by(STEP) {
+                            prefetch(self.weight, 9 * ahead + line);
                         }
-                        let next = |start: Option<usize>| start.map(|at| at + i * c_out * 9);
-                        let [a, b, c, d] = starts;
-                        let starts = [next(a), next(b), next(c), next(d)];
-                        let rows = Quad {
-                            weight: self.weight,
-                            starts,
-                            columns: 9,
-                        };
-                        rows.transpose(simd, |k| (8 - k) * LANES + i * PANEL + r, taps);
                     }
+                    let rows = [self.filters::<PANEL>(row(0)), self.filters(row(1))];
+                    spread(simd, |one, r| &rows[one][r], |k| 8 - k, i, taps);
                 }
             }
         }
+    }
+
+    /// The same where the shape does not have all of these channels: zeros in place of missing output channels.
+    fn read_some(&self, o: usize, c: usize, count: usize, taps: &mut [f32; 9 * LANES]) {
+        let ConvShape { c_in, c_out, .. } = self.shape;
+        for i in 0..count {
+            for r in 0..PANEL {
+                let filter = match self.direction {
+                    _ if o + r >= c_out => [0.0; 9],
+                    Direction::Forward => self.filters::<1>((o + r) * c_in + c + i)[0],
+                    Direction::Back => {
+                        let [mut filter] = *self.filters::<1>((c + i) * c_out + o + r);
+                        filter.reverse();
+                        filter
+                    }
+                };
+                for k in 0..9 {
+                    taps[k * LANES + i * PANEL + r] = filter[k];
+                }
+            }
+        }
+    }
+
+    /// So many filters from one on.
+    #[inline(always)]
+    fn filters<const N: usize>(&self, first: usize) -> &[[f32; 9]; N] {
+        let filters = &self.weight.as_chunks::<9>().0[first..first + N];
+        filters.try_into().expect("a slice of that length")
     }
 }
 
 /// Lanes that are transformed together.
 const LANES: usize = CHANNELS * PANEL;
 
-/// Where column `9 i + k` of a row of filters goes: tap `k` of channel `i`.
-const PLACES: [usize; 9 * CHANNELS] = {
-    let mut places = [0; 9 * CHANNELS];
-    let mut column = 0;
-    while column < 9 * CHANNELS {
-        places[column] = column % 9 * LANES + column / 9 * PANEL;
-        column += 1;
-    }
-    places
-};
-
-/// Four rows of a weight, each from its start on; zeros where there is none.
-struct Quad<'a> {
-    weight: &'a [f32],
-    starts: [Option<usize>; 4],
-    columns: usize,
-}
-
-impl Quad<'_> {
-    /// Writes the four numbers of every column to where `place` says.
-    #[inline(always)]
-    fn transpose<S: Simd>(&self, simd: S, place: impl Fn(usize) -> usize, to: &mut [f32]) {
-        if S::F32_LANES < 4 {
-            for column in 0..self.columns {
-                for (i, start) in self.starts.iter().enumerate() {
-                    to[place(column) + i] = start.map_or(0.0, |at| self.weight[at + column]);
-                }
-            }
-            return;
-        }
-        for first in (0..self.columns).step_by(S::F32_LANES) {
+/// Reads channels `i` and `i + 1`: `filter` is that of one of them and an output channel of the panel, `tap` the place of
+/// its number `k`.
+///
+/// Four numbers of each of these sixteen filters are put into lanes so that 4x4 transposes sort them.
+#[inline(always)]
+fn spread<'a, S: Simd>(
+    simd: S,
+    filter: impl Fn(usize, usize) -> &'a [f32; 9],
+    tap: impl Fn(usize) -> usize,
+    i: usize,
+    taps: &mut [f32; 9 * LANES],
+) {
+    // The ninth comes with three that are there already.
+    for (from, fresh) in [(0, 0), (4, 0), (5, 3)] {
+        for first in (0..2 * PANEL).step_by(S::F32_LANES) {
             let mut rows = [simd.splat_f32s(0.0); 4];
-            for i in 0..4 {
-                if let Some(start) = self.starts[i] {
-                    rows[i] = self.row::<S>(start + first);
+            for r in 0..4 {
+                let mut quads = [[0.0; 4]; 2 * PANEL / 4];
+                for g in 0..S::F32_LANES / 4 {
+                    let quad = first / 4 + g;
+                    let filter = filter(quad / 2, quad % 2 * 4 + r);
+                    quads[g].copy_from_slice(&filter[from..from + 4]);
                 }
+                rows[r] = load::<S>(quads.as_flattened());
             }
-            let rows = transpose_quads(simd, rows);
-            for j in 0..4 {
-                let mut pieces = [0.0; 16];
-                store::<S>(&mut pieces, rows[j]);
-                for (g, piece) in pieces[..S::F32_LANES].as_chunks::<4>().0.iter().enumerate() {
-                    let column = first + 4 * g + j;
-                    if column < self.columns {
-                        to[place(column)..][..4].copy_from_slice(piece);
-                    }
-                }
+            let columns = transpose_quads(simd, rows);
+            for j in fresh..4 {
+                let at = tap(from + j) * LANES + i * PANEL + first;
+                store::<S>(&mut taps[at..], columns[j]);
             }
         }
-    }
-
-    /// A vector of the weight, which may reach beyond its end.
-    #[inline(always)]
-    fn row<S: Simd>(&self, at: usize) -> S::f32s {
-        let rest = &self.weight[at..];
-        if rest.len() >= S::F32_LANES {
-            return load::<S>(rest);
-        }
-        let mut lanes = [0.0; 16];
-        lanes[..rest.len()].copy_from_slice(rest);
-        load::<S>(&lanes)
     }
 }
 
