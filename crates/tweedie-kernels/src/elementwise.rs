@@ -13,6 +13,17 @@ pub(crate) trait Elementwise<const N: usize>: Copy {
     fn apply<S: Simd>(self, simd: S, x: [S::f32s; N]) -> S::f32s;
 }
 
+/// `x`
+#[derive(Clone, Copy)]
+pub(crate) struct Identity;
+
+impl Elementwise<1> for Identity {
+    #[inline(always)]
+    fn apply<S: Simd>(self, _: S, [x]: [S::f32s; 1]) -> S::f32s {
+        x
+    }
+}
+
 /// `out[k] = f(inputs[0][k], ..)` on this thread; `out` is overwritten. All have the same length.
 pub(crate) fn map<const N: usize>(f: impl Elementwise<N>, inputs: [&[f32]; N], out: &mut [f32]) {
     simd::run(Map { f, inputs, out });

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
+use crate::elementwise::{Elementwise, Identity};
 use crate::film::Activated;
 use crate::gemm::{PANEL, Product, STEP};
 use crate::moments::Moments;
@@ -19,7 +20,7 @@ use crate::simd;
 
 use super::sums::{Entries, Sums, Table, Watch};
 use super::tiles::{Added, Block, Grid, Map, PHASES, Reach};
-use super::transforms::{Before, Input, Output, Rows};
+use super::transforms::{Input, Output, Rows};
 use super::weights::{Filters, GROUP, Packed};
 use super::winograd::Winograd;
 use super::{After, Source};
@@ -237,7 +238,7 @@ impl<F: Winograd> Run<'_, F> {
             stride: self.input_stride(place),
         };
         match &self.source.films {
-            None => transform_in::<F, _>(&place.input, (), x, phases, out),
+            None => transform_in::<F, _>(&place.input, Identity, x, phases, out),
             Some(films) => {
                 transform_in::<F, _>(&place.input, Activated(films[c]), x, phases, out);
             }
@@ -296,14 +297,14 @@ impl<F: Winograd> Run<'_, F> {
     }
 }
 
-fn transform_in<F: Winograd, B: Before>(
+fn transform_in<F: Winograd, E: Elementwise<1>>(
     block: &Block,
-    before: B,
+    before: E,
     x: &[f32],
     phases: &mut [f32],
     out: Rows<'_>,
 ) {
-    simd::run(Input::<F, B> {
+    simd::run(Input::<F, E> {
         block,
         x,
         before,

@@ -186,37 +186,23 @@ impl Block {
         }
     }
 
-    /// Reads one channel into phases; `x` begins at its plane in the first image.
+    /// Reads one channel into phases, `f` of each pixel; what lies outside of the image is zero. `x` begins at its plane in
+    /// the first image.
     #[inline(always)]
-    pub(super) fn gather<S: Simd>(&self, simd: S, x: &[f32], phases: &mut [f32]) {
-        for i in 0..self.rows {
-            self.gather_row(simd, x, i, phases);
-        }
-        if self.reach == Reach::Halo {
-            self.set_neighbours(phases, &self.neighbours(x).pixels);
-        }
-    }
-
-    /// The same for what `f` makes of each pixel; what lies outside of the image is zero.
-    #[inline(always)]
-    pub(super) fn gather_map<S: Simd>(
+    pub(super) fn gather<S: Simd>(
         &self,
         simd: S,
         f: impl Elementwise<1>,
         x: &[f32],
         phases: &mut [f32],
     ) {
+        // Four pixels are read even where a tile hangs over the edge; only the very last ones have nothing behind them.
+        let quads = self.m == 4 && S::F32_LANES >= 4 && self.last + 4 <= x.len();
         for i in 0..self.rows {
-            self.gather_row(simd, x, i, phases);
-            for j in 0..self.m {
-                for k in (0..self.width).step_by(S::F32_LANES) {
-                    let pixels = &mut phases[phase(self.m, i, j, k)..];
-                    let mut value = f.apply(simd, [load::<S>(pixels)]);
-                    if !self.whole[i][k / STEP] {
-                        value = simd.and_f32s(value, self.inside(simd, i, j, k));
-                    }
-                    store::<S>(pixels, value);
-                }
+            if quads {
+                self.gather_quads(simd, f, x, i, phases);
+            } else {
+                self.gather_pixels(simd, f, x, i, phases);
             }
         }
         if self.reach == Reach::Halo {
@@ -230,16 +216,6 @@ impl Block {
         }
     }
 
-    #[inline(always)]
-    fn gather_row<S: Simd>(&self, simd: S, x: &[f32], i: usize, phases: &mut [f32]) {
-        // Four pixels are read even where a tile hangs over the edge; only the very last ones have nothing behind them.
-        if self.m == 4 && S::F32_LANES >= 4 && self.last + 4 <= x.len() {
-            self.gather_quads(simd, x, i, phases);
-        } else {
-            self.gather_pixels(x, i, phases);
-        }
-    }
-
     /// Masks of pixel `(i, j)` for the lanes from `k` on.
     #[inline(always)]
     fn inside<S: Simd>(&self, simd: S, i: usize, j: usize, k: usize) -> S::f32s {
@@ -249,7 +225,14 @@ impl Block {
 
     /// Row `i` of tiles of four: quads are put into lanes so that one 4x4 transpose sorts them into phases.
     #[inline(always)]
-    fn gather_quads<S: Simd>(&self, simd: S, x: &[f32], i: usize, phases: &mut [f32]) {
+    fn gather_quads<S: Simd>(
+        &self,
+        simd: S,
+        f: impl Elementwise<1>,
+        x: &[f32],
+        i: usize,
+        phases: &mut [f32],
+    ) {
         // The same rows two channels on: too far apart for the machine to foresee.
         let ahead = 2 * self.plane;
         let groups = self.offset[i]
@@ -272,14 +255,13 @@ impl Block {
                     vectors[q] = load::<S>(quads.as_flattened());
                 }
                 let k = group * STEP + first;
-                let mut vectors = transpose_quads(simd, vectors);
-                if !self.whole[i][group] {
-                    for j in 0..4 {
-                        vectors[j] = simd.and_f32s(vectors[j], self.inside(simd, i, j, k));
-                    }
-                }
+                let vectors = transpose_quads(simd, vectors);
                 for j in 0..4 {
-                    store::<S>(&mut phases[phase(4, i, j, k)..], vectors[j]);
+                    let mut value = f.apply(simd, [vectors[j]]);
+                    if !self.whole[i][group] {
+                        value = simd.and_f32s(value, self.inside(simd, i, j, k));
+                    }
+                    store::<S>(&mut phases[phase(4, i, j, k)..], value);
                 }
             }
         }
@@ -296,15 +278,28 @@ impl Block {
     }
 
     #[inline(always)]
-    fn gather_pixels(&self, x: &[f32], i: usize, phases: &mut [f32]) {
-        for k in 0..self.width {
-            for j in 0..self.m {
+    fn gather_pixels<S: Simd>(
+        &self,
+        simd: S,
+        f: impl Elementwise<1>,
+        x: &[f32],
+        i: usize,
+        phases: &mut [f32],
+    ) {
+        for j in 0..self.m {
+            let pixels = &mut phases[phase(self.m, i, j, 0)..];
+            for k in 0..self.width {
                 let inside = is_set(self.inside[i][k]) && is_set(self.columns[j][k]);
-                phases[phase(self.m, i, j, k)] = if inside {
+                pixels[k] = if inside {
                     x[self.offset[i][k] + j / self.side]
                 } else {
                     0.0
                 };
+            }
+            for k in (0..self.width).step_by(S::F32_LANES) {
+                let value = f.apply(simd, [load::<S>(&pixels[k..])]);
+                let value = simd.and_f32s(value, self.inside(simd, i, j, k));
+                store::<S>(&mut pixels[k..], value);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use crate::film::Activated;
+use crate::elementwise::{Elementwise, Identity};
 use crate::shared::Shared;
 use crate::simd::{load, store};
 
@@ -31,38 +31,19 @@ impl Rows<'_> {
     }
 }
 
-/// What happens to pixels before a transform.
-pub(super) trait Before: Copy {
-    fn gather<S: Simd>(self, simd: S, block: &Block, x: &[f32], phases: &mut [f32]);
-}
-
-/// Nothing.
-impl Before for () {
-    #[inline(always)]
-    fn gather<S: Simd>(self, simd: S, block: &Block, x: &[f32], phases: &mut [f32]) {
-        block.gather(simd, x, phases);
-    }
-}
-
-impl Before for Activated {
-    #[inline(always)]
-    fn gather<S: Simd>(self, simd: S, block: &Block, x: &[f32], phases: &mut [f32]) {
-        block.gather_map(simd, self, x, phases);
-    }
-}
-
 /// `B^T d B` for one channel.
-pub(super) struct Input<'a, F, B> {
+pub(super) struct Input<'a, F, E> {
     pub(super) block: &'a Block,
     /// Begins at the channel's plane in the first image.
     pub(super) x: &'a [f32],
-    pub(super) before: B,
+    /// What happens to each pixel before.
+    pub(super) before: E,
     pub(super) phases: &'a mut [f32],
     pub(super) out: Rows<'a>,
     pub(super) family: PhantomData<F>,
 }
 
-impl<F: Winograd, B: Before> WithSimd for Input<'_, F, B> {
+impl<F: Winograd, E: Elementwise<1>> WithSimd for Input<'_, F, E> {
     type Output = ();
 
     #[inline(always)]
@@ -75,7 +56,7 @@ impl<F: Winograd, B: Before> WithSimd for Input<'_, F, B> {
             out,
             ..
         } = self;
-        before.gather(simd, block, x, phases);
+        block.gather(simd, before, x, phases);
         let zero = simd.splat_f32s(0.0);
         for k in (0..block.width).step_by(S::F32_LANES) {
             let half = rows::<_, F>(
@@ -183,7 +164,7 @@ impl<F: Winograd> WithSimd for OutputAdjoint<'_, F> {
             out,
             ..
         } = self;
-        block.gather(simd, dy, phases);
+        block.gather(simd, Identity, dy, phases);
         let zero = simd.splat_f32s(0.0);
         for k in (0..block.width).step_by(S::F32_LANES) {
             let mut half = [[zero; POINTS]; OUTPUTS];

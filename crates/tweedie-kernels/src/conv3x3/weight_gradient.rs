@@ -10,6 +10,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::elementwise::Identity;
 use crate::gemm::{AddProduct, DEPTH, PANEL, STEP, Transpose, column_blocks};
 use crate::scratch::Scratch;
 use crate::shape::ConvShape;
@@ -176,10 +177,10 @@ impl<F: Winograd> Plan<F> {
         for group in (0..c_padded).step_by(STEP) {
             let rows = Shared::new(&mut memory.rows);
             for (i, c) in task.ins.clone().skip(group).take(STEP).enumerate() {
-                simd::run(Input::<F, ()> {
+                simd::run(Input::<F, Identity> {
                     block: &block,
                     x: &x[c * self.shape.plane()..],
-                    before: (),
+                    before: Identity,
                     phases: &mut memory.phases,
                     out: Rows {
                         memory: rows,
