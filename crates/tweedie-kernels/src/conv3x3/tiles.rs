@@ -317,7 +317,9 @@ impl Block {
         for i in 0..self.rows {
             for (side, (inside, k, shift)) in ends.into_iter().enumerate() {
                 if is_set(inside) && is_set(self.inside[i][k]) {
-                    neighbours.pixels[2 * i + side] = x[self.offset[i][k] + shift - 1];
+                    let at = self.offset[i][k] + shift - 1;
+                    prefetch(x, at + 2 * self.plane);
+                    neighbours.pixels[2 * i + side] = x[at];
                     neighbours.inside[2 * i + side] = mask(true);
                 }
             }
