@@ -224,6 +224,7 @@ fn product(a: &[f32], b: &[f32], out: &mut [f32], depth: usize) {
         out,
         depth,
         width: LANES,
+        fresh: true,
     });
 }
 

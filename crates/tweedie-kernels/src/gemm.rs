@@ -54,16 +54,17 @@ pub(crate) fn pack(
     packed
 }
 
-/// `out[r][j] = sum over k of a[k][r] * b[k][j]`.
+/// `out[r][j] += sum over k of a[k][r] * b[k][j]`; `=` in place of `+=` if `fresh`.
 pub(crate) struct Product<'a> {
     /// `[panel][depth][PANEL]`: the rows of `out` in panels.
     pub(crate) a: &'a [f32],
     /// `[depth][width]`
     pub(crate) b: &'a [f32],
-    /// `[rows][width]`, overwritten. The last panel may have fewer rows than `PANEL`.
+    /// `[rows][width]`. The last panel may have fewer rows than `PANEL`.
     pub(crate) out: &'a mut [f32],
     pub(crate) depth: usize,
     pub(crate) width: usize,
+    pub(crate) fresh: bool,
 }
 
 impl WithSimd for Product<'_> {
@@ -88,10 +89,10 @@ impl Product<'_> {
         let (out, _) = self.out.as_chunks_mut::<W>();
         for (out, a) in out.chunks_mut(PANEL).zip(a.chunks_exact(self.depth)) {
             if S::REGISTER_COUNT >= 32 {
-                product_rows::<S, W, 8>(simd, a, b, out, 0);
+                product_rows::<S, W, 8>(simd, a, b, out, 0, self.fresh);
             } else {
-                product_rows::<S, W, 4>(simd, a, b, out, 0);
-                product_rows::<S, W, 4>(simd, a, b, out, 4);
+                product_rows::<S, W, 4>(simd, a, b, out, 0, self.fresh);
+                product_rows::<S, W, 4>(simd, a, b, out, 4, self.fresh);
             }
         }
     }
@@ -104,19 +105,20 @@ fn product_rows<S: Simd, const W: usize, const R: usize>(
     b: &[[f32; W]],
     out: &mut [[f32; W]],
     r0: usize,
+    fresh: bool,
 ) {
     let vectors = W / S::F32_LANES;
     if vectors.is_multiple_of(3) {
         for j in (0..vectors).step_by(3) {
-            product_tile::<S, W, R, 3>(simd, a, b, out, r0, j);
+            product_tile::<S, W, R, 3>(simd, a, b, out, r0, j, fresh);
         }
     } else if vectors.is_multiple_of(2) {
         for j in (0..vectors).step_by(2) {
-            product_tile::<S, W, R, 2>(simd, a, b, out, r0, j);
+            product_tile::<S, W, R, 2>(simd, a, b, out, r0, j, fresh);
         }
     } else {
         for j in 0..vectors {
-            product_tile::<S, W, R, 1>(simd, a, b, out, r0, j);
+            product_tile::<S, W, R, 1>(simd, a, b, out, r0, j, fresh);
         }
     }
 }
@@ -130,25 +132,50 @@ fn product_tile<S: Simd, const W: usize, const R: usize, const V: usize>(
     out: &mut [[f32; W]],
     r0: usize,
     j: usize,
+    fresh: bool,
 ) {
     let mut sum = [[simd.splat_f32s(0.0); V]; R];
-    let panel = a.as_flattened();
-    for (k, (a, b)) in a.iter().zip(b).enumerate() {
-        // The next panel, which lies behind this one: filters are too many for the cache.
-        if k % 2 == 0 {
-            prefetch(panel, panel.len() + k * PANEL);
-        }
-        let b = &S::as_simd_f32s(b).0[j..j + V];
+    if !fresh {
         for r in 0..R {
-            let a = simd.splat_f32s(a[r0 + r]);
-            for v in 0..V {
-                sum[r][v] = simd.mul_add_e_f32s(a, b[v], sum[r][v]);
+            if let Some(out) = out.get(r0 + r) {
+                sum[r].copy_from_slice(&S::as_simd_f32s(out).0[j..j + V]);
             }
         }
+    }
+    let panel = a.as_flattened();
+    let ((a, a_last), (b, b_last)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
+    for (k, (a, b)) in a.iter().zip(b).enumerate() {
+        // The next panel, which lies behind this one: filters are too many for the cache.
+        prefetch(panel, panel.len() + 2 * k * PANEL);
+        for u in 0..2 {
+            add_outer(simd, &a[u], &b[u], r0, j, &mut sum);
+        }
+    }
+    if let ([a], [b]) = (a_last, b_last) {
+        add_outer(simd, a, b, r0, j, &mut sum);
     }
     for r in 0..R {
         if let Some(out) = out.get_mut(r0 + r) {
             S::as_mut_simd_f32s(out).0[j..j + V].copy_from_slice(&sum[r]);
+        }
+    }
+}
+
+/// Adds the products of `R` numbers and `V` vectors.
+#[inline(always)]
+fn add_outer<S: Simd, const W: usize, const R: usize, const V: usize>(
+    simd: S,
+    a: &[f32; PANEL],
+    b: &[f32; W],
+    r0: usize,
+    j: usize,
+    sum: &mut [[S::f32s; V]; R],
+) {
+    let b = &S::as_simd_f32s(b).0[j..j + V];
+    for r in 0..R {
+        let a = simd.splat_f32s(a[r0 + r]);
+        for v in 0..V {
+            sum[r][v] = simd.mul_add_e_f32s(a, b[v], sum[r][v]);
         }
     }
 }

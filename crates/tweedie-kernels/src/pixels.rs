@@ -59,6 +59,7 @@ pub(crate) fn multiply(
                     out,
                     depth,
                     width: run.width(),
+                    fresh: true,
                 });
             }
             for o in 0..c_out {

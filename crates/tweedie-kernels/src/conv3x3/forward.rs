@@ -27,6 +27,12 @@ use super::{After, Source};
 
 /// With fewer blocks than this the steps run one after the other.
 const FUSED_BLOCKS: usize = 8;
+/// The separate products have at least this many tasks, where the channels allow it.
+const TASKS: usize = 4;
+/// Up to so many lanes they take input channels in slices ..
+const FEW_LANES: usize = 2 * STEP;
+/// .. of about so many numbers in the filters.
+const SLICE: usize = 1 << 16;
 /// Channels of one task of the separate transforms.
 const CHANNELS: usize = 8;
 
@@ -63,7 +69,7 @@ pub(super) fn convolve<F: Winograd>(
             .into_par_iter()
             .map(|group| {
                 let channels = run.filters.channels(group);
-                run.filters.pack::<F>(channels.start, channels.len())
+                run.filters.pack::<F>(channels, 0..shape.c_in)
             })
             .collect();
         blocks
@@ -127,7 +133,13 @@ impl<F: Winograd> Run<'_, F> {
         for (group, packed) in packed.iter().enumerate() {
             for a in 0..Self::PRODUCTS {
                 let out = &mut products[a * output..(a + 1) * output];
-                self.multiply(&place, packed.panels(a), &transformed[a * input..], out);
+                self.multiply(
+                    &place,
+                    packed.panels(a),
+                    &transformed[a * input..],
+                    out,
+                    true,
+                );
             }
             for o in self.filters.channels(group) {
                 self.transform_out(&place, o, &products, &mut phases);
@@ -172,9 +184,8 @@ impl<F: Winograd> Run<'_, F> {
     #[expect(unsafe_code, reason = "the groups of different blocks interleave")]
     fn multiply_all(&self, places: &[Place], transformed: &[f32], products: Shared<'_>) {
         let (input, output) = (self.input_stride(&places[0]), output_stride(&places[0]));
-        // So many filters at once that they and the tiles take the same room in the cache, about.
         let lanes: usize = places.iter().map(|p| p.input.width).sum();
-        let some = (lanes / 2).next_multiple_of(PANEL).min(GROUP / 2);
+        let (some, depth) = self.portion(lanes);
         let portions = (0..self.filters.groups()).flat_map(|group| {
             let channels = self.filters.channels(group);
             channels.step_by(some).map(move |first| (group, first))
@@ -182,21 +193,39 @@ impl<F: Winograd> Run<'_, F> {
         let portions: Vec<_> = portions.collect();
         portions.into_par_iter().for_each(|(group, first)| {
             let channels = self.filters.channels(group);
-            let len = some.min(channels.end - first);
-            let packed = self.filters.pack::<F>(first, len);
-            for a in 0..Self::PRODUCTS {
-                for (b, place) in places.iter().enumerate() {
-                    let from = b * Self::PRODUCTS * input + a * self.input_stride(place);
-                    let rows = len.next_multiple_of(PANEL) * place.input.width;
-                    let to = (b * self.filters.groups() + group) * Self::PRODUCTS * output
-                        + a * output_stride(place)
-                        + (first - channels.start) * place.input.width;
-                    // SAFETY: each (block, group, portion, point) has its own part, and one task.
-                    let out = unsafe { products.part(to, rows) };
-                    self.multiply(place, packed.panels(a), &transformed[from..], out);
+            let outs = first..channels.end.min(first + some);
+            for from in (0..self.shape.c_in).step_by(depth) {
+                let ins = from..self.shape.c_in.min(from + depth);
+                let packed = self.filters.pack::<F>(outs.clone(), ins);
+                for a in 0..Self::PRODUCTS {
+                    for (b, place) in places.iter().enumerate() {
+                        let width = place.input.width;
+                        let at = b * Self::PRODUCTS * input + a * self.input_stride(place);
+                        let rows = outs.len().next_multiple_of(PANEL) * width;
+                        let to = (b * self.filters.groups() + group) * Self::PRODUCTS * output
+                            + a * output_stride(place)
+                            + (first - channels.start) * width;
+                        // SAFETY: each (block, group, portion, point) has its own part, and one task.
+                        let out = unsafe { products.part(to, rows) };
+                        let tiles = &transformed[at + from * width..];
+                        self.multiply(place, packed.panels(a), tiles, out, from == 0);
+                    }
                 }
             }
         });
+    }
+
+    /// Output channels of one task of the separate products, and input channels that it takes at once.
+    ///
+    /// As many outputs as there are lanes, so that neither filters nor tiles are fetched too often for the other's sake,
+    /// but enough tasks. Where sums are few they may as well be gone through several times, and what is taken at once stays
+    /// in the cache.
+    fn portion(&self, lanes: usize) -> (usize, usize) {
+        let ConvShape { c_in, c_out, .. } = self.shape;
+        let tasks = (c_out / TASKS).next_multiple_of(PANEL);
+        let some = lanes.clamp(2 * PANEL, GROUP).min(tasks.max(PANEL));
+        let slice = (SLICE / (Self::PRODUCTS * some)).next_multiple_of(STEP);
+        (some, if lanes <= FEW_LANES { slice } else { c_in })
     }
 
     fn place(&self, grid: &Grid, first: usize, len: usize) -> Place {
@@ -245,8 +274,16 @@ impl<F: Winograd> Run<'_, F> {
         }
     }
 
-    fn multiply(&self, place: &Place, panels: &[f32], b: &[f32], out: &mut [f32]) {
-        let (depth, width) = (self.shape.c_in, place.input.width);
+    /// Panels of filters times as many rows of tiles as the filters have input channels.
+    fn multiply(
+        &self,
+        place: &Place,
+        (depth, panels): (usize, &[f32]),
+        b: &[f32],
+        out: &mut [f32],
+        fresh: bool,
+    ) {
+        let width = place.input.width;
         let rows = panels.len() / depth;
         simd::run(Product {
             a: panels,
@@ -254,6 +291,7 @@ impl<F: Winograd> Run<'_, F> {
             out: &mut out[..rows * width],
             depth,
             width,
+            fresh,
         });
     }
 

@@ -49,10 +49,11 @@ impl Filters<'_> {
         group * GROUP..self.shape.c_out.min((group + 1) * GROUP)
     }
 
-    /// Output channels `first..first + len` as `G g G^T`: `[a][panel][c_in][PANEL]`; they are filled up with zeros to
-    /// whole panels.
-    pub(super) fn pack<F: Winograd>(&self, first: usize, len: usize) -> Packed {
-        let part = len.next_multiple_of(PANEL) * self.shape.c_in;
+    /// Those from and to some channels as `G g G^T`: `[a][panel][input channel][PANEL]`; output channels are filled up with
+    /// zeros to whole panels.
+    pub(super) fn pack<F: Winograd>(&self, outs: Range<usize>, ins: Range<usize>) -> Packed {
+        let depth = ins.len();
+        let part = outs.len().next_multiple_of(PANEL) * depth;
         // The odd line keeps the numbers of different products out of the same cache sets.
         let stride = part + STEP;
         let mut memory = Scratch::take(F::A * F::A * stride);
@@ -60,12 +61,14 @@ impl Filters<'_> {
             shape: self.shape,
             weight: self.weight,
             direction: self.direction,
-            first,
+            first: outs.start,
+            ins,
             out: &mut memory,
             family: PhantomData,
         });
         Packed {
             memory,
+            depth,
             part,
             stride,
         }
@@ -75,14 +78,16 @@ impl Filters<'_> {
 /// Some filters in the Winograd domain.
 pub(super) struct Packed {
     memory: Scratch,
+    /// Number of input channels.
+    depth: usize,
     part: usize,
     stride: usize,
 }
 
 impl Packed {
-    /// All panels for product `a`.
-    pub(super) fn panels(&self, a: usize) -> &[f32] {
-        &self.memory[a * self.stride..][..self.part]
+    /// The number of input channels, and all panels for product `a`.
+    pub(super) fn panels(&self, a: usize) -> (usize, &[f32]) {
+        (self.depth, &self.memory[a * self.stride..][..self.part])
     }
 }
 
@@ -92,6 +97,8 @@ struct Pack<'a, F> {
     direction: Direction,
     /// First output channel.
     first: usize,
+    /// Input channels.
+    ins: Range<usize>,
     out: &'a mut [f32],
     family: PhantomData<F>,
 }
@@ -101,14 +108,14 @@ impl<F: Winograd> WithSimd for Pack<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let c_in = self.shape.c_in;
+        let depth = self.ins.len();
         let stride = self.out.len() / (F::A * F::A);
         let mut taps = [0.0_f32; 9 * LANES];
-        for panel in 0..(stride - STEP) / (c_in * PANEL) {
-            for c in (0..c_in).step_by(CHANNELS) {
-                let count = CHANNELS.min(c_in - c);
-                self.read(simd, self.first + panel * PANEL, c, count, &mut taps);
-                let at = (panel * c_in + c) * PANEL;
+        for panel in 0..(stride - STEP) / (depth * PANEL) {
+            for c in (0..depth).step_by(CHANNELS) {
+                let (o, count) = (self.first + panel * PANEL, CHANNELS.min(depth - c));
+                self.read(simd, o, self.ins.start + c, count, &mut taps);
+                let at = (panel * depth + c) * PANEL;
                 transform::<S, F>(simd, &taps, count * PANEL, &mut self.out[at..], stride);
             }
         }
