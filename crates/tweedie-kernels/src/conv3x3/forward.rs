@@ -28,7 +28,7 @@ use super::{After, Source};
 /// With fewer blocks than this the steps run one after the other.
 const FUSED_BLOCKS: usize = 8;
 /// The separate products have at least this many tasks, where the channels allow it.
-const TASKS: usize = 4;
+const TASKS: usize = 8;
 /// Up to so many lanes they take input channels in slices ..
 const FEW_LANES: usize = 2 * STEP;
 /// .. of about so many numbers in the filters.
