@@ -126,7 +126,7 @@ const fn shape(batch: usize, c_in: usize, c_out: usize, height: usize, width: us
 }
 
 /// Layers of the photo network, and sizes at which the tiles do not fit.
-const SHAPES: [ConvShape; 15] = [
+const SHAPES: [ConvShape; 16] = [
     shape(4, 64, 64, 32, 32),
     shape(4, 128, 128, 16, 16),
     shape(4, 256, 256, 8, 8),
@@ -142,6 +142,7 @@ const SHAPES: [ConvShape; 15] = [
     shape(1, 17, 9, 3, 3),
     shape(1, 80, 130, 5, 6),
     shape(1, 512, 512, 4, 4),
+    shape(1, 300, 130, 5, 6),
 ];
 
 /// All of them, or under Miri, a hundred times slower, the small ones.

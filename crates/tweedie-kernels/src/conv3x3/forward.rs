@@ -222,8 +222,8 @@ impl<F: Winograd> Run<'_, F> {
     /// in the cache.
     fn portion(&self, lanes: usize) -> (usize, usize) {
         let ConvShape { c_in, c_out, .. } = self.shape;
-        let tasks = (c_out / TASKS).next_multiple_of(PANEL);
-        let some = lanes.clamp(2 * PANEL, GROUP).min(tasks.max(PANEL));
+        let most = (c_out / TASKS).max(1).next_multiple_of(PANEL);
+        let some = lanes.clamp(2 * PANEL, GROUP).min(most);
         let slice = (SLICE / (Self::PRODUCTS * some)).next_multiple_of(STEP);
         (some, if lanes <= FEW_LANES { slice } else { c_in })
     }
