@@ -47,8 +47,13 @@ pub(super) fn convolve<F: Winograd>(
     let shape = filters.shape;
     let grid = Grid::new(shape, F::M);
     let width = block_width(shape, grid.tiles());
-    let count = grid.tiles().div_ceil(width);
-    let mut table = moments.is_some().then(|| Table::new(count, shape.c_out));
+    let blocks: Vec<_> = (0..grid.tiles())
+        .step_by(width)
+        .map(|first| (first, width.min(grid.tiles() - first)))
+        .collect();
+    let mut table = moments
+        .is_some()
+        .then(|| Table::new(blocks.len(), shape.c_out));
     let run = Run::<F> {
         shape,
         source,
@@ -59,10 +64,6 @@ pub(super) fn convolve<F: Winograd>(
         y: Shared::new(y),
         family: PhantomData,
     };
-    let blocks: Vec<_> = (0..grid.tiles())
-        .step_by(width)
-        .map(|first| (first, width.min(grid.tiles() - first)))
-        .collect();
     if blocks.len() >= FUSED_BLOCKS {
         let groups = 0..run.filters.groups();
         let packed: Vec<_> = groups

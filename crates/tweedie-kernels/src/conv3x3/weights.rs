@@ -58,10 +58,8 @@ impl Filters<'_> {
         let stride = part + STEP;
         let mut memory = Scratch::take(F::A * F::A * stride);
         simd::run(Pack::<F> {
-            shape: self.shape,
-            weight: self.weight,
-            direction: self.direction,
-            first: outs.start,
+            filters: *self,
+            outs,
             ins,
             out: &mut memory,
             family: PhantomData,
@@ -92,12 +90,9 @@ impl Packed {
 }
 
 struct Pack<'a, F> {
-    shape: ConvShape,
-    weight: &'a [f32],
-    direction: Direction,
-    /// First output channel.
-    first: usize,
-    /// Input channels.
+    filters: Filters<'a>,
+    /// Output and input channels.
+    outs: Range<usize>,
     ins: Range<usize>,
     out: &'a mut [f32],
     family: PhantomData<F>,
@@ -111,10 +106,11 @@ impl<F: Winograd> WithSimd for Pack<'_, F> {
         let depth = self.ins.len();
         let stride = self.out.len() / (F::A * F::A);
         let mut taps = [0.0_f32; 9 * LANES];
-        for panel in 0..(stride - STEP) / (depth * PANEL) {
+        for (panel, o) in self.outs.step_by(PANEL).enumerate() {
             for c in (0..depth).step_by(CHANNELS) {
-                let (o, count) = (self.first + panel * PANEL, CHANNELS.min(depth - c));
-                self.read(simd, o, self.ins.start + c, count, &mut taps);
+                let count = CHANNELS.min(depth - c);
+                self.filters
+                    .read(simd, o, self.ins.start + c, count, &mut taps);
                 let at = (panel * depth + c) * PANEL;
                 transform::<S, F>(simd, &taps, count * PANEL, &mut self.out[at..], stride);
             }
@@ -122,7 +118,7 @@ impl<F: Winograd> WithSimd for Pack<'_, F> {
     }
 }
 
-impl<F: Winograd> Pack<'_, F> {
+impl Filters<'_> {
     /// Filters from output channels `o..o + PANEL` and input channels `c..c + count`, taps apart: number `k * LANES +
     /// i * PANEL + r` is tap `k` from input channel `c + i` to output channel `o + r`.
     #[inline(always)]
@@ -134,13 +130,12 @@ impl<F: Winograd> Pack<'_, F> {
         count: usize,
         taps: &mut [f32; 9 * LANES],
     ) {
-        let ConvShape { c_in, c_out, .. } = self.shape;
-        if S::F32_LANES < 4 || count < CHANNELS || o + PANEL > c_out {
+        if S::F32_LANES < 4 || count < CHANNELS || o + PANEL > self.shape.c_out {
             return self.read_some(o, c, count, taps);
         }
         match self.direction {
             Direction::Forward => {
-                let row = |r: usize| self.filters::<CHANNELS>((o + r) * c_in + c);
+                let row = |r: usize| self.some::<CHANNELS>(o + r, c);
                 let [a, b, c, d] = [row(0), row(1), row(2), row(3)];
                 let rows = [a, b, c, d, row(4), row(5), row(6), row(7)];
                 for i in (0..CHANNELS).step_by(2) {
@@ -149,14 +144,13 @@ impl<F: Winograd> Pack<'_, F> {
             }
             Direction::Back => {
                 for i in (0..CHANNELS).step_by(2) {
-                    let row = |one: usize| (c + i + one) * c_out + o;
                     // Where the next filters are: too far apart for the machine to foresee.
-                    for ahead in [row(CHANNELS), row(CHANNELS + 1)] {
+                    for ahead in [c + i + CHANNELS, c + i + CHANNELS + 1] {
                         for line in (0..PANEL * 9 + STEP).step_by(STEP) {
-                            prefetch(self.weight, 9 * ahead + line);
+                            prefetch(self.weight, 9 * self.place(o, ahead) + line);
                         }
                     }
-                    let rows = [self.filters::<PANEL>(row(0)), self.filters(row(1))];
+                    let rows = [self.some::<PANEL>(o, c + i), self.some(o, c + i + 1)];
                     spread(simd, |one, r| &rows[one][r], |k| 8 - k, i, taps);
                 }
             }
@@ -165,18 +159,15 @@ impl<F: Winograd> Pack<'_, F> {
 
     /// The same where the shape does not have all of these channels: zeros in place of missing output channels.
     fn read_some(&self, o: usize, c: usize, count: usize, taps: &mut [f32; 9 * LANES]) {
-        let ConvShape { c_in, c_out, .. } = self.shape;
         for i in 0..count {
             for r in 0..PANEL {
-                let filter = match self.direction {
-                    _ if o + r >= c_out => [0.0; 9],
-                    Direction::Forward => self.filters::<1>((o + r) * c_in + c + i)[0],
-                    Direction::Back => {
-                        let [mut filter] = *self.filters::<1>((c + i) * c_out + o + r);
-                        filter.reverse();
-                        filter
-                    }
-                };
+                let mut filter = [0.0; 9];
+                if o + r < self.shape.c_out {
+                    [filter] = *self.some(o + r, c + i);
+                }
+                if self.direction == Direction::Back {
+                    filter.reverse();
+                }
                 for k in 0..9 {
                     taps[k * LANES + i * PANEL + r] = filter[k];
                 }
@@ -184,11 +175,20 @@ impl<F: Winograd> Pack<'_, F> {
         }
     }
 
-    /// So many filters from one on.
+    /// So many filters as they follow each other in memory, the first from input channel `c` to output channel `o`.
     #[inline(always)]
-    fn filters<const N: usize>(&self, first: usize) -> &[[f32; 9]; N] {
-        let filters = &self.weight.as_chunks::<9>().0[first..first + N];
+    fn some<const N: usize>(&self, o: usize, c: usize) -> &[[f32; 9]; N] {
+        let filters = &self.weight.as_chunks::<9>().0[self.place(o, c)..][..N];
         filters.try_into().expect("a slice of that length")
+    }
+
+    /// Number of that filter.
+    #[inline(always)]
+    fn place(&self, o: usize, c: usize) -> usize {
+        match self.direction {
+            Direction::Forward => o * self.shape.c_in + c,
+            Direction::Back => c * self.shape.c_out + o,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tweedie_kernels::{GroupNorm, NormGradients};
 use super::features::{Features, Found};
 use super::memory::{dims, tensor, tensors, values};
 use super::operation::{Kept, Operation, has_kernels, ternary};
-use super::regroup::{average_pool, spread};
+use super::regroup::{average_pool, check_blocks, spread};
 
 /// What a group normalisation is.
 #[derive(Clone, Copy, Debug)]
@@ -45,10 +45,9 @@ fn normalise(norm: Norm, x: Features, affine: [Tensor<4>; 2], pool: bool) -> Ten
     let Features { tensor: x, moments } = x;
     let [n, c, h, w] = x.dims();
     norm.check(c);
-    assert!(
-        !pool || (h.is_multiple_of(2) && w.is_multiple_of(2)),
-        "{h}x{w} pixels are no 2x2 blocks"
-    );
+    if pool {
+        check_blocks(h, w);
+    }
     if !has_kernels(&x) {
         let [scale, shift] = affine;
         let y = norm.stock(x, scale, shift);
@@ -82,6 +81,20 @@ impl Norm {
             "{channels} channels are no {} groups",
             self.groups
         );
+    }
+
+    /// To `x`, scale and shift, with what is known of `x`.
+    pub(super) fn gradients(
+        &self,
+        [x, scale, shift]: [&FlexTensor; 3],
+        known: &Found,
+        dy: &FlexTensor,
+    ) -> [FlexTensor; 3] {
+        let kernel = self.kernel(scale, shift);
+        tensors([x, scale, shift].map(dims), |[dx, dscale, dshift]| {
+            let to = NormGradients { dx, dscale, dshift };
+            kernel.gradient(dims(x)[0], known.planes(x), values(dy), to);
+        })
     }
 
     pub(super) fn kernel<'a>(&self, scale: &'a FlexTensor, shift: &'a FlexTensor) -> GroupNorm<'a> {
@@ -129,11 +142,7 @@ impl Operation<3> for Normalise {
     ) -> [Option<FlexTensor>; 3] {
         let [x, scale, shift] = kept.inputs.map(|t| t.expect("kept"));
         let dy = if self.pool { spread(dy, 0.25) } else { dy };
-        let kernel = self.norm.kernel(&scale, &shift);
-        let gradients = tensors([&x, &scale, &shift].map(dims), |[dx, dscale, dshift]| {
-            let to = NormGradients { dx, dscale, dshift };
-            kernel.gradient(dims(&x)[0], self.known.planes(&x), values(&dy), to);
-        });
+        let gradients = self.norm.gradients([&x, &scale, &shift], &self.known, &dy);
         gradients.map(Some)
     }
 }

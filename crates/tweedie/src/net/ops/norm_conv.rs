@@ -3,13 +3,13 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
+use tweedie_kernels::Planes;
 use tweedie_kernels::conv3x3::{self, Residual};
-use tweedie_kernels::{NormGradients, Planes};
 
 use super::concat;
 use super::conv::{self, to_bias, to_input, to_weight};
 use super::features::{Features, Found};
-use super::memory::{dims, tensor, tensors, values};
+use super::memory::{dims, tensor, values};
 use super::norm::Norm;
 use super::operation::{Kept, Operation, has_kernels, quinary, senary};
 use super::regroup::{nearest_upsample, pool};
@@ -144,24 +144,21 @@ impl<const N: usize> Operation<N> for Fused {
         let [scale, shift, w] = rest else {
             unreachable!("kept by `keeps`")
         };
-        let kernel = self.norm.kernel(scale, shift);
         let n = dims(&x[0])[0];
         let (whole, known) = match (x, self.known.as_slice()) {
             ([a, b], [of_a, of_b]) => (concat::join(a, b), of_a.join(of_b, n)),
             _ => (x[0].clone(), self.known[0].clone()),
         };
         let dw = wanted[sides + 2].then(|| {
+            let kernel = self.norm.kernel(scale, shift);
             let normed = tensor(dims(&whole), |y| {
                 kernel.forward(n, known.planes(&whole), y);
             });
             to_weight::<3>(&normed, &dy)
         });
         let dnormed = to_input::<3>(&dy, w);
-        let shapes = [&whole, scale, shift].map(dims);
-        let [dx, dscale, dshift] = tensors(shapes, |[dx, dscale, dshift]| {
-            let to = NormGradients { dx, dscale, dshift };
-            kernel.gradient(n, known.planes(&whole), values(&dnormed), to);
-        });
+        let of_norm = [&whole, scale, shift];
+        let [dx, dscale, dshift] = self.norm.gradients(of_norm, &known, &dnormed);
         let dx = match x {
             [a, b] => concat::part(&dx, [a, b].map(|t| dims(t)[1])).to_vec(),
             _ => vec![dx],

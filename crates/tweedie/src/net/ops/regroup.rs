@@ -38,6 +38,14 @@ pub(super) fn pool(x: FlexTensor, factor: f32) -> FlexTensor {
     Regroup::Pool(factor).forward([x])
 }
 
+/// Half the resolution is that of whole 2x2 blocks.
+pub(super) fn check_blocks(h: usize, w: usize) {
+    assert!(
+        h.is_multiple_of(2) && w.is_multiple_of(2),
+        "{h}x{w} pixels are no 2x2 blocks"
+    );
+}
+
 fn apply(op: Regroup, x: Tensor<4>) -> Tensor<4> {
     op.check(x.dims());
     if has_kernels(&x) {
@@ -69,10 +77,7 @@ impl Regroup {
 
     fn check(self, [_, c, h, w]: [usize; 4]) {
         match self {
-            Regroup::Unshuffle | Regroup::Pool(_) => assert!(
-                h.is_multiple_of(2) && w.is_multiple_of(2),
-                "{h}x{w} pixels are no 2x2 blocks"
-            ),
+            Regroup::Unshuffle | Regroup::Pool(_) => check_blocks(h, w),
             Regroup::Shuffle => assert!(c.is_multiple_of(4), "{c} channels are no 2x2 blocks"),
             Regroup::Spread(_) => {}
         }
