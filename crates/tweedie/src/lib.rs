@@ -9,6 +9,7 @@
 
 pub mod checkpoint;
 mod fft;
+pub mod files;
 pub mod image;
 pub mod level;
 pub mod method;

@@ -102,22 +102,23 @@ impl Tiff {
         // A directory at 0 would be the header: "no directory".
         let entries = self.u16(block, (ifd > 0).then_some(ifd)?)? as usize;
         (0..entries)
-            .map(|i| ifd + 2 + 12 * i)
+            .map_while(|i| ifd.checked_add(2 + 12 * i))
             .find(|&entry| self.u16(block, entry) == Some(tag))
     }
 
     /// Position of the link from the directory at `ifd` to the next.
     fn next(&self, block: &[u8], ifd: usize) -> Option<usize> {
         let entries = self.u16(block, (ifd > 0).then_some(ifd)?)? as usize;
-        let link = ifd + 2 + 12 * entries;
-        (link + 4 <= block.len()).then_some(link)
+        let link = ifd.checked_add(2 + 12 * entries)?;
+        block.get(link..link.checked_add(4)?).map(|_| link)
     }
 
     /// The SHORT (3) or LONG (4) of an entry.
     fn value(&self, block: &[u8], entry: usize) -> Option<u32> {
+        let at = entry.checked_add(8)?;
         match self.u16(block, entry + 2)? {
-            3 => self.u16(block, entry + 8).map(u32::from),
-            4 => self.u32(block, entry + 8),
+            3 => self.u16(block, at).map(u32::from),
+            4 => self.u32(block, at),
             _ => None,
         }
     }

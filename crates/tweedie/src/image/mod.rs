@@ -30,15 +30,20 @@ mod error;
 mod exif;
 mod grid;
 mod jpeg;
+mod limits;
 mod picture;
 mod png;
+mod raw;
 mod read;
 mod tiff;
 mod write;
 
 pub use error::{Error, Fault};
 pub use grid::grid;
+pub use limits::Limits;
 pub use picture::{Depth, Format, Picture};
-pub use read::{Limits, decode, read, read_with};
+pub use read::{decode, read, read_with};
 pub(crate) use write::sweep;
-pub use write::{Overwrite, WriteOptions, encode, write, write_bytes};
+pub use write::{
+    Overwrite, WriteOptions, check_write, check_write_bytes, encode, write, write_bytes,
+};

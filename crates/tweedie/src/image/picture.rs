@@ -54,8 +54,25 @@ impl Format {
         matches!(self, Format::Png | Format::Tiff)
     }
 
+    /// Whether a picture of these dimensions can be written.
+    ///
+    /// # Errors
+    /// [`Fault::TooLargeFor`] if a side is longer than the format takes.
+    pub fn check_size(self, dims: Dims) -> Result<(), Fault> {
+        let most = self.longest_side();
+        if dims.h.max(dims.w) <= most {
+            return Ok(());
+        }
+        Err(Fault::TooLargeFor {
+            format: self,
+            width: dims.w,
+            height: dims.h,
+            most,
+        })
+    }
+
     /// The longest side that can be written.
-    pub(super) fn longest_side(self) -> usize {
+    fn longest_side(self) -> usize {
         match self {
             Format::Png | Format::Bmp | Format::Tiff => i32::MAX as usize,
             Format::Jpeg => 65_535,

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use ::image::metadata::Orientation;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Info, Transformations};
 
-use super::read::{Raw, Samples};
+use super::raw::{Raw, Samples};
 use super::{Depth, Fault, Format, Limits, exif};
 
 /// XMP repeats the orientation, which has been applied by then.

@@ -1,60 +1,16 @@
 //! Reading: recognise, check the size, decode, turn upright.
 
-use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ::image::codecs::{bmp::BmpDecoder, jpeg::JpegDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use ::image::metadata::Orientation;
 use ::image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageResult};
-use ndarray::{Array3, Array4, ArrayView, Axis, Dimension, s};
 
-use super::{Depth, Error, Fault, Format, Picture, exif, jpeg, png, tiff};
-
-/// What may be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most pixels, width times height.
-    pub pixels: u64,
-}
-
-impl Default for Limits {
-    /// 256 megapixels, which take 3 GB in f32 colour.
-    fn default() -> Limits {
-        Limits {
-            pixels: 256_000_000,
-        }
-    }
-}
-
-impl Limits {
-    /// Refuses a size before memory is taken for it.
-    pub(super) fn check(&self, (width, height): (u32, u32)) -> Result<(), Fault> {
-        if width == 0 || height == 0 {
-            let (width, height) = (width as usize, height as usize);
-            return Err(Fault::NoPixels { width, height });
-        }
-        if u64::from(width) * u64::from(height) > self.pixels {
-            return Err(Fault::TooLarge {
-                width,
-                height,
-                limit: self.pixels,
-            });
-        }
-        Ok(())
-    }
-
-    /// Longest file: 32-bit RGBA without compression, and room for profiles and thumbnails.
-    fn file_bytes(&self) -> u64 {
-        self.pixels.saturating_mul(16).saturating_add(64 << 20)
-    }
-
-    /// Most memory for a decoder: as much again as the pixels, at least 64 MiB.
-    pub(super) fn decoder_bytes(&self) -> u64 {
-        self.file_bytes().saturating_mul(2)
-    }
-}
+use super::raw::{Raw, Samples};
+use super::{Error, Fault, Format, Limits, Picture, exif, jpeg, png, tiff};
+use crate::files::Opened;
 
 /// Reads a picture of at most 256 megapixels.
 ///
@@ -78,22 +34,13 @@ pub fn read_with(path: impl AsRef<Path>, limits: &Limits) -> Result<Picture, Err
 /// The file's bytes; what is no picture is refused by its first few, however long it is.
 fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, Fault> {
     let io = |e| Fault::io("read", e);
-    let mut file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.is_dir() {
-        return Err(Fault::Folder);
-    }
-    let mut bytes = Vec::new();
-    Read::by_ref(&mut file)
-        .take(64)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    recognise(&bytes)?;
+    let file = Opened::new(path).map_err(io)?;
+    recognise(file.head())?;
     let limit = limits.file_bytes();
-    file.take(limit).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > limit {
-        return Err(Fault::LongFile { limit });
-    }
-    Ok(bytes)
+    file.read(limit).map_err(|e| match e.kind() {
+        ErrorKind::FileTooLarge => Fault::LongFile { limit },
+        _ => io(e),
+    })
 }
 
 /// Decodes the bytes of a picture file.
@@ -116,14 +63,14 @@ fn decode_as(format: Format, bytes: &[u8], limits: &Limits) -> Result<Raw, Fault
         Format::Png => png::decode(bytes, limits),
         Format::Jpeg => {
             jpeg::check(bytes)?;
-            Raw::read(format, JpegDecoder::new(cursor).map_err(wrong)?, limits)
+            decode_by(format, JpegDecoder::new(cursor).map_err(wrong)?, limits)
         }
         Format::Tiff => match tiff::decode_grey_alpha(bytes, limits)? {
             Some(raw) => Ok(raw),
-            None => Raw::read(format, TiffDecoder::new(cursor).map_err(wrong)?, limits),
+            None => decode_by(format, TiffDecoder::new(cursor).map_err(wrong)?, limits),
         },
-        Format::WebP => Raw::read(format, WebPDecoder::new(cursor).map_err(wrong)?, limits),
-        Format::Bmp => Raw::read(format, BmpDecoder::new(cursor).map_err(wrong)?, limits),
+        Format::WebP => decode_by(format, WebPDecoder::new(cursor).map_err(wrong)?, limits),
+        Format::Bmp => decode_by(format, BmpDecoder::new(cursor).map_err(wrong)?, limits),
     }
 }
 
@@ -174,107 +121,43 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Samples as they are in the file, channels interleaved.
-pub(super) enum Samples {
-    /// 0..=255.
-    Eight(Vec<u8>),
-    /// 0..=65535.
-    Sixteen(Vec<u16>),
-    /// In [0, 1], it is hoped.
-    Float(Vec<f32>),
-}
-
-/// A decoded file, not yet upright.
-pub(super) struct Raw {
-    pub(super) format: Format,
-    pub(super) width: usize,
-    pub(super) height: usize,
-    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
-    pub(super) channels: usize,
-    pub(super) samples: Samples,
-    pub(super) orientation: Orientation,
-    pub(super) icc: Option<Vec<u8>>,
-    pub(super) exif: Option<Vec<u8>>,
-    pub(super) text: Vec<(String, String)>,
-}
-
-impl Raw {
-    fn read(format: Format, mut decoder: impl ImageDecoder, limits: &Limits) -> Result<Raw, Fault> {
-        let wrong = |e| fault(format, e);
-        limits.check(decoder.dimensions())?;
-        refuse_cmyk(format, decoder.original_color_type())?;
-        let (width, height) = decoder.dimensions();
-        let color = decoder.color_type();
-        // A broken profile or EXIF block is no reason to refuse the picture. Both come before the limits, because those
-        // of TIFF would keep a profile out of a picture that is smaller than it.
-        let icc = quiet(decoder.icc_profile());
-        let mut exif = quiet(decoder.exif_metadata()).and_then(exif::strip);
-        let mut orientation = exif
-            .as_mut()
-            .map_or(Orientation::NoTransforms, |e| exif::take_orientation(e));
-        if format == Format::Tiff {
-            orientation = decoder.orientation().map_err(wrong)?;
-        }
-        let mut allowed = ::image::Limits::default();
-        allowed.max_alloc = Some(limits.decoder_bytes());
-        decoder.set_limits(allowed).map_err(wrong)?;
-        let mut bytes = vec![0; decoder.total_bytes() as usize];
-        decoder.read_image(&mut bytes).map_err(wrong)?;
-        Ok(Raw {
-            format,
-            width: width as usize,
-            height: height as usize,
-            channels: color.channel_count() as usize,
-            samples: samples(color, bytes),
-            orientation,
-            icc,
-            exif,
-            text: Vec::new(),
-        })
+/// Through a decoder of the `image` crate.
+fn decode_by(
+    format: Format,
+    mut decoder: impl ImageDecoder,
+    limits: &Limits,
+) -> Result<Raw, Fault> {
+    let wrong = |e| fault(format, e);
+    limits.check(decoder.dimensions())?;
+    refuse_cmyk(format, decoder.original_color_type())?;
+    let (width, height) = decoder.dimensions();
+    let color = decoder.color_type();
+    // A broken profile or EXIF block is no reason to refuse the picture. Both come before the limits, because those
+    // of TIFF would keep a profile out of a picture that is smaller than it.
+    let icc = quiet(decoder.icc_profile());
+    let mut exif = quiet(decoder.exif_metadata()).and_then(exif::strip);
+    let mut orientation = exif
+        .as_mut()
+        .map_or(Orientation::NoTransforms, |e| exif::take_orientation(e));
+    if format == Format::Tiff {
+        orientation = decoder.orientation().map_err(wrong)?;
     }
-
-    /// Scales to [0, 1], splits off alpha, turns upright.
-    fn into_picture(self) -> Result<Picture, Fault> {
-        let shape = (self.height, self.width, self.channels);
-        let depth = match self.samples {
-            Samples::Eight(_) => Depth::Eight,
-            Samples::Sixteen(_) | Samples::Float(_) => Depth::Sixteen,
-        };
-        let values: Vec<f32> = match self.samples {
-            Samples::Eight(v) => v.iter().map(|&v| f32::from(v) / 255.0).collect(),
-            Samples::Sixteen(v) => v.iter().map(|&v| f32::from(v) / 65535.0).collect(),
-            Samples::Float(v) => checked(v)?,
-        };
-        let all = Array3::from_shape_vec(shape, values)
-            .map_err(|_| Fault::damaged(self.format, "it holds too few samples"))?;
-        let has_alpha = self.channels.is_multiple_of(2);
-        let colors = self.channels - usize::from(has_alpha);
-
-        let alpha = has_alpha.then(|| {
-            let plane = all.index_axis(Axis(2), colors);
-            upright(plane, self.orientation, 0)
-        });
-        let mut planes = all.slice(s![.., .., ..colors]).permuted_axes([2, 0, 1]);
-        // These two formats cannot say that a picture is grey.
-        let may_be_grey = matches!(self.format, Format::WebP | Format::Bmp);
-        if may_be_grey && colors == 3 && channels_agree(&planes) {
-            planes = planes.slice_move(s![..1, .., ..]);
-        }
-        let pixels: Array4<f32> = upright(planes, self.orientation, 1).insert_axis(Axis(0));
-        Ok(Picture {
-            pixels,
-            alpha,
-            depth,
-            icc: self.icc.filter(|icc| !icc.is_empty()),
-            exif: self.exif,
-            text: self.text,
-        })
-    }
-}
-
-fn channels_agree(planes: &ArrayView<'_, f32, ndarray::Ix3>) -> bool {
-    let first = planes.index_axis(Axis(0), 0);
-    planes.outer_iter().all(|plane| plane == first)
+    let mut allowed = ::image::Limits::default();
+    allowed.max_alloc = Some(limits.decoder_bytes());
+    decoder.set_limits(allowed).map_err(wrong)?;
+    let mut bytes = vec![0; decoder.total_bytes() as usize];
+    decoder.read_image(&mut bytes).map_err(wrong)?;
+    Ok(Raw {
+        format,
+        width: width as usize,
+        height: height as usize,
+        channels: color.channel_count() as usize,
+        samples: samples(color, bytes),
+        orientation,
+        icc,
+        exif,
+        text: Vec::new(),
+    })
 }
 
 fn samples(color: ColorType, bytes: Vec<u8>) -> Samples {
@@ -292,21 +175,6 @@ fn samples(color: ColorType, bytes: Vec<u8>) -> Samples {
     }
 }
 
-/// Floating-point samples are taken as they are, so they must be in [0, 1].
-fn checked(values: Vec<f32>) -> Result<Vec<f32>, Fault> {
-    let bad = values.iter().filter(|v| !v.is_finite()).count();
-    if bad > 0 {
-        return Err(Fault::NotFinite(bad));
-    }
-    let (min, max) = values
-        .iter()
-        .fold((0.0f32, 1.0f32), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-    if min < 0.0 || max > 1.0 {
-        return Err(Fault::Range { min, max });
-    }
-    Ok(values)
-}
-
 fn refuse_cmyk(format: Format, color: ExtendedColorType) -> Result<(), Fault> {
     match color {
         ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 => {
@@ -314,37 +182,6 @@ fn refuse_cmyk(format: Format, color: ExtendedColorType) -> Result<(), Fault> {
         }
         _ => Ok(()),
     }
-}
-
-/// Applies an EXIF orientation to planes whose rows are axis `rows` and whose columns are the axis after it.
-fn upright<D: Dimension>(
-    planes: ArrayView<'_, f32, D>,
-    orientation: Orientation,
-    rows: usize,
-) -> ndarray::Array<f32, D> {
-    let mut view = planes;
-    let columns = rows + 1;
-    // (swap rows and columns, then mirror left-right, then top-bottom)
-    let (transpose, mirror, flip) = match orientation {
-        Orientation::NoTransforms => (false, false, false),
-        Orientation::FlipHorizontal => (false, true, false),
-        Orientation::Rotate180 => (false, true, true),
-        Orientation::FlipVertical => (false, false, true),
-        Orientation::Rotate90FlipH => (true, false, false),
-        Orientation::Rotate90 => (true, true, false),
-        Orientation::Rotate270FlipH => (true, true, true),
-        Orientation::Rotate270 => (true, false, true),
-    };
-    if transpose {
-        view.swap_axes(rows, columns);
-    }
-    if mirror {
-        view.invert_axis(Axis(columns));
-    }
-    if flip {
-        view.invert_axis(Axis(rows));
-    }
-    view.as_standard_layout().into_owned()
 }
 
 fn quiet(result: ImageResult<Option<Vec<u8>>>) -> Option<Vec<u8>> {

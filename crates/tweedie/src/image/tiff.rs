@@ -10,8 +10,7 @@ use tiff::encoder::{Compression, TiffEncoder, TiffValue, compression::DeflateLev
 use tiff::tags::{ExtraSamples, PlanarConfiguration, Tag};
 use tiff::{TiffError, TiffResult};
 
-use super::read::{Raw, Samples};
-use super::write::Quantised;
+use super::raw::{Quantised, Raw, Samples};
 use super::{Fault, Format, Limits};
 
 /// Decodes a TIFF of grey and alpha; `None` for all others.

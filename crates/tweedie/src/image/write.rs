@@ -1,13 +1,15 @@
 //! Writing: quantise, encode, put in place in one move.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use ::image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, webp::WebPEncoder};
 use ::image::{ExtendedColorType, ImageEncoder};
 use ndarray::{Array3, Axis, Zip, concatenate, s};
+use tempfile::{NamedTempFile, PersistError};
 
+use super::raw::Quantised;
 use super::{Depth, Error, Fault, Format, Picture, exif, png, tiff};
 use crate::Dims;
 
@@ -27,6 +29,22 @@ pub struct WriteOptions {
     pub depth: Option<Depth>,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
+}
+
+impl WriteOptions {
+    /// Whether a format does what these options ask for; what a picture's size adds, [`Format::check_size`] says.
+    ///
+    /// # Errors
+    /// [`Fault::TooDeep`] for 16 bits in a format that has 8, [`Fault::Quality`] for a JPEG quality out of range.
+    pub fn check(&self, format: Format) -> Result<(), Fault> {
+        if !(1..=100).contains(&self.quality) {
+            return Err(Fault::Quality(self.quality));
+        }
+        match self.depth {
+            Some(Depth::Sixteen) if !format.has_16_bits() => Err(Fault::TooDeep(format)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for WriteOptions {
@@ -52,13 +70,48 @@ pub fn write(
     overwrite: Overwrite,
 ) -> Result<(), Error> {
     let path = path.as_ref();
-    Format::from_path(path)
-        .and_then(|format| {
-            // Encoding takes a while: say at once that the name is taken.
+    // Encoding takes a while: say at once what is in the way.
+    let format = check_write(path, options, overwrite)?;
+    encode(picture, format, options)
+        .and_then(|bytes| place(path, &bytes, overwrite))
+        .map_err(|fault| Error::new(path, fault))
+}
+
+/// What [`write()`] would refuse before it has a picture: an extension without a format, a format that does not do what
+/// `options` ask for, and all that [`check_write_bytes`] finds. The format that it would write, whose
+/// [`Format::check_size`] tells about a picture's size.
+///
+/// For asking before work of minutes, not after.
+///
+/// # Errors
+/// [`Error`] names the file and what is in the way.
+pub fn check_write(
+    path: impl AsRef<Path>,
+    options: &WriteOptions,
+    overwrite: Overwrite,
+) -> Result<Format, Error> {
+    let path = path.as_ref();
+    let format = Format::from_path(path)
+        .and_then(|format| options.check(format).map(|()| format))
+        .map_err(|fault| Error::new(path, fault))?;
+    check_write_bytes(path, overwrite)?;
+    Ok(format)
+}
+
+/// What [`write_bytes`] would refuse whatever the bytes: a name that is taken, a folder that is missing or takes no new
+/// file. To find out, a file is made in the folder and removed.
+///
+/// # Errors
+/// [`Error`] names the file and what is in the way.
+pub fn check_write_bytes(path: impl AsRef<Path>, overwrite: Overwrite) -> Result<(), Error> {
+    let path = path.as_ref();
+    Place::of(path)
+        .and_then(|place| {
+            // A link takes the name even where it points to nothing.
             if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() {
                 return Err(Fault::Exists);
             }
-            place(path, &encode(picture, format, options)?, overwrite)
+            place.part().map(drop)
         })
         .map_err(|fault| Error::new(path, fault))
 }
@@ -94,39 +147,84 @@ pub(crate) fn sweep(folder: &Path) -> std::io::Result<()> {
 
 fn place(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(), Fault> {
     let io = |e| Fault::io("write", e);
-    if path.is_dir() {
-        return Err(Fault::Folder);
-    }
-    // A link is followed, so that what it points to is replaced and not the link.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = match target.parent() {
-        Some(p) if p != Path::new("") => p.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    if !folder.is_dir() {
-        return Err(Fault::NoFolder(folder));
-    }
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PART.0).suffix(PART.1);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Those of any new file, less the umask; a temporary file would be private.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(&folder).map_err(io)?;
+    let place = Place::of(path)?;
+    let mut file = place.part()?;
     file.write_all(bytes).map_err(io)?;
-    keep_permissions(file.as_file(), &target);
+    keep_permissions(file.as_file(), &place.target);
     file.as_file().sync_all().map_err(io)?;
     match overwrite {
-        Overwrite::Allow => file.persist(&target),
-        Overwrite::Refuse => file.persist_noclobber(&target),
+        Overwrite::Allow => file.persist(&place.target).map(drop),
+        Overwrite::Refuse => persist_new(file, &place.target),
     }
     .map_err(|e| match e.error.kind() {
-        std::io::ErrorKind::AlreadyExists => Fault::Exists,
+        ErrorKind::AlreadyExists => Fault::Exists,
         _ => io(e.error),
-    })?;
-    Ok(())
+    })
+}
+
+/// Where a file is put.
+struct Place {
+    target: PathBuf,
+    folder: PathBuf,
+}
+
+impl Place {
+    fn of(path: &Path) -> Result<Place, Fault> {
+        if path.is_dir() {
+            return Err(Fault::Folder);
+        }
+        // A link is followed, so that what it points to is replaced and not the link.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder = match target.parent() {
+            Some(p) if p != Path::new("") => p.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        if !folder.is_dir() {
+            return Err(Fault::NoFolder(folder));
+        }
+        Ok(Place { target, folder })
+    }
+
+    /// An empty file beside the target, which vanishes unless it is put in its place.
+    fn part(&self) -> Result<NamedTempFile, Fault> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PART.0).suffix(PART.1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // Those of any new file, less the umask; a temporary file would be private.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        builder
+            .tempfile_in(&self.folder)
+            .map_err(|e| Fault::io("write", e))
+    }
+}
+
+/// Puts a file in its place if there is none.
+fn persist_new(file: NamedTempFile, target: &Path) -> Result<(), PersistError> {
+    match file.persist_noclobber(target) {
+        Err(e) if lacks_hard_links(&e.error) => persist_checked(e.file, target),
+        done => done.map(drop),
+    }
+}
+
+/// Whether a failure may be that of a file system without hard links, by which a new file gets its name where there is
+/// no rename that refuses: exFAT, some network mounts.
+fn lacks_hard_links(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::PermissionDenied
+    )
+}
+
+/// Looks, then renames: a file that appears in between is replaced.
+fn persist_checked(file: NamedTempFile, target: &Path) -> Result<(), PersistError> {
+    if target.symlink_metadata().is_ok() {
+        let error = ErrorKind::AlreadyExists.into();
+        return Err(PersistError { error, file });
+    }
+    file.persist(target).map(drop)
 }
 
 /// A replaced file keeps its permissions, as far as the system lets us.
@@ -227,15 +325,7 @@ fn check(picture: &Picture, format: Format, options: &WriteOptions) -> Result<De
             height: h,
         });
     }
-    let most = format.longest_side();
-    if h.max(w) > most {
-        return Err(Fault::TooLargeFor {
-            format,
-            width: w,
-            height: h,
-            most,
-        });
-    }
+    format.check_size(picture.dims())?;
     if let Some(alpha) = picture.alpha.as_ref().map(|a| a.dim())
         && alpha != (h, w)
     {
@@ -249,15 +339,12 @@ fn check(picture: &Picture, format: Format, options: &WriteOptions) -> Result<De
         0 => {}
         n => return Err(Fault::NotFinite(n)),
     }
-    if !(1..=100).contains(&options.quality) {
-        return Err(Fault::Quality(options.quality));
-    }
-    match options.depth {
-        Some(Depth::Sixteen) if !format.has_16_bits() => Err(Fault::TooDeep(format)),
-        Some(depth) => Ok(depth),
-        None if format.has_16_bits() => Ok(picture.depth),
-        None => Ok(Depth::Eight),
-    }
+    options.check(format)?;
+    Ok(match options.depth {
+        Some(depth) => depth,
+        None if format.has_16_bits() => picture.depth,
+        None => Depth::Eight,
+    })
 }
 
 /// `[height, width, channel]`, alpha last; a format without alpha shows the picture over white.
@@ -298,36 +385,35 @@ fn fits(profile: &[u8], channels: usize) -> bool {
     fits
 }
 
-/// Samples ready for a file, in the machine's byte order.
-pub(super) enum Quantised {
-    /// Steps of 1/255.
-    Eight(Vec<u8>),
-    /// Steps of 1/65535.
-    Sixteen(Vec<u16>),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Quantised {
-    fn new(values: &Array3<f32>, depth: Depth) -> Quantised {
-        match depth {
-            Depth::Eight => Quantised::Eight(
-                values
-                    .iter()
-                    .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8)
-                    .collect(),
-            ),
-            Depth::Sixteen => Quantised::Sixteen(
-                values
-                    .iter()
-                    .map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16)
-                    .collect(),
-            ),
-        }
+    /// The second way of naming a new file, where a file system has no hard links.
+    #[test]
+    fn looking_and_renaming_refuses_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.png");
+        let part = |text: &str| {
+            let mut part = Place::of(&target).unwrap().part().unwrap();
+            part.write_all(text.as_bytes()).unwrap();
+            part
+        };
+        persist_checked(part("old"), &target).unwrap();
+        let refused = persist_checked(part("new"), &target).unwrap_err();
+        assert_eq!(refused.error.kind(), ErrorKind::AlreadyExists);
+        drop(refused);
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    fn to_big_endian(&self) -> std::borrow::Cow<'_, [u8]> {
-        match self {
-            Quantised::Eight(v) => v.into(),
-            Quantised::Sixteen(v) => v.iter().flat_map(|v| v.to_be_bytes()).collect(),
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn file_systems_without_hard_links_are_known_by_their_errors() {
+        // EPERM, EOPNOTSUPP, ENOSYS; then EEXIST, ENOSPC.
+        for (code, lacks) in [(1, true), (95, true), (38, true), (17, false), (28, false)] {
+            let error = std::io::Error::from_raw_os_error(code);
+            assert_eq!(lacks_hard_links(&error), lacks, "{error}");
         }
     }
 }
