@@ -4,7 +4,7 @@ use std::fmt;
 
 use ndarray::Array2;
 
-use super::{Error, motion};
+use super::Error;
 
 /// The most taps that a side may have.
 pub const MAX_SIDE: usize = 1023;
@@ -47,10 +47,18 @@ impl Kernel {
     /// `size` is `2*ceil(3*std) + 1` by default.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if `std` is not a positive number, [`Error::KernelSize`] for a size that does not do.
+    /// [`Error::Invalid`] if `std` is not a positive number or too large for the default size, [`Error::KernelSize`] for a
+    /// size that does not do.
     pub fn gaussian(std: f64, size: Option<usize>) -> Result<Kernel, Error> {
         positive("the standard deviation of a Gaussian kernel", std)?;
-        let size = size.unwrap_or(2 * (3.0 * std).ceil() as usize + 1);
+        let size = match size {
+            Some(size) => size,
+            None => {
+                let reach = (3.0 * std).ceil();
+                let asked = || format!("a Gaussian kernel of standard deviation {std:?}");
+                2 * checked_reach(reach, asked)? + 1
+            }
+        };
         check_size(size, size)?;
         let radius = (4.0 * std + 0.5).floor();
         let line: Vec<f64> = (0..size)
@@ -67,7 +75,7 @@ impl Kernel {
     /// pixel's width whose edges fade over one pixel, as MATLAB's `fspecial('motion')` draws it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if `length` is below 1 or the angle not finite, [`Error::KernelSize`] if it is too long.
+    /// [`Error::Invalid`] if `length` is below 1 or too long for [`MAX_SIDE`] taps, or the angle not finite.
     pub fn motion(length: f64, angle: f64) -> Result<Kernel, Error> {
         positive("the length of a motion", length)?;
         if length < 1.0 || !angle.is_finite() {
@@ -78,9 +86,11 @@ impl Kernel {
         let (sine, cosine) = angle.rem_euclid(360.0).to_radians().sin_cos();
         let half = (length - 1.0) / 2.0;
         // What fades out beyond the last pixel still counts; what is below a billionth is rounding.
-        let reach = |x: f64| ((half * x.abs()) + 1.0 - 1e-9).floor() as usize;
-        let (ry, rx) = (reach(sine), reach(cosine));
-        check_size(2 * ry + 1, 2 * rx + 1)?;
+        let reach = |x: f64| {
+            let asked = || format!("a motion of {length:?} pixels at {angle:?} degrees");
+            checked_reach((half * x.abs() + 1.0 - 1e-9).floor(), asked)
+        };
+        let (ry, rx) = (reach(sine)?, reach(cosine)?);
         Kernel::new(Array2::from_shape_fn((2 * ry + 1, 2 * rx + 1), |(i, j)| {
             let (x, y) = (j as f64 - rx as f64, ry as f64 - i as f64);
             let along = (x * cosine + y * sine).clamp(-half, half);
@@ -101,24 +111,15 @@ impl Kernel {
     /// A disk of `radius` pixels, a lens out of focus; its edge fades over one pixel.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if `radius` is not a positive number, [`Error::KernelSize`] if it is too large.
+    /// [`Error::Invalid`] if `radius` is not a positive number, or too large for [`MAX_SIDE`] taps.
     pub fn disk(radius: f64) -> Result<Kernel, Error> {
         positive("the radius of a disk", radius)?;
-        let reach = (radius + 0.5 - 1e-9).floor() as usize;
-        check_size(2 * reach + 1, 2 * reach + 1)?;
+        let asked = || format!("a disk of radius {radius:?}");
+        let reach = checked_reach((radius + 0.5 - 1e-9).floor(), asked)?;
         Kernel::new(Array2::from_shape_fn([2 * reach + 1; 2], |(i, j)| {
             let (x, y) = (j as f64 - reach as f64, i as f64 - reach as f64);
             (radius + 0.5 - x.hypot(y)).clamp(0.0, 1.0)
         }))
-    }
-
-    /// Random camera shake on `size` by `size` taps, from the generator that DPS, DiffPIR and DAPS use, with the same
-    /// distribution. `intensity`, 0 to 1, makes it wind; 0.5 is usual, with a size of 61.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if `size` is not in 3..=1023 or `intensity` not in [0, 1].
-    pub fn random_motion(size: usize, intensity: f64, seed: u64) -> Result<Kernel, Error> {
-        motion::random(size, intensity, seed)
     }
 
     /// The weights, `[height, width]`.
@@ -167,6 +168,18 @@ pub(crate) fn check_size(height: usize, width: usize) -> Result<(), Error> {
         width,
         limit: MAX_SIDE,
     })
+}
+
+/// The taps on either side of the middle one, if so many may be. `asked` says what asks for them.
+fn checked_reach(reach: f64, asked: impl Fn() -> String) -> Result<usize, Error> {
+    // Compared as a float: beyond the integers the cast saturates, and twice that wraps.
+    if 2.0 * reach + 1.0 <= MAX_SIDE as f64 {
+        return Ok(reach as usize);
+    }
+    let asked = asked();
+    Err(Error::Invalid(format!(
+        "{asked} is too large: here a side may have {MAX_SIDE} taps"
+    )))
 }
 
 fn positive(what: &str, value: f64) -> Result<(), Error> {
@@ -236,47 +249,26 @@ mod tests {
         assert!(!kernel("box:4").is_even(), "its middle is between two taps");
     }
 
-    /// Over seeds: the seed decides, weights are not negative, the centroid is near the middle, and a larger intensity
-    /// makes paths that leave the straight line (the smaller principal axis grows).
+    /// Twice the reach of such a kernel, plus one, is no integer of 64 bits: it would wrap to a kernel of one tap.
     #[test]
-    fn random_motion() {
-        assert_eq!(
-            kernel("motion-random:61:0.5:3"),
-            kernel("motion-random:61:0.5:3")
-        );
-        assert_ne!(
-            kernel("motion-random:61:0.5:3"),
-            kernel("motion-random:61:0.5:4")
-        );
-        let mut winding = Vec::new();
-        for intensity in [0.0, 0.5, 1.0] {
-            let mut sum = 0.0;
-            for seed in 0..60 {
-                let k = Kernel::random_motion(61, intensity, seed).unwrap();
-                assert!(k.taps().iter().all(|&t| t >= 0.0));
-                let moment = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
-                    let taps = k.taps().indexed_iter();
-                    taps.map(|((i, j), t)| t * f(j as f64 - 30.0, i as f64 - 30.0))
-                        .sum()
-                };
-                let (mx, my) = (moment(&|x, _| x), moment(&|_, y| y));
-                // The mean of the corners is in the middle; that of the line is near it.
-                assert!(mx.hypot(my) < 15.0, "seed {seed}: centroid {mx}, {my}");
-                let xx = moment(&|x, _| (x - mx).powi(2));
-                let yy = moment(&|_, y| (y - my).powi(2));
-                let xy = moment(&|x, y| (x - mx) * (y - my));
-                let small = (xx + yy) / 2.0 - ((xx - yy).powi(2) / 4.0 + xy * xy).sqrt();
-                sum += small / (xx + yy);
-            }
-            winding.push(sum / 60.0);
+    fn sizes_beyond_the_integers_are_refused_as_they_were_asked() {
+        for (text, asked) in [
+            ("gaussian:1e19", "standard deviation 1e19"),
+            (
+                "motion:1.8446744073709552e19:0",
+                "1.8446744073709552e19 pixels at 0.0 degrees",
+            ),
+            ("motion:1e300:45", "1e300 pixels"),
+            ("disk:9223372036854775807", "radius 9.223372036854776e18"),
+            ("disk:512", "radius 512.0"),
+        ] {
+            let built = text.parse::<KernelSpec>().unwrap().build();
+            let error = built.unwrap_err().to_string();
+            assert!(error.contains(asked), "{text}: {error}");
         }
-        assert!(
-            winding[0] < 0.7 * winding[1] && winding[1] < winding[2],
-            "{winding:?}"
-        );
-        assert!(Kernel::random_motion(15, 1.0, 0).is_ok());
-        assert!(Kernel::random_motion(2, 0.5, 0).is_err());
-        assert!(Kernel::random_motion(15, 1.5, 0).is_err());
+        for (text, side) in [("disk:510.6", 1023), ("gaussian:170.3", 1023)] {
+            assert_eq!(kernel(text).size(), (side, side), "{text}");
+        }
     }
 
     #[test]

@@ -77,11 +77,7 @@ impl KernelSpec {
                 seed,
             } => Kernel::random_motion(*size, *intensity, *seed),
             KernelSpec::File(path) => {
-                let within = |(h, w): (usize, usize)| check_size(h, w);
-                let taps = match read::gray(path, within)? {
-                    Some(picture) => picture.mapv(f64::from),
-                    None => read::table(path, MAX_SIDE)?,
-                };
+                let taps = read::taps(path, MAX_SIDE, |(h, w)| check_size(h, w))?;
                 Kernel::new(taps).map_err(|e| Error::File {
                     path: path.clone(),
                     why: e.to_string(),

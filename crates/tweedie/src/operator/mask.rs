@@ -310,15 +310,9 @@ impl MaskSpec {
                 holes,
                 threshold,
             } => {
-                let fits = |mask: (usize, usize)| check_mask_size(dims, mask);
-                let Some(picture) = read::gray(path, fits)? else {
-                    return Err(Error::File {
-                        path: path.clone(),
-                        why: "not a picture in a known format".into(),
-                    });
-                };
+                let fits = |mask| check_mask_size(dims, mask);
+                let picture = read::mask(path, (dims.h, dims.w), fits)?;
                 let known = picture.mapv(|v| (v > *threshold) == (*holes == Holes::Black));
-                check_mask_size(dims, known.dim())?;
                 Mask::from_known(dims, known.insert_axis(Axis(0)))
             }
         }

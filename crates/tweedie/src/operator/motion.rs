@@ -13,49 +13,51 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution, Triangular};
 
+use super::kernel::MAX_SIDE;
 use super::{Error, Kernel};
 
 /// Keeps directions and step lengths from degenerating at the ends of the intensity's range.
 const EPSILON: f64 = 0.1;
 
-/// A random motion blur of `size` by `size` taps.
-///
-/// `intensity`, 0 to 1, makes the path longer and more winding; 0.5 is what the papers use, with `size` 61.
-///
-/// # Errors
-/// [`Error::Invalid`] if `size` is not in 3..=1023 or `intensity` not in [0, 1].
-pub(crate) fn random(size: usize, intensity: f64, seed: u64) -> Result<Kernel, Error> {
-    if !(3..=super::kernel::MAX_SIDE).contains(&size) {
-        return Err(Error::Invalid(format!(
-            "a random motion kernel has 3 to {} taps a side, not {size}",
-            super::kernel::MAX_SIDE
-        )));
+impl Kernel {
+    /// Random camera shake on `size` by `size` taps, from the generator that DPS, DiffPIR and DAPS use, with the same
+    /// distribution. `intensity`, 0 to 1, makes the path longer and more winding; 0.5 is usual, with a size of 61.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `size` is not in 3..=1023 or `intensity` not in [0, 1].
+    pub fn random_motion(size: usize, intensity: f64, seed: u64) -> Result<Kernel, Error> {
+        if !(3..=MAX_SIDE).contains(&size) {
+            return Err(Error::Invalid(format!(
+                "a random motion kernel has 3 to {} taps a side, not {size}",
+                MAX_SIDE
+            )));
+        }
+        if !(0.0..=1.0).contains(&intensity) {
+            return Err(Error::Invalid(format!(
+                "the intensity of a motion is between 0 and 1, not {intensity}"
+            )));
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // Drawn at twice the size, then made smaller: that is what smooths the line.
+        let canvas = 2 * size;
+        let diagonal = canvas as f64 * 2f64.sqrt();
+        let path = path(&mut rng, diagonal, intensity, canvas as f64 / 2.0)?;
+        let width = ((diagonal / 150.0) as usize).max(1);
+        let mut picture = draw(&path, canvas, width);
+        let radius = (0.01 * diagonal).floor();
+        if radius > 0.0 {
+            picture = imageops::blur(&picture, radius as f32);
+        }
+        let side = size as u32;
+        let small = imageops::resize(&picture, side, side, FilterType::Lanczos3);
+        // To eight bits, as the generator's pictures are: Lanczos' faint negative ripples vanish.
+        let taps = small
+            .pixels()
+            .map(|p| (255.0 * f64::from(p.0[0]).max(0.0)).round());
+        let taps = ndarray::Array2::from_shape_vec((size, size), taps.collect())
+            .map_err(|e| Error::Invalid(e.to_string()))?;
+        Kernel::new(taps)
     }
-    if !(0.0..=1.0).contains(&intensity) {
-        return Err(Error::Invalid(format!(
-            "the intensity of a motion is between 0 and 1, not {intensity}"
-        )));
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // Drawn at twice the size, then made smaller: that is what smooths the line.
-    let canvas = 2 * size;
-    let diagonal = canvas as f64 * 2f64.sqrt();
-    let path = path(&mut rng, diagonal, intensity, canvas as f64 / 2.0)?;
-    let width = ((diagonal / 150.0) as usize).max(1);
-    let mut picture = draw(&path, canvas, width);
-    let radius = (0.01 * diagonal).floor();
-    if radius > 0.0 {
-        picture = imageops::blur(&picture, radius as f32);
-    }
-    let side = size as u32;
-    let small = imageops::resize(&picture, side, side, FilterType::Lanczos3);
-    // To eight bits, as the generator's pictures are: Lanczos' faint negative ripples vanish.
-    let taps = small
-        .pixels()
-        .map(|p| (255.0 * f64::from(p.0[0]).max(0.0)).round());
-    let taps = ndarray::Array2::from_shape_vec((size, size), taps.collect())
-        .map_err(|e| Error::Invalid(e.to_string()))?;
-    Kernel::new(taps)
 }
 
 /// The corners of the path in pixels of the canvas, its mean in the middle.
@@ -148,4 +150,57 @@ fn draw(path: &[(f64, f64)], canvas: usize, width: usize) -> ImageBuffer<Luma<f3
         }
     }
     picture
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::KernelSpec;
+
+    fn kernel(text: &str) -> Kernel {
+        text.parse::<KernelSpec>().unwrap().build().unwrap()
+    }
+
+    /// Over seeds: the seed decides, weights are not negative, the centroid is near the middle, and a larger intensity
+    /// makes paths that leave the straight line (the smaller principal axis grows).
+    #[test]
+    fn random_motion() {
+        assert_eq!(
+            kernel("motion-random:61:0.5:3"),
+            kernel("motion-random:61:0.5:3")
+        );
+        assert_ne!(
+            kernel("motion-random:61:0.5:3"),
+            kernel("motion-random:61:0.5:4")
+        );
+        let mut winding = Vec::new();
+        for intensity in [0.0, 0.5, 1.0] {
+            let mut sum = 0.0;
+            for seed in 0..60 {
+                let k = Kernel::random_motion(61, intensity, seed).unwrap();
+                assert!(k.taps().iter().all(|&t| t >= 0.0));
+                let moment = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+                    let taps = k.taps().indexed_iter();
+                    taps.map(|((i, j), t)| t * f(j as f64 - 30.0, i as f64 - 30.0))
+                        .sum()
+                };
+                let (mx, my) = (moment(&|x, _| x), moment(&|_, y| y));
+                // The mean of the corners is in the middle; that of the line is near it.
+                assert!(mx.hypot(my) < 15.0, "seed {seed}: centroid {mx}, {my}");
+                let xx = moment(&|x, _| (x - mx).powi(2));
+                let yy = moment(&|_, y| (y - my).powi(2));
+                let xy = moment(&|x, y| (x - mx) * (y - my));
+                let small = (xx + yy) / 2.0 - ((xx - yy).powi(2) / 4.0 + xy * xy).sqrt();
+                sum += small / (xx + yy);
+            }
+            winding.push(sum / 60.0);
+        }
+        assert!(
+            winding[0] < 0.7 * winding[1] && winding[1] < winding[2],
+            "{winding:?}"
+        );
+        assert!(Kernel::random_motion(15, 1.0, 0).is_ok());
+        assert!(Kernel::random_motion(2, 0.5, 0).is_err());
+        assert!(Kernel::random_motion(15, 1.5, 0).is_err());
+    }
 }

@@ -1,54 +1,92 @@
 //! Masks and kernels from files. The files are untrusted: sizes are checked before memory is taken.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use image::ImageReader;
-use ndarray::Array2;
+use ndarray::{Array2, Axis, Zip};
 
 use super::Error;
+use crate::files;
+use crate::image::{self, Fault, Limits, Picture};
 
-/// A picture's luma in [0, 1], `[height, width]`; `None` if the file is not a picture in a known format.
+/// A picture's luma in [0, 1], `[height, width]`, where `check` takes its height and width.
 ///
-/// `check` hears its height and width before anything is decoded.
-pub(crate) fn gray(
+/// A picture of more pixels than `size` is not decoded.
+pub(crate) fn mask(
     path: &Path,
+    size: (usize, usize),
     check: impl Fn((usize, usize)) -> Result<(), Error>,
-) -> Result<Option<Array2<f32>>, Error> {
-    let open = || -> Result<_, Error> {
-        let file = File::open(path).map_err(|e| missing(path, &e))?;
-        ImageReader::new(BufReader::new(file))
-            .with_guessed_format()
-            .map_err(|e| failed(path, &e))
-    };
-    let reader = open()?;
-    if reader.format().is_none() {
-        return Ok(None);
+) -> Result<Array2<f32>, Error> {
+    match image::read_with(path, &pixels_of(size)) {
+        Ok(picture) => checked(luma(&picture), check),
+        Err(error) => Err(refused(path, error.fault, check)),
     }
-    let (w, h) = reader.into_dimensions().map_err(|e| failed(path, &e))?;
-    check((h as usize, w as usize))?;
-    let picture = open()?.decode().map_err(|e| failed(path, &e))?.to_luma32f();
-    let (w, h) = picture.dimensions();
-    Array2::from_shape_vec((h as usize, w as usize), picture.into_raw())
-        .map(Some)
-        .map_err(|e| failed(path, &e))
+}
+
+/// The weights of a kernel: the luma of a picture in [0, 1], where `check` takes its height and width, or a table of
+/// numbers.
+///
+/// A picture of more pixels than a kernel of `max_side` is not decoded.
+pub(crate) fn taps(
+    path: &Path,
+    max_side: usize,
+    check: impl Fn((usize, usize)) -> Result<(), Error>,
+) -> Result<Array2<f64>, Error> {
+    // A number is written with up to about 25 characters; the samples of a pixel take less, and profiles are small.
+    let most = (max_side * max_side * 32) as u64;
+    let bytes = files::read(path, most).map_err(|e| missing(path, &e))?;
+    match image::decode(&bytes, &pixels_of((max_side, max_side))) {
+        Ok(picture) => Ok(checked(luma(&picture), check)?.mapv(f64::from)),
+        Err(fault @ Fault::Unknown { .. }) => match std::str::from_utf8(&bytes) {
+            Ok(text) => table(text).map_err(|why| failed(path, &why)),
+            Err(_) => Err(failed(path, &format!("no table of numbers, and {fault}"))),
+        },
+        Err(fault) => Err(refused(path, fault, check)),
+    }
+}
+
+fn pixels_of((height, width): (usize, usize)) -> Limits {
+    Limits {
+        pixels: height as u64 * width as u64,
+    }
+}
+
+fn checked(
+    picture: Array2<f32>,
+    check: impl Fn((usize, usize)) -> Result<(), Error>,
+) -> Result<Array2<f32>, Error> {
+    check(picture.dim()).map(|()| picture)
+}
+
+/// Why a picture was not read; what is too large is for `check` to explain.
+fn refused(
+    path: &Path,
+    fault: Fault,
+    check: impl Fn((usize, usize)) -> Result<(), Error>,
+) -> Error {
+    if let Fault::TooLarge { width, height, .. } = fault
+        && let Err(error) = check((height as usize, width as usize))
+    {
+        return error;
+    }
+    failed(path, &fault)
+}
+
+/// Colours count as in ITU-R BT.709.
+fn luma(picture: &Picture) -> Array2<f32> {
+    let planes = picture.pixels.index_axis(Axis(0), 0);
+    if planes.dim().0 == 1 {
+        return planes.index_axis_move(Axis(0), 0).to_owned();
+    }
+    let [r, g, b] = [0, 1, 2].map(|c| planes.index_axis(Axis(0), c));
+    Zip::from(r)
+        .and(g)
+        .and(b)
+        .map_collect(|r, g, b| 0.2126 * r + 0.7152 * g + 0.0722 * b)
 }
 
 /// A table of numbers, a row a line, with commas, semicolons or blanks between them. Empty lines and what follows a `#`
 /// are skipped.
-pub(crate) fn table(path: &Path, max_side: usize) -> Result<Array2<f64>, Error> {
-    // A number is written with up to about 25 characters.
-    let most = (max_side * max_side * 32) as u64;
-    let length = std::fs::metadata(path)
-        .map_err(|e| missing(path, &e))?
-        .len();
-    if length > most {
-        return Err(failed(path, &"too large for a kernel, and not a picture"));
-    }
-    let bytes = std::fs::read(path).map_err(|e| failed(path, &e))?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| failed(path, &"neither a picture nor a table of numbers"))?;
+fn table(text: &str) -> Result<Array2<f64>, String> {
     let (mut rows, mut width, mut values) = (0, 0, Vec::new());
     for (i, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();
@@ -57,7 +95,7 @@ pub(crate) fn table(path: &Path, max_side: usize) -> Result<Array2<f64>, Error> 
         for word in line.split(separated).filter(|w| !w.is_empty()) {
             let value: f64 = word
                 .parse()
-                .map_err(|_| failed(path, &format!("line {}: `{word}` is not a number", i + 1)))?;
+                .map_err(|_| format!("line {}: `{word}` is not a number", i + 1))?;
             values.push(value);
         }
         let count = values.len() - before;
@@ -65,15 +103,17 @@ pub(crate) fn table(path: &Path, max_side: usize) -> Result<Array2<f64>, Error> 
             continue;
         }
         if rows > 0 && count != width {
-            let why = format!("line {}: {count} numbers, but {width} above", i + 1);
-            return Err(failed(path, &why));
+            return Err(format!(
+                "line {}: {count} numbers, but {width} above",
+                i + 1
+            ));
         }
         (rows, width) = (rows + 1, count);
     }
     if rows == 0 {
-        return Err(failed(path, &"empty: there is no number in it"));
+        return Err("empty: there is no number in it".to_owned());
     }
-    Array2::from_shape_vec((rows, width), values).map_err(|e| failed(path, &e))
+    Array2::from_shape_vec((rows, width), values).map_err(|e| e.to_string())
 }
 
 fn failed(path: &Path, why: &dyn std::fmt::Display) -> Error {
@@ -92,4 +132,89 @@ fn missing(path: &Path, why: &std::io::Error) -> Error {
         ""
     };
     failed(path, &format!("{why}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Format, Overwrite, WriteOptions, encode, write_bytes};
+    use crate::operator::kernel::{MAX_SIDE, check_size};
+    use crate::{Dims, Image};
+
+    /// An EXIF block that says nothing but "turn me a quarter to the right".
+    const ON_ITS_SIDE: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
+    fn file(bytes: &[u8], name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        write_bytes(&path, bytes, Overwrite::Refuse).unwrap();
+        (folder, path)
+    }
+
+    fn png(picture: &Picture) -> Vec<u8> {
+        encode(picture, Format::Png, &WriteOptions::default()).unwrap()
+    }
+
+    fn anything(_: (usize, usize)) -> Result<(), Error> {
+        Ok(())
+    }
+
+    #[test]
+    fn masks_and_kernels_are_turned_upright() {
+        let mut stored = Picture::new(Image::zeros(Dims::new(1, 2, 3).batch(1)));
+        stored.pixels[[0, 0, 0, 2]] = 1.0;
+        stored.exif = Some(ON_ITS_SIDE.to_vec());
+        let (_folder, path) = file(&png(&stored), "side.png");
+        let expected = ndarray::arr2(&[[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]);
+        assert_eq!(mask(&path, (3, 2), anything).unwrap(), expected);
+        let weights = taps(&path, MAX_SIDE, anything).unwrap();
+        assert_eq!(weights, expected.mapv(f64::from));
+    }
+
+    #[test]
+    fn colours_count_by_their_luma() {
+        let pixels = ndarray::arr2(&[[1.0], [0.0], [1.0]]).into_shape_with_order((1, 3, 1, 1));
+        let (_folder, path) = file(&png(&Picture::new(pixels.unwrap())), "pink.png");
+        let luma = mask(&path, (1, 1), anything).unwrap()[[0, 0]];
+        assert!((luma - 0.2848).abs() < 1e-6, "{luma}");
+    }
+
+    /// Of these files there is only the header: one that was decoded would be called damaged.
+    #[test]
+    fn pictures_of_another_size_are_not_decoded() {
+        let mut header = png(&Picture::new(Image::zeros((1, 1, 2000, 2000))));
+        header.truncate(60);
+        let (_folder, path) = file(&header, "large.png");
+        let fits = |size| {
+            Err(Error::MaskSize {
+                mask: size,
+                image: (10, 20),
+            })
+        };
+        let error = mask(&path, (10, 20), fits).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::MaskSize {
+                    mask: (2000, 2000),
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        let error = taps(&path, MAX_SIDE, |(h, w)| check_size(h, w)).unwrap_err();
+        assert!(
+            matches!(error, Error::KernelSize { width: 2000, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_neither_picture_nor_table_is_told() {
+        let (_folder, path) = file(b"GIF89a\xff\xff", "k.gif");
+        let error = taps(&path, MAX_SIDE, anything).unwrap_err().to_string();
+        assert!(error.contains("is a GIF; convert it"), "{error}");
+        let error = mask(&path, (1, 1), anything).unwrap_err().to_string();
+        assert!(error.contains("is a GIF; convert it"), "{error}");
+    }
 }
