@@ -185,6 +185,23 @@ fn model_files_round_trip_and_load_strictly() {
     ));
 }
 
+/// Beyond 65504 a half is infinite, and a file that holds one does not load.
+#[test]
+fn weights_too_large_for_halves_are_named() {
+    let mut model = edm();
+    let weights = &mut model.params.get_mut("stem.weight").unwrap().values;
+    weights[1] = 65504.0;
+    let half = Model::from_bytes(&model.to_bytes(Precision::F16).unwrap()).unwrap();
+    assert!(Network::new(&half, &Device::default()).is_ok());
+    model.params.get_mut("stem.weight").unwrap().values[1] = -65520.0;
+    let error = model.to_bytes(Precision::F16).unwrap_err();
+    assert!(
+        matches!(&error, Error::Half { array, value } if array == "stem.weight" && *value == -65520.0),
+        "{error}"
+    );
+    assert!(model.to_bytes(Precision::F32).is_ok());
+}
+
 #[test]
 fn broken_model_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();

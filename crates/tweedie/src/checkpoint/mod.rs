@@ -7,9 +7,9 @@ use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::image;
 use crate::net::{Array, Params, ParamsError, PhotoConfig};
 use crate::prior::Parametrisation;
+use crate::{files, image};
 
 /// Which network a file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,14 @@ pub enum Error {
         "the file says nothing of its network (metadata `{0}` is missing or not understood: {1})"
     )]
     Metadata(&'static str, String),
+    /// A weight that 16 bits do not hold; a file with it would not load.
+    #[error("`{array}` holds {value}, but 16-bit numbers end at 65504; keep the model at 32 bits")]
+    Half {
+        /// The array.
+        array: String,
+        /// Its first such weight.
+        value: f32,
+    },
     /// The weights do not make the network.
     #[error(transparent)]
     Params(#[from] ParamsError),
@@ -103,9 +111,17 @@ impl Model {
 
     /// Writes a model file, beside the old one first, which it then replaces.
     pub fn save(&self, path: &Path, precision: Precision) -> Result<(), Error> {
+        write(path, &self.to_bytes(precision)?)
+    }
+
+    /// The bytes of a model file.
+    ///
+    /// # Errors
+    /// [`Error::Half`] if a weight is beyond what the precision holds.
+    pub fn to_bytes(&self, precision: Precision) -> Result<Vec<u8>, Error> {
         let json = serde_json::to_string(&self.spec).expect("a spec is plain data");
         let metadata = HashMap::from([(KEY.to_owned(), json)]);
-        write(path, &encode(&self.params, metadata, precision)?)
+        encode(&self.params, metadata, precision)
     }
 
     /// The embedded photo prior.
@@ -114,19 +130,27 @@ impl Model {
     }
 }
 
-/// Reads a file of bounded size.
+/// Reads a file of bounded size; what is no safetensors file is refused by its first bytes, however long it is.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let fail = |source| Error::Io {
         path: path.to_owned(),
         source,
     };
-    let size = std::fs::metadata(path).map_err(fail)?.len();
-    if size > LIMIT {
-        return Err(Error::Format(format!(
-            "{size} bytes is more than any model"
-        )));
+    let file = files::Opened::new(path).map_err(fail)?;
+    if !begins_as_safetensors(file.head()) {
+        return Err(Error::Format("it does not begin like one".to_owned()));
     }
-    std::fs::read(path).map_err(fail)
+    file.read(LIMIT).map_err(fail)
+}
+
+/// The length of the header in 8 bytes, which the format bounds, then the header, a JSON object.
+fn begins_as_safetensors(head: &[u8]) -> bool {
+    match head.split_first_chunk() {
+        Some((length, header)) => {
+            u64::from_le_bytes(*length) <= 100_000_000 && header.first() == Some(&b'{')
+        }
+        None => false,
+    }
 }
 
 /// Writes a file beside its old version, then puts it in its place, so that no moment leaves a broken file.
@@ -187,17 +211,13 @@ pub(crate) fn encode(
         Precision::F32 => Dtype::F32,
         Precision::F16 => Dtype::F16,
     };
-    let buffers: Vec<Vec<u8>> = params
-        .values()
-        .map(|array| match precision {
-            Precision::F32 => array.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Precision::F16 => array
-                .values
-                .iter()
-                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
-                .collect(),
+    let buffers = params
+        .iter()
+        .map(|(name, array)| match precision {
+            Precision::F32 => Ok(array.values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Precision::F16 => halved(name, &array.values),
         })
-        .collect();
+        .collect::<Result<Vec<Vec<u8>>, Error>>()?;
     let views = params
         .iter()
         .zip(&buffers)
@@ -207,4 +227,19 @@ pub(crate) fn encode(
         })
         .collect::<Result<Vec<_>, Error>>()?;
     safetensors::serialize(views, Some(metadata)).map_err(format)
+}
+
+fn halved(name: &str, values: &[f32]) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(2 * values.len());
+    for &value in values {
+        let half = f16::from_f32(value);
+        if !half.is_finite() {
+            return Err(Error::Half {
+                array: name.to_owned(),
+                value,
+            });
+        }
+        bytes.extend(half.to_le_bytes());
+    }
+    Ok(bytes)
 }

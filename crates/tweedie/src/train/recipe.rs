@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, NoiseLaw, Optimizer};
 use crate::checkpoint::Architecture;
+use crate::files;
 use crate::prior::Parametrisation;
 
 /// What to train, on what, how.
@@ -98,27 +99,13 @@ impl Default for Schedule {
     }
 }
 
-/// A TOML error in one line, with the line that it is about.
-fn one_line(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().replace('\n', " ");
-    match error.span() {
-        Some(span) => {
-            let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
-            format!("line {line}: {message}")
-        }
-        None => message,
-    }
-}
-
 impl Recipe {
     /// Reads a recipe; relative folders in it are taken from where it lies.
     pub fn open(path: &Path) -> Result<Recipe, Error> {
-        let fail = |reason: String| Error::Data {
-            path: path.to_owned(),
-            reason,
-        };
-        let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-        let mut recipe: Recipe = toml::from_str(&text).map_err(|e| fail(one_line(&text, &e)))?;
+        let mut recipe: Recipe = files::read_toml(path).map_err(|e| Error::Data {
+            path: e.path,
+            reason: e.why,
+        })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         recipe.data.train = folder.join(&recipe.data.train);
         recipe.data.valid = folder.join(&recipe.data.valid);
