@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use tweedie::Device;
 use tweedie::checkpoint::Model;
-use tweedie::image::{Depth, Overwrite, Picture, WriteOptions};
+use tweedie::image::{self, Depth, Overwrite, Picture, WriteOptions};
 use tweedie::method;
 use tweedie::prior::{Network, Prior};
 use tweedie::recommend::Task;
@@ -42,32 +42,18 @@ impl OutputArgs {
             input.with_file_name(format!("{stem}.{suffix}.{extension}"))
         });
         // Known before minutes of work, not after.
-        tweedie::image::Format::from_path(&path)
-            .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-        if !self.force && path.exists() {
-            bail!("{} exists; --force replaces it", path.display());
-        }
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        if let Some(folder) = folder
-            && !folder.is_dir()
-        {
-            bail!("{}: there is no such folder", folder.display());
-        }
+        image::check_write(&path, &self.write_options(), self.overwrite()).map_err(say_force)?;
         Ok(path)
     }
 
     pub(crate) fn overwrite(&self) -> Overwrite {
-        match self.force {
-            true => Overwrite::Allow,
-            false => Overwrite::Refuse,
-        }
+        overwrite(self.force)
     }
 
     /// Writes the verb's result as the options say.
     pub(crate) fn write(&self, path: &Path, picture: &Picture) -> anyhow::Result<()> {
         let options = self.write_options();
-        tweedie::image::write(path, picture, &options, self.overwrite())?;
-        Ok(())
+        image::write(path, picture, &options, self.overwrite()).map_err(say_force)
     }
 
     fn write_options(&self) -> WriteOptions {
@@ -82,12 +68,40 @@ impl OutputArgs {
     }
 }
 
+/// What `--force` means.
+pub(crate) fn overwrite(force: bool) -> Overwrite {
+    match force {
+        true => Overwrite::Allow,
+        false => Overwrite::Refuse,
+    }
+}
+
+/// The error of a name that is taken, with the option that helps.
+pub(crate) fn say_force(error: image::Error) -> anyhow::Error {
+    match error.fault {
+        image::Fault::Exists => anyhow!("{} exists; --force replaces it", error.path.display()),
+        _ => error.into(),
+    }
+}
+
 /// Where networks can run in this build.
 const DEVICES: &[&str] = if cfg!(feature = "wgpu") {
     &["auto", "cpu", "gpu"]
 } else {
     &["auto", "cpu"]
 };
+
+/// A number of threads. Each takes memory and time to start, whether or not there is work for it.
+fn threads(text: &str) -> Result<usize, String> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let most = (4 * cores).max(64);
+    match text.parse() {
+        Ok(n) if (1..=most).contains(&n) => Ok(n),
+        _ => Err(format!(
+            "write a number from 1 to {most}; this machine runs {cores} at a time"
+        )),
+    }
+}
 
 /// What computes.
 #[derive(clap::Args, Clone, Debug)]
@@ -97,8 +111,8 @@ pub(crate) struct ComputeArgs {
     #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(DEVICES))]
     device: String,
     /// Threads; by default all of the machine. The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
     /// Seed of all randomness: the same seed gives the same picture.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
@@ -109,7 +123,7 @@ impl ComputeArgs {
     pub(crate) fn begin(&self) -> anyhow::Result<Device> {
         if let Some(n) = self.threads {
             rayon::ThreadPoolBuilder::new()
-                .num_threads(n.into())
+                .num_threads(n)
                 .build_global()
                 .context("cannot set the number of threads")?;
         }
@@ -183,8 +197,7 @@ impl MethodArgs {
 fn from_file(name: &str) -> anyhow::Result<method::Settings> {
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "toml") {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        return toml::from_str(&text).with_context(|| path.display().to_string());
+        return Ok(tweedie::files::read_toml(path)?);
     }
     bail!(
         "there is no method `{name}`; there are {}",

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::interrupt::Interrupted;
+use crate::interrupt::{self, Interrupted};
 
 /// Prints an error and chooses the exit code: 130 if interrupted, else 1.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {}", one_line(error));
     match error.downcast_ref::<Interrupted>() {
-        Some(_) => ExitCode::from(130),
+        Some(_) => ExitCode::from(interrupt::CODE),
         None => ExitCode::from(1),
     }
 }

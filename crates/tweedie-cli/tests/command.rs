@@ -254,6 +254,41 @@ fn nothing_is_overwritten_without_force() {
     p.ok("denoise clean.png --noise 0.05 -o x.png");
     p.fails("denoise clean.png --noise 0.05 -o x.png", 1, "--force");
     p.ok("denoise clean.png --noise 0.05 -o x.png --force");
+    p.ok("model halve photo -o half.safetensors");
+    let half = std::fs::read(p.path("half.safetensors")).unwrap();
+    std::fs::write(p.path("half.safetensors"), "mine").unwrap();
+    p.fails("model halve photo -o half.safetensors", 1, "--force");
+    let kept = std::fs::read(p.path("half.safetensors")).unwrap();
+    assert_eq!(kept, b"mine");
+    p.ok("model halve photo -o half.safetensors --force");
+    assert!(std::fs::read(p.path("half.safetensors")).unwrap() == half);
+}
+
+/// What is wrong with the output is told before the work: here even before the input, which is missing.
+#[test]
+fn outputs_that_cannot_be_are_refused_first() {
+    let p = Place::new();
+    for (output, part) in [
+        ("x.jpg --depth 16", "8 bits a channel, not 16"),
+        ("x.webp --depth 16", "8 bits a channel, not 16"),
+        ("x.bmp --depth 16", "8 bits a channel, not 16"),
+        ("x.xyz", "x.xyz"),
+        ("nowhere/x.png", "no folder nowhere"),
+    ] {
+        p.fails(&format!("denoise missing.png -o {output}"), 1, part);
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nothing", p.path("link.png")).unwrap();
+        p.fails("denoise missing.png -o link.png", 1, "--force");
+    }
+    // A folder where not even the superuser makes a file.
+    #[cfg(target_os = "linux")]
+    p.fails(
+        "denoise missing.png -o /proc/self/x.png",
+        1,
+        "/proc/self/x.png",
+    );
 }
 
 #[test]
@@ -303,6 +338,10 @@ fn bad_input_is_named_in_one_line() {
         ("metrics clean.png mask.png", "mask.png"),
         ("degrade clean.png --operator blur -o z.png", "--kernel"),
         ("model info mask.png", "mask.png"),
+        (
+            "denoise clean.png --noise 0.1 --method op.toml",
+            "op.toml: line 1",
+        ),
     ] {
         p.fails(line, 1, part);
     }
@@ -320,6 +359,8 @@ fn wrong_usage_has_exit_code_2() {
         "deblur clean.png",
         "deblur clean.png --kernel gaussian:x",
         "sample --size 0",
+        "denoise clean.png --threads 0",
+        "denoise clean.png --threads 65535",
     ] {
         p.fails(line, 2, "");
     }
@@ -361,7 +402,7 @@ fn signal(child: &std::process::Child, name: &str) {
 #[test]
 fn interrupting_leaves_nothing_behind() {
     let p = Place::new();
-    for (name, code) in [("-INT", Some(130)), ("-KILL", None)] {
+    for (name, code) in [("-INT", Some(130)), ("-TERM", Some(130)), ("-KILL", None)] {
         let mut child = long_run(&p);
         std::thread::sleep(Duration::from_millis(1500));
         signal(&child, name);
@@ -397,7 +438,7 @@ fn training_place() -> Place {
 fn interrupted_training_goes_on() {
     let p = training_place();
     p.ok("train recipe.toml -o straight");
-    for (name, code) in [("-INT", Some(0)), ("-KILL", None)] {
+    for (name, code) in [("-INT", Some(0)), ("-TERM", Some(0)), ("-KILL", None)] {
         let state = p.path(name).join("state.safetensors");
         let mut child = p.command(&format!("train recipe.toml -o ./{name}"));
         let mut child = child.stderr(Stdio::null()).spawn().unwrap();

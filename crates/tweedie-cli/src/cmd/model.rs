@@ -1,13 +1,14 @@
 //! `tweedie model`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
 use tweedie::checkpoint::{ModelSpec, Precision};
+use tweedie::image::{self, Overwrite};
 
-use crate::options::PriorArgs;
+use crate::options::{PriorArgs, overwrite, say_force};
 use crate::output;
 
 /// Look into model files.
@@ -35,6 +36,9 @@ enum Command {
         /// File to write.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Replace an existing file.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -69,10 +73,11 @@ impl fmt::Display for Report {
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let (model, json) = match args.command {
         Command::Info { model, json } => (PriorArgs { prior: model }.model()?, json),
-        Command::Halve { model, output } => {
-            let model = PriorArgs { prior: model }.model()?;
-            return Ok(model.save(&output, Precision::F16)?);
-        }
+        Command::Halve {
+            model,
+            output,
+            force,
+        } => return halve(model, &output, overwrite(force)),
     };
     let report = Report {
         parameters: model.params.values().map(|a| a.values.len()).sum(),
@@ -80,4 +85,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         spec: model.spec,
     };
     output::print(json, &report)
+}
+
+fn halve(model: String, output: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
+    image::check_write_bytes(output, overwrite).map_err(say_force)?;
+    let bytes = PriorArgs { prior: model }
+        .model()?
+        .to_bytes(Precision::F16)?;
+    image::write_bytes(output, &bytes, overwrite).map_err(say_force)
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use tweedie::operator::Spec;
 
 use crate::job::{self, JobArgs};
@@ -23,6 +22,5 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
 
 /// An operator from a TOML file.
 pub(crate) fn read_operator(path: &Path) -> anyhow::Result<Spec> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    toml::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {}", path.display(), e.message()))
+    Ok(tweedie::files::read_toml(path)?)
 }
