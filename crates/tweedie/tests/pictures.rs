@@ -7,8 +7,8 @@ use ndarray::{Array2, Array4};
 use proptest::prelude::*;
 use tweedie::Image;
 use tweedie::image::{
-    Depth, Fault, Format, Limits, Overwrite, Picture, WriteOptions, decode, encode, grid, read,
-    read_with, write,
+    Depth, Fault, Format, Limits, Overwrite, Picture, WriteOptions, check_write, check_write_bytes,
+    decode, encode, grid, read, read_with, write,
 };
 
 const EXTENSIONS: [(Format, &str); 5] = [
@@ -472,6 +472,83 @@ fn a_failed_write_leaves_nothing_behind() {
         assert_one_line(&error.to_string(), &at(name));
         assert_eq!(names_in(folder.path()), before, "{name}");
     }
+}
+
+/// What stands in the way of a file is known before there is a picture, and asking leaves nothing behind.
+#[test]
+fn outputs_are_checked_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("folder.png")).unwrap();
+    fs::write(at("old.png"), b"old").unwrap();
+    let before = names_in(folder.path());
+    let plain = WriteOptions::default();
+    let deep = WriteOptions {
+        depth: Some(Depth::Sixteen),
+        ..plain
+    };
+    let check = |name: &str, options: &WriteOptions, overwrite| {
+        let result = check_write(at(name), options, overwrite);
+        assert_eq!(names_in(folder.path()), before, "{name}");
+        result.map_err(|e| e.fault)
+    };
+    use Overwrite::{Allow, Refuse};
+    assert_eq!(check("new.tif", &deep, Refuse).unwrap(), Format::Tiff);
+    assert_eq!(check("old.png", &plain, Allow).unwrap(), Format::Png);
+    assert!(matches!(
+        check("old.png", &plain, Refuse),
+        Err(Fault::Exists)
+    ));
+    assert!(matches!(
+        check("a.bmp", &deep, Allow),
+        Err(Fault::TooDeep(Format::Bmp))
+    ));
+    assert!(matches!(
+        check("a.gif", &plain, Allow),
+        Err(Fault::Extension { .. })
+    ));
+    assert!(matches!(
+        check("folder.png", &plain, Refuse),
+        Err(Fault::Folder)
+    ));
+    assert!(matches!(
+        check("none/a.png", &plain, Allow),
+        Err(Fault::NoFolder(_))
+    ));
+
+    let wide = tweedie::Dims::new(3, 1, 16_385);
+    let fault = Format::WebP.check_size(wide).unwrap_err();
+    assert!(
+        matches!(fault, Fault::TooLargeFor { width: 16_385, .. }),
+        "{fault}"
+    );
+    assert!(Format::Jpeg.check_size(wide).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_dead_links_and_closed_folders_are_found_taken() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link.png");
+    symlink("nothing", &link).unwrap();
+    let fault = check_write_bytes(&link, Overwrite::Refuse)
+        .unwrap_err()
+        .fault;
+    assert!(matches!(fault, Fault::Exists), "{fault}");
+
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let path = folder.path().join("a.png");
+    let checked = check_write_bytes(&path, Overwrite::Refuse);
+    // The superuser may write all the same.
+    match fs::write(&path, b"") {
+        Err(_) => {
+            let fault = checked.unwrap_err().fault;
+            assert!(matches!(fault, Fault::Permission("write")), "{fault}");
+        }
+        Ok(()) => checked.unwrap(),
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[cfg(unix)]
