@@ -155,14 +155,11 @@ def diffpir(z, n, zeta, lam=1., last="prox"):
             x = x + np.sqrt(1 - ab(s)) * np.sqrt(zeta) * z()
 
 
-def ddnm(z, grid, eta, rule, sigma_y=0.):
+def ddnm(z, grid, eta, rule):
     x = z()
     for t, s in pairs(grid):
         x0 = denoise_at(x, t)
-        if sigma_y > 0:
-            x0y = prox(x0, sigma_y ** 2 * ab(t) / (1 - ab(t)))
-        else:
-            x0y = x0 + (Y - x0 @ A.T) @ PINV.T
+        x0y = x0 + (Y - x0 @ A.T) @ PINV.T
         eps = (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
         if rule == "posterior":
             x = ancestral_mean(x, x0y, t, s)
@@ -174,6 +171,29 @@ def ddnm(z, grid, eta, rule, sigma_y=0.):
             x = np.sqrt(ab(s)) * x0y + np.sqrt(max(0., 1 - ab(s) - sig ** 2)) * eps
         if sig > 0:
             x = x + sig * z()
+    return x
+
+
+def ddnm_plus(z, grid, eta, sigma_y):
+    """Section 3.3 of the paper, with all of V: V D2 V^T eps."""
+    _, sv, vt = np.linalg.svd(A)
+    x = z()
+    for t, s in pairs(grid):
+        x0 = denoise_at(x, t)
+        eps = (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
+        a, sg = np.sqrt(ab(s)), np.sqrt(1 - ab(s))
+        # Not measured: the sampler's own.
+        lam, d1, d2 = np.zeros(4), np.full(4, sg * eta), np.full(4, sg * np.sqrt(1 - eta ** 2))
+        for i, v in enumerate(sv):
+            d2[i] = 0.
+            if sg >= a * sigma_y / v:
+                lam[i], d1[i] = 1., np.sqrt(sg ** 2 - (a * sigma_y / v) ** 2)
+            else:
+                lam[i] = v * sg * np.sqrt(1 - eta ** 2) / (a * sigma_y)
+        x0y = x0 + (((Y - x0 @ A.T) @ PINV.T) @ vt.T * lam) @ vt
+        x = a * x0y + (eps @ vt.T * d2) @ vt
+        if s >= 0:
+            x = x + (z() @ vt.T * d1) @ vt
     return x
 
 
@@ -298,7 +318,7 @@ def main():
     show("ddnm 1000 ddim eta 1", lambda z: ddnm(z, every, 1., "ddim"))
     show("ddnm 1000 ddim eta 0", lambda z: ddnm(z, every, 0., "ddim"))
     show("ddnm 1000 posterior", lambda z: ddnm(z, every, 1., "posterior"))
-    show("ddnm uniform 100 0.85 sigma_y 0.1", lambda z: ddnm(z, uniform(100), .85, "constant", SIGMA_Y))
+    show("ddnm+ uniform 100 0.85 sigma_y 0.1", lambda z: ddnm_plus(z, uniform(100), .85, SIGMA_Y))
     show("ddnm uniform 50 0 travel 2 x 2", lambda z: ddnm_travelling(z, 50, 0., 2))
     show("dpir 8", lambda z: dpir(8)[None], affine=False)
     show("dps code 0.3", lambda z: dps(z, "code", .3), affine=False)

@@ -3,6 +3,7 @@
 mod cmd;
 mod interrupt;
 mod job;
+mod operator_args;
 mod options;
 mod output;
 mod values;
@@ -10,7 +11,8 @@ mod watched;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use cmd::verbs::VERBS;
 
 /// Restore images with diffusion models and other generative priors.
 ///
@@ -25,11 +27,6 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Denoise(cmd::denoise::Args),
-    Deblur(cmd::deblur::Args),
-    Upscale(cmd::upscale::Args),
-    Inpaint(cmd::inpaint::Args),
-    Colorize(cmd::colorize::Args),
     Restore(cmd::restore::Args),
     Degrade(cmd::degrade::Args),
     Sample(cmd::sample::Args),
@@ -39,13 +36,19 @@ enum Command {
     List(cmd::list::Args),
 }
 
-fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Denoise(args) => cmd::denoise::execute(args),
-        Command::Deblur(args) => cmd::deblur::execute(args),
-        Command::Upscale(args) => cmd::upscale::execute(args),
-        Command::Inpaint(args) => cmd::inpaint::execute(args),
-        Command::Colorize(args) => cmd::colorize::execute(args),
+/// All subcommands, those that undo one operator first.
+fn command() -> clap::Command {
+    let verbs = VERBS.iter().enumerate();
+    Cli::command().subcommands(verbs.map(|(i, verb)| verb.command().display_order(i)))
+}
+
+fn execute(matches: &clap::ArgMatches) -> anyhow::Result<()> {
+    if let Some((name, args)) = matches.subcommand()
+        && let Some(verb) = VERBS.iter().find(|verb| verb.name == name)
+    {
+        return verb.execute(args);
+    }
+    match Cli::from_arg_matches(matches)?.command {
         Command::Restore(args) => cmd::restore::execute(args),
         Command::Degrade(args) => cmd::degrade::execute(args),
         Command::Sample(args) => cmd::sample::execute(args),
@@ -53,8 +56,11 @@ fn main() -> ExitCode {
         Command::Train(args) => cmd::train::execute(args),
         Command::Model(args) => cmd::model::execute(args),
         Command::List(args) => cmd::list::execute(args),
-    };
-    match result {
+    }
+}
+
+fn main() -> ExitCode {
+    match execute(&command().get_matches()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::fail(&error),
     }
@@ -62,10 +68,8 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::builder::PossibleValuesParser;
-use tweedie::Device;
 use tweedie::checkpoint::Model;
 use tweedie::image::{self, Depth, Overwrite, Picture, WriteOptions};
 use tweedie::method;
 use tweedie::prior::{Network, Prior};
-use tweedie::recommend::Task;
+use tweedie::restore::Choice;
+use tweedie::{Device, Dims};
 
 use crate::values::Sigma;
 
@@ -44,6 +44,13 @@ impl OutputArgs {
         // Known before minutes of work, not after.
         image::check_write(&path, &self.write_options(), self.overwrite()).map_err(say_force)?;
         Ok(path)
+    }
+
+    /// That a result of these dimensions fits into the file's format.
+    pub(crate) fn check_size(&self, path: &Path, dims: Dims) -> anyhow::Result<()> {
+        image::Format::from_path(path)
+            .and_then(|format| format.check_size(dims))
+            .with_context(|| path.display().to_string())
     }
 
     pub(crate) fn overwrite(&self) -> Overwrite {
@@ -176,21 +183,20 @@ pub(crate) struct MethodArgs {
 }
 
 impl MethodArgs {
-    /// The settings to run with: those that suit the task, or those of a file.
-    pub(crate) fn settings(&self, task: Task<'_>) -> anyhow::Result<method::Settings> {
-        let steps = self.steps.map(|n| n as usize);
-        let task = Task { steps, ..task };
-        let Some(name) = &self.method else {
-            return Ok(task.method());
-        };
-        if let Some(settings) = task.tuned(name) {
-            return Ok(settings);
-        }
-        let settings = from_file(name)?;
-        Ok(match steps {
-            Some(n) => settings.with_steps(n),
-            None => settings,
+    /// The method that was asked for.
+    pub(crate) fn choice(&self) -> anyhow::Result<Choice> {
+        Ok(match &self.method {
+            None => Choice::Best,
+            Some(name) if method::Settings::NAMES.contains(&name.as_str()) => {
+                Choice::Named(name.clone())
+            }
+            Some(file) => Choice::Settings(Box::new(from_file(file)?)),
         })
+    }
+
+    /// The number of levels that was asked for.
+    pub(crate) fn steps(&self) -> Option<usize> {
+        self.steps.map(|n| n as usize)
     }
 }
 

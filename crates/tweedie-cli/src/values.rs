@@ -1,10 +1,6 @@
 //! Values as they are typed.
 
-use std::path::PathBuf;
 use std::str::FromStr;
-
-use tweedie::operator::MaskSpec;
-use tweedie::operator::mask::{BoxSpec, Extent, Holes};
 
 /// A noise level: a standard deviation for pictures in [0, 1], `0.06` or `15/255`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,68 +25,6 @@ impl FromStr for Sigma {
     }
 }
 
-/// A mask: `random:P` (hides a share P of the pixels), `box:HEIGHT,WIDTH[,TOP,LEFT]` (pixels, or parts as `50%`; in
-/// the middle if no place is given), or a picture whose white pixels are the holes.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum MaskArg {
-    Random(f64),
-    Box(BoxSpec),
-    Picture(PathBuf),
-}
-
-impl FromStr for MaskArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<MaskArg, String> {
-        if let Some(share) = text.strip_prefix("random:") {
-            return match share.parse() {
-                Ok(p) if (0.0..=1.0).contains(&p) => Ok(MaskArg::Random(p)),
-                _ => Err("random:P hides a share P of the pixels, from 0 to 1".to_owned()),
-            };
-        }
-        if let Some(sides) = text.strip_prefix("box:") {
-            return hole(sides).map(MaskArg::Box);
-        }
-        Ok(MaskArg::Picture(text.into()))
-    }
-}
-
-fn hole(sides: &str) -> Result<BoxSpec, String> {
-    let sides: Vec<Extent> = sides
-        .split(',')
-        .map(|side| {
-            side.parse()
-                .map_err(|e: tweedie::operator::Error| e.to_string())
-        })
-        .collect::<Result<_, _>>()?;
-    let (height, width, place) = match *sides.as_slice() {
-        [height, width] => (height, width, None),
-        [height, width, top, left] => (height, width, Some((top, left))),
-        _ => return Err("write box:HEIGHT,WIDTH or box:HEIGHT,WIDTH,TOP,LEFT".to_owned()),
-    };
-    Ok(BoxSpec {
-        height,
-        width,
-        top: place.map(|p| p.0),
-        left: place.map(|p| p.1),
-        outside: false,
-    })
-}
-
-impl MaskArg {
-    pub(crate) fn spec(self, seed: u64) -> MaskSpec {
-        match self {
-            MaskArg::Random(hidden) => MaskSpec::Random { hidden, seed },
-            MaskArg::Box(hole) => MaskSpec::Box(hole),
-            MaskArg::Picture(path) => MaskSpec::Picture {
-                path,
-                holes: Holes::White,
-                threshold: 0.5,
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,15 +36,5 @@ mod tests {
         for wrong in ["15", "-1", "nan", "x", "1/0", "", "1/2/3"] {
             assert!(wrong.parse::<Sigma>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn masks() {
-        assert_eq!("random:0.5".parse(), Ok(MaskArg::Random(0.5)));
-        assert!("random:2".parse::<MaskArg>().is_err());
-        assert!(matches!("box:50%,20".parse(), Ok(MaskArg::Box(_))));
-        assert!(matches!("box:8,8,1,2".parse(), Ok(MaskArg::Box(_))));
-        assert!("box:8".parse::<MaskArg>().is_err());
-        assert_eq!("m.png".parse(), Ok(MaskArg::Picture("m.png".into())));
     }
 }

@@ -13,20 +13,23 @@ use std::process::Command;
 use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
-use tweedie::Device;
-use tweedie::checkpoint::{Architecture, Model};
-use tweedie::net::{Adm, AdmConfig, Loader, Params, Photo};
+use tweedie::checkpoint::Model;
+use tweedie::level::Level;
+use tweedie::net::{Adm, AdmConfig, Loader, Net, Params};
+use tweedie::prior::{Network, Prior};
 use tweedie::train::{Recipe, Session};
+use tweedie::{Device, Image};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const CASES: [&str; 7] = [
+const CASES: [&str; 8] = [
     "ffhq-load",
     "ffhq-forward",
     "ffhq-gradient",
     "photo-256-forward",
     "photo-256-gradient",
     "photo-1024-forward",
+    "photo-2048-pullback",
     "photo-train",
 ];
 
@@ -67,6 +70,7 @@ fn run(case: &str, repeats: usize) -> Result<()> {
             measure(case, repeats, 256, |x| adm.forward(x, &[500.0], None))?
         }
         "photo-train" => train(repeats)?,
+        "photo-2048-pullback" => pull(repeats, 2048)?,
         _ => {
             let photo = photo(&Model::photo()?)?;
             let side = if case.contains("1024") { 1024 } else { 256 };
@@ -120,6 +124,18 @@ fn time(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<Vec<f64>>
         .collect()
 }
 
+/// Denoising of a large picture and its pullback, as a prior: in tiles.
+fn pull(repeats: usize, side: usize) -> Result<Vec<f64>> {
+    let prior = Network::new(&Model::photo()?, &Device::default())?;
+    let value = |(_, c, i, j)| ((c + 3 * i + 7 * j) % 101) as f32 / 101.0;
+    let x = Image::from_shape_fn((1, 3, side, side), value);
+    time(repeats, || {
+        let (estimate, pullback) = prior.denoise_with_pullback(&x, Level::ve(0.3))?;
+        pullback(&estimate.x0)?;
+        Ok(())
+    })
+}
+
 /// Training steps of the photo network, data and optimiser included: 16 crops of 64x64.
 fn train(repeats: usize) -> Result<Vec<f64>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -141,10 +157,9 @@ fn adm(config: &AdmConfig, params: &Params) -> Result<Adm> {
     Ok(adm)
 }
 
-fn photo(model: &Model) -> Result<Photo> {
-    let Architecture::Photo(config) = &model.spec.network;
+fn photo(model: &Model) -> Result<Box<dyn Net>> {
     let mut loader = Loader::new(&model.params, &Device::default());
-    let photo = Photo::load(config, &mut loader)?;
+    let photo = model.spec.network.load(&mut loader)?;
     loader.finish()?;
     Ok(photo)
 }

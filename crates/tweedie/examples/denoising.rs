@@ -7,10 +7,13 @@
 //! The noise of a picture is decided by its place in the folder, so that the figures can be repeated exactly. Values are
 //! not rounded to 8 bits between adding noise and removing it, as in the literature.
 
-use std::error::Error;
-use std::path::{Path, PathBuf};
+#[allow(dead_code, reason = "each example uses a part")]
+mod common;
+
+use std::path::Path;
 use std::time::Instant;
 
+use common::{Result, pictures};
 use tweedie::checkpoint::Model;
 use tweedie::level::Level;
 use tweedie::metric::psnr;
@@ -18,7 +21,7 @@ use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::prior::{Network, Prior};
 use tweedie::{Device, Dims};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let folder = args.next().ok_or("usage: denoising FOLDER [MODEL]")?;
     let model = match args.next() {
@@ -34,8 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (i, file) in files.iter().enumerate() {
             let clean = tweedie::image::read(file)?.pixels;
             let level = Level::ve(sigma / 255.0);
-            let noise = Seeded::new(i as u64).normal(1, Dims::of(&clean));
-            let restored = network.denoise(&level.mix(&clean, &noise), level)?;
+            let noise = Seeded::new(i as u64, "denoising").normal(1, Dims::of(&clean));
+            let restored = network.denoise(&level.mix(&clean, &noise), level)?.x0;
             sum += psnr(&clean, &restored)?;
         }
         println!(
@@ -45,16 +48,4 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     Ok(())
-}
-
-fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .map(|entry| entry.map(|e| e.path()))
-        .collect::<Result<_, _>>()?;
-    files.retain(|f| tweedie::image::Format::from_path(f).is_ok());
-    files.sort();
-    if files.is_empty() {
-        return Err(format!("no pictures in {}", folder.display()).into());
-    }
-    Ok(files)
 }

@@ -4,20 +4,20 @@
 //! cargo run --release --example gallery -- examples/photos docs/gallery.jpg
 //! ```
 
-use std::error::Error;
+#[allow(dead_code, reason = "each example uses a part")]
+mod common;
+
 use std::path::Path;
 
+use common::{Result, measured, restored};
 use ndarray::s;
 use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::metric::psnr;
-use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::operator::Spec;
 use tweedie::prior::{Network, Prior};
-use tweedie::problem::Problem;
-use tweedie::recommend::Task;
-use tweedie::run::Run;
-use tweedie::{Device, Dims, Image};
+use tweedie::restore::{Choice, Job};
+use tweedie::{Device, Image};
 
 /// Photograph, operator, noise.
 const ROWS: [(&str, &str, f64); 5] = [
@@ -36,7 +36,7 @@ const ROWS: [(&str, &str, f64); 5] = [
 const SIDE: usize = 256;
 const GAP: usize = 4;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let (folder, out) = match (args.next(), args.next()) {
         (Some(folder), Some(out)) => (folder, out),
@@ -46,8 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pitch = SIDE + GAP;
     let mut sheet = Image::ones((1, 3, pitch * ROWS.len() - GAP, pitch * 4 - GAP));
     for (i, (name, spec, sigma)) in ROWS.into_iter().enumerate() {
-        let truth = tweedie::image::read(Path::new(&folder).join(format!("{name}.png")))?.pixels;
-        let row = restore(&prior, truth, toml::from_str(spec)?, sigma)?;
+        let truth = tweedie::image::read(Path::new(&folder).join(format!("{name}.png")))?;
+        let row = restore(&prior, &truth, &toml::from_str(spec)?, sigma)?;
         for (j, picture) in row.iter().enumerate() {
             let (top, left) = (i * pitch, j * pitch);
             sheet
@@ -71,29 +71,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Measurement, classical, restored, truth.
-fn restore(
-    prior: &dyn Prior,
-    truth: Image,
-    spec: Spec,
-    sigma: f64,
-) -> Result<[Image; 4], Box<dyn Error>> {
-    let operator = spec.build(Dims::of(&truth))?;
-    let mut y = operator.apply(&truth);
-    let noise = Seeded::new(1).normal(1, Dims::of(&y));
-    y.scaled_add(sigma as f32, &noise);
-    let task = Task {
-        spec: &spec,
-        sigma,
-        input: Dims::of(&truth),
-        steps: None,
-    };
-    let problem = Problem::new(y, operator, sigma)?;
-    let restored = task
-        .method()
-        .as_dyn()
-        .restore(prior, &problem, &mut Run::new(0))?;
-    let classical = problem.classical();
-    Ok([problem.y, classical, restored, truth])
+fn restore(prior: &dyn Prior, truth: &Picture, spec: &Spec, sigma: f64) -> Result<[Image; 4]> {
+    let y = measured(truth, spec, sigma, 1)?;
+    let classical = Job::new(spec.clone()).prepare(&y)?.problem().classical();
+    let (restored, _) = restored(&y, spec, Choice::Best, prior)?;
+    Ok([y.pixels, classical, restored.pixels, truth.pixels.clone()])
 }
 
 /// The centre, in colour; small pictures with each pixel repeated.

@@ -4,46 +4,34 @@
 //! cargo run --release --example table -- OUT KERNEL FOLDER...
 //! ```
 //!
-//! `KERNEL` is the motion kernel, a picture or a text file of numbers. For every task, picture and method a line of JSON
-//! is added to `OUT/rows.jsonl` and the result written to `OUT/TASK/`; a run that was interrupted goes on where it was.
+//! `KERNEL` is the motion kernel, a picture or a text file of numbers. Everything goes the command's own way: measurements
+//! are rounded to 8 bits, their noise is estimated, results are rounded again. For every task, picture and method a line of
+//! JSON is added to `OUT/rows.jsonl` and the result written to `OUT/TASK/`; a run that was interrupted goes on where it was.
 //! At the end the means are printed as a Markdown table.
 
-use std::collections::BTreeMap;
-use std::error::Error;
+#[allow(dead_code, reason = "each example uses a part")]
+mod common;
+
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use common::{Result, measured, pictures, restored, through_a_file};
 use serde::{Deserialize, Serialize};
+use tweedie::Device;
 use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::metric::compare;
-use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::operator::{FilterSpec, KernelSpec, MaskSpec, Spec};
+use tweedie::operator::{BlurSpec, DownsampleSpec, GraySpec, IdentitySpec, MaskSpec, Spec};
 use tweedie::prior::{Network, Prior};
-use tweedie::problem::Problem;
-use tweedie::recommend;
-use tweedie::run::Run;
-use tweedie::{Device, Dims, Image};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use tweedie::restore::{Choice, Job};
 
 struct Task {
     name: &'static str,
     spec: Spec,
     sigma: f64,
-}
-
-impl Task {
-    fn on(&self, input: Dims) -> recommend::Task<'_> {
-        recommend::Task {
-            spec: &self.spec,
-            sigma: self.sigma,
-            input,
-            steps: None,
-        }
-    }
 }
 
 /// What one method made of one picture.
@@ -52,6 +40,8 @@ struct Row {
     task: String,
     picture: String,
     method: String,
+    /// Whether it is what the command chooses by itself.
+    usual: bool,
     psnr: f64,
     ssim: f64,
     lpips: f64,
@@ -64,9 +54,9 @@ fn main() -> Result<()> {
     let usage = "usage: table OUT KERNEL FOLDER...";
     let out = PathBuf::from(args.next().ok_or(usage)?);
     let tasks = tasks(&args.next().ok_or(usage)?)?;
-    let mut pictures = Vec::new();
+    let mut files = Vec::new();
     for folder in args {
-        pictures.extend(list(Path::new(&folder))?);
+        files.extend(pictures(Path::new(&folder))?);
     }
     let prior = Network::new(&Model::photo()?, &Device::default())?;
     std::fs::create_dir_all(&out)?;
@@ -74,7 +64,7 @@ fn main() -> Result<()> {
     let mut rows = read_rows(&path)?;
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
     for task in &tasks {
-        for picture in &pictures {
+        for picture in &files {
             for method in methods(task) {
                 let name = picture.file_stem().unwrap_or_default().to_string_lossy();
                 let known =
@@ -98,40 +88,41 @@ fn main() -> Result<()> {
 
 fn tasks(kernel: &str) -> Result<Vec<Task>> {
     let task = |name, spec, sigma| Task { name, spec, sigma };
-    let blur = |kernel: KernelSpec| Spec::Blur {
-        kernel,
-        boundary: Default::default(),
+    let blur = |kernel: &str| -> Result<Spec> {
+        let kernel = kernel.parse()?;
+        let boundary = Default::default();
+        Ok(BlurSpec { kernel, boundary }.into())
     };
-    let small = |factor| Spec::Downsample {
-        factor,
-        filter: FilterSpec::Bicubic,
-        boundary: Default::default(),
+    let small = |factor| -> Spec {
+        DownsampleSpec {
+            factor,
+            filter: Default::default(),
+            boundary: Default::default(),
+        }
+        .into()
     };
-    let holes = |hidden| Spec::Mask(MaskSpec::Random { hidden, seed: 1 });
-    let gray = Spec::Gray {
-        weights: Default::default(),
-    };
+    let holes = |hidden| -> Spec { MaskSpec::Random { hidden, seed: 1 }.into() };
     Ok(vec![
-        task("denoise 25/255", Spec::Identity {}, 25.0 / 255.0),
+        task("denoise 25/255", IdentitySpec {}.into(), 25.0 / 255.0),
         task(
             "deblur gaussian 1.6, noise 0.02",
-            blur("gaussian:1.6".parse()?),
+            blur("gaussian:1.6")?,
             0.02,
         ),
-        task("deblur motion, noise 0.01", blur(kernel.parse()?), 0.01),
+        task("deblur motion, noise 0.01", blur(kernel)?, 0.01),
         task("upscale x2", small(2), 0.0),
         task("upscale x4", small(4), 0.0),
         task("inpaint 50 %", holes(0.5), 0.0),
         task("inpaint 80 %", holes(0.8), 0.0),
-        task("colorize", gray, 0.0),
+        task("colorize", GraySpec::default().into(), 0.0),
     ])
 }
 
 /// The methods of a task: the classical one first.
 fn methods(task: &Task) -> impl Iterator<Item = &'static str> {
     let further = match task.spec {
-        Spec::Identity {} => Some("tweedie"),
-        Spec::Gray { .. } => Some("mean"),
+        Spec::Identity(_) => Some("tweedie"),
+        Spec::Gray(_) => Some("mean"),
         _ => None,
     };
     ["classical", "diffpir", "ddnm", "dps", "dpir"]
@@ -147,57 +138,37 @@ fn run(
     prior: &dyn Prior,
     out: &Path,
 ) -> Result<Row> {
-    let clean = tweedie::image::read(path)?.pixels;
-    let operator = task.spec.build(Dims::of(&clean))?;
-    let mut y = operator.apply(&clean);
-    if task.sigma > 0.0 {
-        let noise = Seeded::new(1).normal(1, Dims::of(&y));
-        y.scaled_add(task.sigma as f32, &noise);
-    }
-    let problem = Problem::new(y, operator, task.sigma)?;
-    let begun = Instant::now();
-    let (restored, nfe) = match task.on(Dims::of(&clean)).tuned(method) {
-        Some(settings) => {
-            let mut run = Run::new(0);
-            let restored = settings.as_dyn().restore(prior, &problem, &mut run)?;
-            (restored, run.nfe())
-        }
-        None => (problem.classical(), 0),
+    let truth = tweedie::image::read(path)?;
+    let y = measured(&truth, &task.spec, task.sigma, 1)?;
+    let usual = Job::new(task.spec.clone()).prepare(&y)?;
+    let (x, nfe, seconds) = if method == "classical" {
+        let begun = Instant::now();
+        let x = through_a_file(&truth.with_pixels(usual.problem().classical()))?;
+        (x, 0, begun.elapsed().as_secs_f64())
+    } else {
+        let (x, report) = restored(&y, &task.spec, Choice::Named(method.into()), prior)?;
+        (x, report.nfe, report.seconds)
     };
-    let seconds = begun.elapsed().as_secs_f64();
-    let metrics = compare(&clean, &restored)?;
+    let metrics = compare(&truth.pixels, &x.pixels)?;
     let folder = out.join(task.name.replace(['/', ' ', ',', '%'], "-"));
     std::fs::create_dir_all(&folder)?;
-    let save = |suffix: &str, pixels: Image| {
+    let save = |suffix: &str, picture: &Picture| {
         let file = folder.join(format!("{name}.{suffix}.png"));
-        tweedie::image::write(
-            file,
-            &Picture::new(pixels),
-            &Default::default(),
-            Overwrite::Allow,
-        )
+        tweedie::image::write(file, picture, &Default::default(), Overwrite::Allow)
     };
-    save(method, restored)?;
-    save("y", problem.y)?;
+    save(method, &x)?;
+    save("y", &y)?;
     Ok(Row {
         task: task.name.to_owned(),
         picture: name.to_owned(),
         method: method.to_owned(),
+        usual: usual.settings().name() == method,
         psnr: metrics.psnr,
         ssim: metrics.ssim.ok_or("the picture is too small for SSIM")?,
         lpips: metrics.lpips.ok_or("the picture is too small for LPIPS")?,
         nfe,
         seconds,
     })
-}
-
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .map(|entry| entry.map(|e| e.path()))
-        .collect::<std::io::Result<_>>()?;
-    files.retain(|f| tweedie::image::Format::from_path(f).is_ok());
-    files.sort();
-    Ok(files)
 }
 
 fn read_rows(path: &Path) -> Result<Vec<Row>> {
@@ -214,14 +185,13 @@ fn print_table(tasks: &[Task], rows: &[Row]) {
     println!("| task | method | PSNR | SSIM | LPIPS | NFE | seconds |");
     println!("|---|---|---|---|---|---|---|");
     for task in tasks {
-        let usual = task.on(Dims::new(3, 256, 256)).method();
         for method in methods(task) {
             let of: Vec<&Row> = rows
                 .iter()
                 .filter(|r| r.task == task.name && r.method == method)
                 .collect();
             let mean = |f: fn(&Row) -> f64| of.iter().map(|r| f(r)).sum::<f64>() / of.len() as f64;
-            let mark = if usual.name() == method { "**" } else { "" };
+            let mark = if of.iter().any(|r| r.usual) { "**" } else { "" };
             println!(
                 "| {} | {mark}{method}{mark} | {:.2} | {:.3} | {:.3} | {:.0} | {:.1} |",
                 task.name,
@@ -233,7 +203,7 @@ fn print_table(tasks: &[Task], rows: &[Row]) {
             );
         }
     }
-    let pictures: BTreeMap<&str, ()> = rows.iter().map(|r| (r.picture.as_str(), ())).collect();
+    let pictures: BTreeSet<&str> = rows.iter().map(|r| r.picture.as_str()).collect();
     println!(
         "\nMeans over {} pictures; bold is what the command chooses by itself.",
         pictures.len()

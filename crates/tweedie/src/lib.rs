@@ -1,15 +1,15 @@
 //! Tweedie restores images with generative priors.
 //!
-//! A measurement `y = A(x) + n` is a [`problem::Problem`]: the picture, the [`operator`] that degraded it, and the noise
-//! level. A [`prior::Prior`] is anything that removes Gaussian noise of any level from a picture; the trained one is
-//! [`prior::Network`] on [`checkpoint::Model::photo`]. A [`method::Method`] brings the two together, inside of a
-//! [`run::Run`] that holds the seed and may watch and stop it. [`recommend`] chooses method and settings.
-//!
-//! The README's example does all of this.
+//! [`restore`] does the whole job, from picture to picture. Beneath it, a measurement `y = A(x) + n` is a
+//! [`problem::Problem`]: the picture, the [`operator`] that degraded it, and the noise. A [`prior::Prior`] is anything that
+//! removes Gaussian noise of any level from a picture; the trained one is [`prior::Network`] on
+//! [`checkpoint::Model::photo`]. A [`method::Method`] brings the two together, inside of a [`run::Run`] that holds the seed
+//! and may watch and stop it. [`recommend`] chooses the method.
 
 pub mod checkpoint;
 mod fft;
 pub mod files;
+pub mod grid;
 pub mod image;
 pub mod level;
 pub mod method;
@@ -22,6 +22,7 @@ pub mod prior;
 pub mod problem;
 pub mod recommend;
 pub mod registry;
+pub mod restore;
 pub mod run;
 pub mod sampler;
 pub mod train;

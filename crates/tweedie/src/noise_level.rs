@@ -11,7 +11,9 @@
 //!   other, and the reverse: the smallest eigenvalue of few patches is biased down, this is not;
 //! - patches with saturated values are left out, since clipping has taken some of their noise.
 //!
-//! Pictures too small for that get the median of the diagonal Haar details (Donoho and Johnstone 1994).
+//! Pictures too small for that get the median of the diagonal Haar details (Donoho and Johnstone 1994). Where pixels are
+//! missing so densely that hardly a patch is whole, nothing is told: the few squares that are left show detail, and what
+//! they say is several times too much.
 
 use nalgebra::DMatrix;
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Zip, s};
@@ -31,15 +33,15 @@ const ROUNDS: usize = 6;
 const SATURATED: f64 = 0.1;
 /// Least blocks of 2x2 pixels for the median.
 const LEAST_BLOCKS: usize = 16;
+/// Least share of such blocks that are known, of all there are.
+const LEAST_SHARE: f64 = 0.5;
 
 /// Why no noise level could be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Too few pixels.
-    #[error(
-        "the noise level cannot be told from {blocks} blocks of 2x2 known pixels, it takes {LEAST_BLOCKS}; state it"
-    )]
+    #[error("{blocks} blocks of 2x2 known pixels are too few, or too few of all")]
     TooSmall {
         /// Blocks of 2x2 known pixels.
         blocks: usize,
@@ -67,7 +69,8 @@ pub enum Error {
 /// less than its power.
 ///
 /// # Errors
-/// [`Error`] if there are fewer than 16 blocks of 2x2 known pixels, or a known value is NaN.
+/// [`Error`] if there are fewer than 16 blocks of 2x2 known pixels, if patches are few and fewer than half of the blocks are
+/// known, or if a known value is NaN.
 pub fn estimate(x: &Image, known: Option<ArrayView2<'_, bool>>) -> Result<f64, Error> {
     let (n, _, h, w) = x.dim();
     if x.is_empty() {
@@ -298,7 +301,8 @@ fn haar_sigma(picture: ArrayView3<'_, f32>, known: &Array2<bool>) -> Result<f64,
             details.push((0.5 * (v(0, 0) - v(0, 1) - v(1, 0) + v(1, 1))).abs());
         }
     }
-    if blocks < LEAST_BLOCKS {
+    let all = (known.dim().0 / 2) * (known.dim().1 / 2);
+    if blocks < LEAST_BLOCKS || (blocks as f64) < LEAST_SHARE * all as f64 {
         return Err(Error::TooSmall { blocks });
     }
     let middle = details.len() / 2;

@@ -1,22 +1,51 @@
 //! A measurement: what was recorded, how, and how noisily.
 
-use crate::operator::{Error, Operator, cg, tikhonov};
+use crate::level::Range;
+use crate::operator::{AnySpectrum, Error, Lanczos, Linear, Operator, cg, tikhonov};
 use crate::{Dims, Image};
 
-/// `y = A(x) + sigma*noise`, to be solved for `x`.
+/// What stands between `A(x)` and the measurement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Noise {
+    /// Nothing: `y = A(x)`, as closely as numbers tell.
+    Exact,
+    /// White Gaussian noise of this standard deviation, in the units of the measurement.
+    White(f64),
+}
+
+impl From<f64> for Noise {
+    /// White noise; 0 is [`Noise::Exact`].
+    fn from(sigma: f64) -> Noise {
+        match sigma {
+            0.0 => Noise::Exact,
+            sigma => Noise::White(sigma),
+        }
+    }
+}
+
+/// `y = A(x) + noise`, to be solved for `x`.
 #[derive(Debug)]
 pub struct Problem {
     /// The measurement, `[batch, channel, height, width]` of the operator's output.
     pub y: Image,
     /// What the camera did.
     pub operator: Box<dyn Operator>,
-    /// Standard deviation of the noise in `y`, in the units of `y`; 0 where there is none.
-    pub sigma: f64,
+    /// The noise in `y`.
+    pub noise: Noise,
 }
 
 impl Problem {
-    /// A problem whose parts fit together and hold no NaN.
-    pub fn new(y: Image, operator: Box<dyn Operator>, sigma: f64) -> Result<Problem, Error> {
+    /// A problem whose parts fit together and hold no NaN. A number for the noise is the standard deviation of white noise
+    /// in the units of `y`, 0 for none.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::NotFinite`], or [`Error::Invalid`] for noise that is negative or not finite.
+    pub fn new(
+        y: Image,
+        operator: Box<dyn Operator>,
+        noise: impl Into<Noise>,
+    ) -> Result<Problem, Error> {
         let (expected, got) = (operator.output(), Dims::of(&y));
         if expected != got {
             return Err(Error::Shape { expected, got });
@@ -24,12 +53,15 @@ impl Problem {
         if !y.iter().all(|v| v.is_finite()) {
             return Err(Error::NotFinite("measurement"));
         }
-        if !(sigma >= 0.0 && sigma.is_finite()) {
+        let noise = noise.into();
+        if let Noise::White(sigma) = noise
+            && !(sigma > 0.0 && sigma.is_finite())
+        {
             return Err(Error::Invalid(format!(
                 "the noise level must be a finite number >= 0, not {sigma}"
             )));
         }
-        Ok(Problem { y, operator, sigma })
+        Ok(Problem { y, operator, noise })
     }
 
     /// Pictures in the batch.
@@ -37,19 +69,75 @@ impl Problem {
         self.y.dim().0
     }
 
+    /// Whether the measurement is `A(x)` itself.
+    pub fn exact(&self) -> bool {
+        self.noise == Noise::Exact
+    }
+
+    /// Standard deviation of the noise, 0 where there is none.
+    pub fn sigma(&self) -> f64 {
+        match self.noise {
+            Noise::Exact => 0.0,
+            Noise::White(sigma) => sigma,
+        }
+    }
+
+    /// The least noise that a measurement is taken to have where a method divides by it: 0.001 for images in [0, 1] (DPIR
+    /// and DiffPIR). It stands for quantisation, and keeps exact problems well-posed.
+    pub fn sigma_floored(&self, range: Range) -> f64 {
+        self.sigma().max(0.001 * range.width())
+    }
+
+    /// The operator as a linear one, for methods that need [`Need::Linear`](crate::registry::Need::Linear).
+    ///
+    /// # Panics
+    /// If it is not linear: a method's needs are checked before it runs.
+    pub fn linear(&self) -> &dyn Linear {
+        self.operator
+            .linear()
+            .expect("a method that needs a linear operator is given one")
+    }
+
+    /// Functions of the operator's singular values: its own, or those that a Lanczos process finds.
+    ///
+    /// # Panics
+    /// Where [`Problem::linear`] does.
+    pub fn spectrum(&self) -> AnySpectrum<'_> {
+        match self.linear().spectrum() {
+            Some(closed) => AnySpectrum::Closed(closed),
+            None => AnySpectrum::Lanczos(Lanczos::new(self.linear())),
+        }
+    }
+
     /// `argmin_x |A x - y|^2 + rho*|x - z|^2`: the data step, as closely as [`cg::Params::STEP`] says.
+    ///
+    /// # Panics
+    /// Where [`Problem::linear`] does.
     pub fn prox(&self, z: &Image, rho: f64) -> Image {
-        self.operator.prox_within(&self.y, z, rho, cg::Params::STEP)
+        self.linear().prox_within(&self.y, z, rho, cg::Params::STEP)
+    }
+
+    /// The last word on an estimate `z` of an exact problem: where what is measured is measured equally well, the
+    /// measurement put back into it, exactly; else the prox with `rho`, since a projection would amplify what rounding has
+    /// done to the measurement.
+    ///
+    /// # Panics
+    /// Where [`Problem::linear`] does.
+    pub fn settle(&self, z: &Image, rho: f64) -> Image {
+        match self.linear().isometry() {
+            Some(_) => self.linear().project(&self.y, z),
+            None => self.prox(z, rho),
+        }
     }
 
     /// What a careful tool without a prior makes of it, the baseline of comparisons: the smooth solution that suits the noise
-    /// ([`tikhonov`]), or where there is none the first guess ([`Operator::guess`]).
+    /// ([`tikhonov`]), or where there is none, or the operator is not linear, the first guess ([`Operator::guess`]).
     pub fn classical(&self) -> Image {
-        if self.sigma > 0.0 {
-            self.operator
-                .tikhonov(&self.y, tikhonov::lambda(self.sigma))
-        } else {
-            self.operator.guess(&self.y)
+        match self.operator.linear() {
+            Some(linear) if !self.exact() => {
+                linear.tikhonov(&self.y, tikhonov::lambda(self.sigma()))
+            }
+            _ => self.operator.guess(&self.y),
         }
     }
 

@@ -4,29 +4,61 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What a method asks of the prior and the operator beyond `denoise` and `apply`.
+use crate::problem::Problem;
+use crate::{operator, prior};
+
+/// What a method asks of the prior and the operator beyond denoising, applying and differentiating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Need {
     /// The prior's pullback: a backward pass through the network, about twice the cost of a forward one.
     Pullback,
-    /// The operator's adjoint, or its vector-Jacobian product where it is not linear.
-    Adjoint,
-    /// The operator's pseudo-inverse.
-    PseudoInverse,
-    /// The operator's prox.
-    Prox,
+    /// The prior's learned variance.
+    LearnedVariance,
+    /// A linear operator: adjoint, pseudo-inverse, prox, and functions of its singular values.
+    Linear,
+    /// Noise alone: an operator that changes nothing.
+    NoiseOnly,
 }
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Need::Pullback => "pullback",
-            Need::Adjoint => "adjoint",
-            Need::PseudoInverse => "pseudo-inverse",
-            Need::Prox => "prox",
+            Need::LearnedVariance => "learned variance",
+            Need::Linear => "linear",
+            Need::NoiseOnly => "noise only",
         })
+    }
+}
+
+impl Need {
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Need::Pullback => "the gradient of the prior (its pullback)",
+            Need::LearnedVariance => "a learned variance",
+            Need::Linear => "linearity (an adjoint)",
+            Need::NoiseOnly => "a picture with noise and nothing else",
+        }
+    }
+
+    /// Whether prior and operator give it.
+    pub fn met(self, card: &prior::Card, operator: &dyn operator::Operator) -> bool {
+        match self {
+            Need::Pullback => card.pullback,
+            Need::LearnedVariance => card.variance,
+            Need::Linear => operator.linear().is_some(),
+            Need::NoiseOnly => operator.loss() == operator::Loss::NOTHING,
+        }
+    }
+
+    /// Who would have to give it.
+    pub(crate) fn of_whom(self, problem: &Problem) -> String {
+        match self {
+            Need::Pullback | Need::LearnedVariance => "the prior".to_owned(),
+            Need::Linear | Need::NoiseOnly => format!("the operator `{}`", problem.operator.name()),
+        }
     }
 }
 
@@ -37,8 +69,6 @@ pub struct Card {
     pub summary: &'static str,
     /// Authors, year, identifier.
     pub paper: &'static str,
-    /// What it asks for.
-    pub needs: &'static [Need],
 }
 
 /// Settings that can be listed.
@@ -49,13 +79,20 @@ pub trait Described {
     /// The same settings with another number of steps.
     fn with_steps(self, steps: usize) -> Self;
 
-    /// Evaluations of the prior in one run with these settings.
-    fn nfe(&self) -> usize;
+    /// Evaluations of the prior in one run with these settings, with a prior of this card.
+    fn nfe(&self, prior: &prior::Card) -> usize;
 }
 
-/// Makes the enum `Settings` of a folder: one line for each member, which is its variant, its type and its name.
+/// Makes the enum `Settings` of a folder: one line for each member, which is its type, the file that holds it, and its name.
+/// With `tuned for Task`, members also say which settings suit a task.
 macro_rules! registry {
-    ($(#[$doc:meta])* dyn $behaviour:path { $($variant:ident($settings:ty) = $name:literal,)+ }) => {
+    (
+        $(#[$doc:meta])* dyn $behaviour:path $(, tuned for $task:ty)? {
+            $($variant:ident in $file:ident = $name:literal,)+
+        }
+    ) => {
+        $(pub use $file::$variant;)+
+
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "name")]
@@ -64,7 +101,7 @@ macro_rules! registry {
             $(
                 #[doc = concat!("`", $name, "`")]
                 #[serde(rename = $name)]
-                $variant($settings),
+                $variant($variant),
             )+
         }
 
@@ -88,7 +125,7 @@ macro_rules! registry {
             /// What a list says of it.
             pub fn card(&self) -> $crate::registry::Card {
                 match self {
-                    $(Settings::$variant(_) => <$settings as $crate::registry::Described>::CARD,)+
+                    $(Settings::$variant(_) => <$variant as $crate::registry::Described>::CARD,)+
                 }
             }
 
@@ -101,9 +138,11 @@ macro_rules! registry {
                 }
             }
 
-            /// Evaluations of the prior in one run.
-            pub fn nfe(&self) -> usize {
-                match self { $(Settings::$variant(s) => $crate::registry::Described::nfe(s),)+ }
+            /// Evaluations of the prior in one run, with a prior of this card.
+            pub fn nfe(&self, prior: &$crate::prior::Card) -> usize {
+                match self {
+                    $(Settings::$variant(s) => $crate::registry::Described::nfe(s, prior),)+
+                }
             }
 
             /// What runs.
@@ -112,9 +151,11 @@ macro_rules! registry {
             }
         }
 
+        $crate::registry::tuned! { $($task)? { $($variant = $name,)+ } }
+
         $(
-            impl From<$settings> for Settings {
-                fn from(settings: $settings) -> Settings {
+            impl From<$variant> for Settings {
+                fn from(settings: $variant) -> Settings {
                     Settings::$variant(settings)
                 }
             }
@@ -122,3 +163,20 @@ macro_rules! registry {
     };
 }
 pub(crate) use registry;
+
+/// The part of [`registry`] for members that suit themselves to a task.
+macro_rules! tuned {
+    ({ $($variant:ident = $name:literal,)+ }) => {};
+    ($task:ty { $($variant:ident = $name:literal,)+ }) => {
+        impl Settings {
+            /// The settings of that name that suit a task; `None` if there is no such name.
+            pub fn tuned(name: &str, task: &$task) -> Option<Settings> {
+                match name {
+                    $($name => Some(Settings::$variant(<$variant as Tuned>::tuned(task))),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+pub(crate) use tuned;

@@ -1,19 +1,21 @@
-//! What surrounds a running method: its noise, its watcher, and the count of network evaluations.
+//! What surrounds a running method: its noise, its watcher, the count of network evaluations, and what is to be said.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
-use crate::level::Level;
+use crate::level::{Level, Range};
 use crate::noise::{NoiseSource, Seeded};
-use crate::prior::{self, Prior, Pullback};
-use crate::{Dims, Image};
+use crate::prior::{self, Estimate, Prior, Pullback};
+use crate::registry::Need;
+use crate::{Dims, Image, grid};
 
 /// What an [`Observer`] is shown after each step. It borrows: a preview costs nothing unless it is copied.
 #[derive(Debug)]
 pub struct Progress<'a> {
     /// Steps done, from 1.
     pub step: usize,
-    /// Steps there are.
-    pub total: usize,
+    /// Steps there are; `None` where the method finds out on the way.
+    pub total: Option<usize>,
     /// The noise level that the step came from; 0 for methods without levels.
     pub sigma: f64,
     /// Network evaluations so far; an evaluation with its pullback counts once.
@@ -22,30 +24,36 @@ pub struct Progress<'a> {
     pub x0: &'a Image,
 }
 
-/// Whether to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Stop now; the run ends with [`Error::Stopped`].
-    Stop,
-}
-
 /// Watches a run and may stop it.
 pub trait Observer {
-    /// Called after each step.
-    fn step(&mut self, progress: &Progress<'_>) -> Flow;
+    /// Called after each step. `Break` ends the run with [`Error::Stopped`].
+    fn step(&mut self, progress: &Progress<'_>) -> ControlFlow<()>;
+
+    /// Called now and then within long steps, which have no estimate to show.
+    fn poll(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// An observer that looks at nothing.
 impl Observer for () {
-    fn step(&mut self, _: &Progress<'_>) -> Flow {
-        Flow::Continue
+    fn step(&mut self, _: &Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 }
 
-impl<F: FnMut(&Progress<'_>) -> Flow> Observer for F {
-    fn step(&mut self, progress: &Progress<'_>) -> Flow {
+impl Observer for &mut (dyn Observer + Send) {
+    fn step(&mut self, progress: &Progress<'_>) -> ControlFlow<()> {
+        (**self).step(progress)
+    }
+
+    fn poll(&mut self) -> ControlFlow<()> {
+        (**self).poll()
+    }
+}
+
+impl<F: FnMut(&Progress<'_>) -> ControlFlow<()>> Observer for F {
+    fn step(&mut self, progress: &Progress<'_>) -> ControlFlow<()> {
         self(progress)
     }
 }
@@ -74,44 +82,86 @@ pub enum Error {
         /// Which image.
         what: &'static str,
     },
-    /// The observer asked to stop.
-    #[error("stopped after step {step} of {total}")]
+    /// The observer stopped the run.
+    #[error("stopped after step {step}{}", of_total(*total))]
     Stopped {
         /// Steps done.
         step: usize,
         /// Steps there were.
-        total: usize,
+        total: Option<usize>,
+        /// The estimate of the clean image at that time.
+        x0: Box<Image>,
     },
-    /// The settings or the problem do not fit the method.
+    /// The prior or the operator cannot do what the method needs.
+    #[error("{}", lacks(*need, who, fitting))]
+    Lacks {
+        /// What is needed.
+        need: Need,
+        /// Who lacks it.
+        who: String,
+        /// The methods that would do.
+        fitting: Vec<&'static str>,
+    },
+    /// The grid has no levels for this prior.
+    #[error(transparent)]
+    Grid(#[from] grid::Error),
+    /// Settings that do not work, or not with this problem.
     #[error("{0}")]
     Unfit(String),
 }
 
-/// The surroundings of one run of a sampler or method.
+fn of_total(total: Option<usize>) -> String {
+    total.map_or(String::new(), |total| format!(" of {total}"))
+}
+
+fn lacks(need: Need, who: &str, fitting: &[&str]) -> String {
+    let instead = match fitting {
+        [] => "no method would do".to_owned(),
+        some => format!("these would do: {}", some.join(", ")),
+    };
+    format!(
+        "with these settings the method needs {}, which {who} does not have; {instead}",
+        need.in_words()
+    )
+}
+
+impl Error {
+    /// An error unless `ok`.
+    pub(crate) fn unless(ok: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
+        if ok {
+            Ok(())
+        } else {
+            Err(Error::Unfit(what()))
+        }
+    }
+}
+
+/// The surroundings of one run of a method or sampler.
 pub struct Run<'a> {
     noise: Box<dyn NoiseSource + 'a>,
     observer: Box<dyn Observer + 'a>,
     nfe: usize,
     step: usize,
-    total: usize,
-    /// How many runs of a method count as one, and how many of them have begun.
-    parts: (usize, usize),
+    total: Option<usize>,
+    /// Which part of how many the present one is, counted over all nested ones.
+    part: (usize, usize),
+    notes: Vec<String>,
 }
 
 impl fmt::Debug for Run<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Run {{ step: {}/{}, nfe: {} }}",
-            self.step, self.total, self.nfe
-        )
+        f.debug_struct("Run")
+            .field("nfe", &self.nfe)
+            .field("step", &self.step)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> Run<'a> {
-    /// A run with seeded noise that nobody watches.
+    /// A run that nobody watches, with the noise that the seed's stream "method" gives.
     pub fn new(seed: u64) -> Run<'a> {
-        Run::with(Seeded::new(seed), ())
+        Run::with(Seeded::new(seed, "method"), ())
     }
 
     /// A run with its noise source and observer.
@@ -121,8 +171,9 @@ impl<'a> Run<'a> {
             observer: Box::new(observer),
             nfe: 0,
             step: 0,
-            total: 0,
-            parts: (1, 0),
+            total: None,
+            part: (0, 1),
+            notes: Vec::new(),
         }
     }
 
@@ -131,18 +182,41 @@ impl<'a> Run<'a> {
         self.nfe
     }
 
-    /// Says how many steps there will be.
-    pub fn begin(&mut self, total: usize) {
-        let (parts, begun) = self.parts;
-        if begun % parts == 0 {
-            (self.step, self.total) = (0, total * parts);
-        }
-        self.parts.1 += 1;
+    /// What was assumed, dropped or limited on the way, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
-    /// Says that so many runs of a method follow that are to be watched as one.
-    pub(crate) fn in_parts(&mut self, parts: usize) {
-        self.parts = (parts, 0);
+    /// Says something that the user ought to know; what was said before is not repeated.
+    pub fn note(&mut self, line: impl Into<String>) {
+        let line = line.into();
+        if !self.notes.contains(&line) {
+            self.notes.push(line);
+        }
+    }
+
+    /// Says how many steps there will be; `None` where that is not known.
+    pub fn begin(&mut self, total: impl Into<Option<usize>>) {
+        let (done, parts) = self.part;
+        let total = total.into();
+        self.step = done * total.unwrap_or(0);
+        self.total = total.map(|total| total * parts);
+    }
+
+    /// Runs `work` as part number `i` of `n`, which are watched as one. Its noise is that of a run whose first picture comes
+    /// after those of the parts before it, of `batch` pictures each; so also of parts within parts, no two of which share any.
+    pub fn part<T>(
+        &mut self,
+        (i, n): (usize, usize),
+        batch: usize,
+        work: impl FnOnce(&mut Run<'a>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let whole = self.part;
+        self.part = (whole.0 * n + i, whole.1 * n);
+        self.noise.restart(self.part.0 * batch);
+        let result = work(self);
+        self.part = whole;
+        result
     }
 
     /// Fresh N(0, 1) noise.
@@ -155,29 +229,56 @@ impl<'a> Run<'a> {
         self.noise.normal(x.dim().0, Dims::of(x))
     }
 
+    /// Noise around the middle of the range: what remains of any image at a very noisy level.
+    pub fn pure_noise(&mut self, range: Range, level: Level, batch: usize, dims: Dims) -> Image {
+        let mut x = self.normal(batch, dims);
+        let (center, b) = ((level.a * range.center) as f32, level.b as f32);
+        x.mapv_inplace(|z| center + b * z);
+        x
+    }
+
+    /// `x + sigma*z` with fresh noise, which is drawn only where there is some to add.
+    pub fn add_noise(&mut self, mut x: Image, sigma: f64) -> Image {
+        if sigma > 0.0 {
+            let z = self.normal_like(&x);
+            x.scaled_add(sigma as f32, &z);
+        }
+        x
+    }
+
     /// The prior's estimate of the clean image, counted and checked.
     pub fn denoise(&mut self, prior: &dyn Prior, x: &Image, level: Level) -> Result<Image, Error> {
+        Ok(self.estimate(prior, x, level)?.x0)
+    }
+
+    /// The same with all that the prior says.
+    pub fn estimate(
+        &mut self,
+        prior: &dyn Prior,
+        x: &Image,
+        level: Level,
+    ) -> Result<Estimate, Error> {
         self.nfe += 1;
         self.finite(x, level, "image")?;
-        let x0 = prior.denoise(x, level).map_err(|e| self.failed(e))?;
-        self.finite(&x0, level, "prior's answer")?;
-        Ok(x0)
+        let estimate = prior.denoise(x, level).map_err(|e| self.failed(e))?;
+        self.finite(&estimate.x0, level, "prior's answer")?;
+        Ok(estimate)
     }
 
     /// The same with the pullback.
-    pub fn denoise_with_pullback<'p>(
+    pub fn estimate_with_pullback<'p>(
         &mut self,
         prior: &'p dyn Prior,
         x: &Image,
         level: Level,
-    ) -> Result<(Image, Pullback<'p>), Error> {
+    ) -> Result<(Estimate, Pullback<'p>), Error> {
         self.nfe += 1;
         self.finite(x, level, "image")?;
-        let (x0, pullback) = prior
+        let (estimate, pullback) = prior
             .denoise_with_pullback(x, level)
             .map_err(|e| self.failed(e))?;
-        self.finite(&x0, level, "prior's answer")?;
-        Ok((x0, pullback))
+        self.finite(&estimate.x0, level, "prior's answer")?;
+        Ok((estimate, pullback))
     }
 
     /// Ends a step: shows the estimate and hears whether to go on.
@@ -190,11 +291,23 @@ impl<'a> Run<'a> {
             nfe: self.nfe,
             x0,
         };
-        match self.observer.step(&progress) {
-            Flow::Continue => Ok(()),
-            Flow::Stop => Err(Error::Stopped {
+        let flow = self.observer.step(&progress);
+        self.go_on(flow, x0)
+    }
+
+    /// Within a long step: hears whether to go on. `x0` is the present estimate, which is kept if not.
+    pub fn poll(&mut self, x0: &Image) -> Result<(), Error> {
+        let flow = self.observer.poll();
+        self.go_on(flow, x0)
+    }
+
+    fn go_on(&self, flow: ControlFlow<()>, x0: &Image) -> Result<(), Error> {
+        match flow {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Stopped {
                 step: self.step,
                 total: self.total,
+                x0: Box::new(x0.clone()),
             }),
         }
     }

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
-use tweedie::Device;
+use tweedie::checkpoint::{Model, ModelSpec, Precision};
+use tweedie::grid::Schedule;
+use tweedie::level::Level;
 use tweedie::net::{
     Adm, AdmConfig, Array, Heads, Loader, Params, ParamsError, QkvOrder, Resampling,
 };
+use tweedie::prior::{Conditioning, Network, Parametrisation, Prior, Sides};
+use tweedie::{Device, Image};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -218,4 +222,92 @@ fn configurations_that_describe_no_network_are_refused() {
         let error = config.init(0).unwrap_err();
         assert!(matches!(error, ParamsError::Config(_)), "{config:?}");
     }
+}
+
+/// A model of improved DDPM's kind: noise and a learned variance, told the index of 1000 levels.
+fn learned_variance() -> Model {
+    let config = block();
+    let params = params(&config);
+    let spec = ModelSpec {
+        conditioning: Conditioning::Index {
+            schedule: Schedule::DDPM,
+            scale: 1.0,
+        },
+        variance: Some(3..6),
+        ..ModelSpec::new(config, Parametrisation::Eps, [0.0101, 157.0])
+    };
+    Model { spec, params }
+}
+
+fn picture(h: usize, w: usize) -> Image {
+    Image::from_shape_vec((1, 3, h, w), draw("picture", 3 * h * w)).unwrap()
+}
+
+/// Written to a file, opened, and asked at a level of its own: the noise that the network names is taken off by hand, and
+/// the second half of its answer, `v`, is the share `(v + 1)/2`.
+#[test]
+fn a_file_is_asked_as_a_prior() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adm.safetensors");
+    learned_variance().save(&path, Precision::F32).unwrap();
+    let model = Model::open(&path).unwrap();
+    assert_eq!(model.spec, learned_variance().spec);
+    let prior = Network::new(&model, &Device::default()).unwrap();
+    let card = prior.card();
+    assert_eq!(card.sides, Sides::Multiple(2));
+    assert!(card.variance && card.pullback);
+
+    let adm = load(&block(), &model.params).unwrap();
+    let x = picture(10, 14);
+    for t in [3, 720] {
+        let level = card.levels.as_ref().unwrap()[t];
+        let estimate = prior.denoise(&x, level).unwrap();
+        // The picture is in [0, 1] and the network's data are in [-1, 1].
+        let shown = x.mapv(|v| 2.0 * v - level.a as f32);
+        let input = tensor(
+            shown.iter().copied().collect(),
+            [1, 3, 10, 14],
+            &Device::default(),
+        );
+        let answer = values(adm.forward(input, &[t as f32], None));
+        let (eps, v) = answer.split_at(answer.len() / 2);
+        let b = (1.0 - level.a * level.a).sqrt();
+        let x0 = |(x, eps): (&f32, &f32)| {
+            let x0 = (f64::from(*x) - b * f64::from(*eps)) / level.a;
+            (0.5 * x0 + 0.5) as f32
+        };
+        let x0: Vec<f32> = shown.iter().zip(eps).map(x0).collect();
+        let share: Vec<f32> = v.iter().map(|v| 0.5 * (v + 1.0)).collect();
+        for (got, want) in [(estimate.x0, x0), (estimate.share.unwrap(), share)] {
+            let got: Vec<f32> = got.into_iter().collect();
+            let distance = distance(&got, &want);
+            assert!(distance < 2e-5, "index {t}: {distance:e}");
+        }
+    }
+}
+
+/// `v . (D(x + h u) - D(x - h u)) / 2h = u . J^T v`: of the mean alone, not of the learned variance beside it.
+#[test]
+fn the_pullback_is_that_of_the_mean() {
+    let prior = Network::new(&learned_variance(), &Device::default()).unwrap();
+    let (x, h) = (picture(8, 12), 1e-2);
+    let direction = |name| Image::from_shape_vec(x.dim(), draw(name, x.len())).unwrap();
+    let (u, v) = (direction("u"), direction("v"));
+    let level = Level::ve(0.4);
+    let at = |x: Image| prior.denoise(&x, level).unwrap().x0;
+    let change = at(&x + &u * h) - at(&x - &u * h);
+    let slope = (change * &v).mapv(f64::from).sum() / (2.0 * f64::from(h));
+    let (_, pullback) = prior.denoise_with_pullback(&x, level).unwrap();
+    let pulled = (pullback(&v).unwrap() * &u).mapv(f64::from).sum();
+    assert!(
+        (slope - pulled).abs() < 2e-3 * slope.abs(),
+        "{slope} {pulled}"
+    );
+}
+
+#[test]
+fn sizes_that_the_network_cannot_take_are_refused() {
+    let prior = Network::new(&learned_variance(), &Device::default()).unwrap();
+    let error = prior.denoise(&picture(9, 12), Level::ve(0.4)).unwrap_err();
+    assert!(error.to_string().contains("multiples of 2"), "{error}");
 }

@@ -45,10 +45,6 @@ impl NoiseSource for Fixed {
             Distribution::<f32>::sample(&StandardNormal, &mut rng)
         })
     }
-
-    fn uniform(&mut self, _: usize, _: Dims) -> Image {
-        unreachable!("nothing here is uniform")
-    }
 }
 
 fn prior() -> Network {
@@ -65,7 +61,7 @@ fn truth() -> Image {
 }
 
 /// The answers one below the other, against the sheet of that name.
-fn check(name: &str, answers: &[Image], tolerance: f32) {
+fn check(name: &str, answers: &[Image], tolerance: impl Fn(usize) -> f32) {
     let path = format!(
         "{}/../../tests/golden/answers/{name}.png",
         env!("CARGO_MANIFEST_DIR")
@@ -81,21 +77,22 @@ fn check(name: &str, answers: &[Image], tolerance: f32) {
         tweedie::image::write(&path, &picture, &Default::default(), Overwrite::Allow).unwrap();
     }
     let golden = tweedie::image::read(&path).unwrap().pixels;
-    for (i, (got, expected)) in answers
+    let rows = golden.axis_chunks_iter(ndarray::Axis(2), 32);
+    let off: Vec<f32> = answers
         .iter()
-        .zip(golden.axis_chunks_iter(ndarray::Axis(2), 32))
-        .enumerate()
-    {
-        let off = got
-            .iter()
-            .zip(expected)
-            .fold(0.0f32, |m, (g, e)| m.max((g.clamp(0.0, 1.0) - e).abs()));
-        assert!(off < tolerance, "{name}, row {i}: off by {off}");
-    }
+        .zip(rows)
+        .map(|(got, expected)| {
+            let pairs = got.iter().zip(expected);
+            pairs.fold(0.0, |m, (g, e)| f32::max(m, (g.clamp(0.0, 1.0) - e).abs()))
+        })
+        .collect();
+    assert_eq!(off.len(), answers.len(), "{name}");
+    let near = off.iter().enumerate().all(|(i, &off)| off < tolerance(i));
+    assert!(near, "{name}: off by {off:?}");
 }
 
 /// One method on every operator whose noise it is made for.
-fn method(name: &str, settings: &str, exact_only: bool, tolerance: f32) {
+fn method(name: &str, settings: &str, exact_only: bool, tolerance: impl Fn(usize) -> f32) {
     let (prior, truth) = (prior(), truth());
     let settings: method::Settings = toml::from_str(settings).unwrap();
     let answers: Vec<Image> = OPERATORS
@@ -109,39 +106,61 @@ fn method(name: &str, settings: &str, exact_only: bool, tolerance: f32) {
             y.scaled_add(*sigma as f32, &noise);
             let problem = Problem::new(y, operator, *sigma).unwrap();
             let mut run = Run::with(Fixed(0), ());
+            // The answers to exact measurements are from before they ended in an exact projection; tests of its own say
+            // that they do now.
+            let settings = match settings.clone() {
+                method::Settings::DiffPir(diffpir) if problem.exact() => {
+                    let output = method::Output::Prox;
+                    method::DiffPir { output, ..diffpir }.into()
+                }
+                other => other,
+            };
             settings
                 .as_dyn()
                 .restore(&prior, &problem, &mut run)
                 .unwrap()
+                .x
         })
         .collect();
     check(name, &answers, tolerance);
 }
 
+/// These two sheets were made by the code as it was, but for the noise of the guess, which the start now counts.
 #[test]
 fn diffpir() {
+    let tolerance = |_| 5e-4;
     let grid = "grid = { schedule = { kind = 'vp-linear', steps = 1000 }, subset = { kind = 'diffpir-quad', steps = 10 } }";
-    method("diffpir", &format!("name = 'diffpir'\n{grid}"), false, 5e-4);
+    method(
+        "diffpir",
+        &format!("name = 'diffpir'\n{grid}"),
+        false,
+        tolerance,
+    );
     let fresh = format!("name = 'diffpir'\nlambda = 1.0\nzeta = 1.0\n{grid}");
-    method("diffpir-fresh", &fresh, false, 5e-4);
+    method("diffpir-fresh", &fresh, false, tolerance);
 }
 
 #[test]
 fn dpir() {
-    method("dpir", "name = 'dpir'", false, 6e-4);
+    method("dpir", "name = 'dpir'", false, |_| 6e-4);
 }
 
 #[test]
 fn ddnm() {
     let grid = "grid = { schedule = { kind = 'vp-linear', steps = 1000 }, subset = { kind = 'uniform', steps = 10 } }";
-    method("ddnm", &format!("name = 'ddnm'\n{grid}"), true, 5e-4);
+    method("ddnm", &format!("name = 'ddnm'\n{grid}"), true, |_| 5e-4);
 }
 
 #[test]
 fn dps() {
     let grid = "grid = { schedule = { kind = 'vp-linear', steps = 1000 }, subset = { kind = 'spaced', steps = 10 } }";
     let rule = "rule = { kind = 'residual-norm', scale = 10.0 }";
-    method("dps", &format!("name = 'dps'\n{grid}\n{rule}"), false, 2e-3);
+    method(
+        "dps",
+        &format!("name = 'dps'\n{grid}\n{rule}"),
+        false,
+        |_| 2e-3,
+    );
 }
 
 #[test]
@@ -160,5 +179,5 @@ fn samplers() {
         settings.as_dyn().sample(&prior, 1, dims, &mut run).unwrap()
     })
     .collect();
-    check("samplers", &answers, 5e-4);
+    check("samplers", &answers, |_| 5e-4);
 }

@@ -10,15 +10,15 @@ use tweedie::{Device, Dims};
 #[test]
 fn the_photo_prior_is_the_same_on_both() {
     let model = Model::photo().expect("the embedded model");
-    let x = Seeded::new(1).normal(2, Dims { c: 3, h: 40, w: 56 });
+    let x = Seeded::new(1, "test").normal(2, Dims { c: 3, h: 40, w: 56 });
     let level = Level::ve(0.3);
     let [cpu, gpu] = [Device::flex(), Device::wgpu(Default::default())].map(|device| {
         let prior = Network::new(&model, &device).expect("a network");
-        let (x0, pullback) = prior.denoise_with_pullback(&x, level).expect("an answer");
+        let (estimate, pullback) = prior.denoise_with_pullback(&x, level).expect("an answer");
         [
-            prior.denoise(&x, level).expect("an answer"),
-            pullback(&x0).expect("a gradient"),
-            x0,
+            prior.denoise(&x, level).expect("an answer").x0,
+            pullback(&estimate.x0).expect("a gradient"),
+            estimate.x0,
         ]
     });
     for (cpu, gpu) in cpu.iter().zip(&gpu) {

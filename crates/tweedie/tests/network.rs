@@ -1,17 +1,30 @@
 //! The photo network as a prior: any size, tiles, grey pictures, gradients, strict loading.
 
+use burn::tensor::{Tensor, TensorData};
 use ndarray::{Axis, s};
-use tweedie::checkpoint::{Architecture, Error, Model, ModelSpec, Precision};
+use serde_json::{Value, json};
+use tweedie::checkpoint::{Error, Model, ModelSpec, Precision};
 use tweedie::level::Level;
-use tweedie::net::{ParamsError, PhotoConfig};
+use tweedie::net::{AdmConfig, Loader, Params, ParamsError, Photo, PhotoConfig};
 use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::prior::{Network, Parametrisation, Prior};
+use tweedie::prior::{self, Conditioning, Network, Parametrisation, Path, Prior};
 use tweedie::{Device, Dims, Image};
 
 /// A small network whose every weight is random, so that nothing cancels.
 fn model(parametrisation: Parametrisation) -> Model {
+    let (config, params) = random(3);
+    Model {
+        spec: ModelSpec {
+            about: "random".into(),
+            ..ModelSpec::new(config, parametrisation, [0.002, 80.0])
+        },
+        params,
+    }
+}
+
+fn random(channels: usize) -> (PhotoConfig, Params) {
     let config = PhotoConfig {
-        channels: 3,
+        channels,
         widths: vec![8, 16],
         blocks: vec![1, 1],
         embedding: 8,
@@ -19,19 +32,11 @@ fn model(parametrisation: Parametrisation) -> Model {
     let mut params = config.init(1).unwrap();
     for (i, array) in params.values_mut().enumerate() {
         let [_, c, h, w] = array.shape;
-        let noise = Seeded::new(i as u64).normal(1, Dims::new(1, 1, array.values.len()));
+        let noise = Seeded::new(i as u64, "weights").normal(1, Dims::new(1, 1, array.values.len()));
         let scale = 1.0 / ((c * h * w) as f32).sqrt();
         array.values = noise.iter().map(|v| v * scale).collect();
     }
-    Model {
-        spec: ModelSpec {
-            network: Architecture::Photo(config),
-            parametrisation,
-            sigma: [0.002, 80.0],
-            about: "random".into(),
-        },
-        params,
-    }
+    (config, params)
 }
 
 fn edm() -> Model {
@@ -43,7 +48,11 @@ fn network() -> Network {
 }
 
 fn picture(seed: u64, c: usize, h: usize, w: usize) -> Image {
-    Seeded::new(seed).normal(1, Dims::new(c, h, w)) * 0.2 + 0.5
+    Seeded::new(seed, "picture").normal(1, Dims::new(c, h, w)) * 0.2 + 0.5
+}
+
+fn denoised(prior: &dyn Prior, x: &Image, level: Level) -> Image {
+    prior.denoise(x, level).unwrap().x0
 }
 
 fn largest(x: &Image) -> f32 {
@@ -56,7 +65,8 @@ fn any_size_is_answered_in_its_own_size() {
     for (h, w) in [(1, 1), (1, 37), (7, 5), (16, 8), (33, 40)] {
         let x0 = network
             .denoise(&picture(1, 3, h, w), Level::ve(0.1))
-            .unwrap();
+            .unwrap()
+            .x0;
         assert_eq!(x0.dim(), (1, 3, h, w));
         assert!(x0.iter().all(|v| v.is_finite()));
     }
@@ -67,13 +77,31 @@ fn any_size_is_answered_in_its_own_size() {
 fn tiles_leave_no_trace() {
     let x = picture(2, 3, 150, 201);
     let level = Level::ve(0.2);
-    let whole = network().denoise(&x, level).unwrap();
-    let tiled = network()
-        .with_tile_pixels(128 * 128)
-        .denoise(&x, level)
-        .unwrap();
+    let whole = denoised(&network(), &x, level);
+    let tiled = denoised(&network().with_tile_pixels(128 * 128), &x, level);
     let seam = largest(&(&whole - &tiled));
     assert!(seam < 2e-6, "tiles differ from the whole by {seam:e}");
+}
+
+/// The gradient of a large picture is taken in tiles; a margin that is too small, or a tile that is left out or counted
+/// twice, shows at once. Colour, grey, a batch; odd sizes.
+#[test]
+fn tiled_gradients_are_those_of_the_whole() {
+    for (n, c, h, w) in [(1, 3, 150, 201), (1, 1, 97, 231), (3, 3, 101, 133)] {
+        let draw = |seed| Seeded::new(seed, "picture").normal(n, Dims::new(c, h, w));
+        let (x, v) = (draw(2) * 0.2 + 0.5, draw(3));
+        let level = Level { a: 0.7, b: 0.2 };
+        let answers = |network: Network| {
+            let (estimate, pullback) = network.denoise_with_pullback(&x, level).unwrap();
+            [estimate.x0, pullback(&v).unwrap()]
+        };
+        let whole = answers(network());
+        let tiled = answers(network().with_tile_pixels(100 * 100));
+        for (whole, tiled) in whole.iter().zip(&tiled) {
+            let seam = largest(&(whole - tiled)) / largest(whole);
+            assert!(seam < 2e-6, "{c}x{h}x{w}: {seam:e}");
+        }
+    }
 }
 
 #[test]
@@ -82,8 +110,8 @@ fn pictures_of_a_batch_do_not_touch_each_other() {
     let level = Level { a: 0.6, b: 0.4 };
     let network = network();
     let both = ndarray::concatenate![Axis(0), x, y];
-    let together = network.denoise(&both, level).unwrap();
-    let alone = network.denoise(&y, level).unwrap();
+    let together = denoised(&network, &both, level);
+    let alone = denoised(&network, &y, level);
     let difference = largest(&(together.slice(s![1..2, .., .., ..]).to_owned() - alone));
     assert!(difference < 2e-6, "{difference:e}");
 }
@@ -94,9 +122,9 @@ fn grey_is_three_equal_channels_averaged() {
     let grey = picture(5, 1, 20, 28);
     let level = Level::ve(0.1);
     let rgb = grey.broadcast((1, 3, 20, 28)).unwrap().to_owned();
-    let expected = network.denoise(&rgb, level).unwrap();
+    let expected = denoised(&network, &rgb, level);
     let expected = expected.mean_axis(Axis(1)).unwrap().insert_axis(Axis(1));
-    let got = network.denoise(&grey, level).unwrap();
+    let got = denoised(&network, &grey, level);
     assert_eq!(got.dim(), (1, 1, 20, 28));
     assert!(largest(&(got - expected)) < 1e-6);
 }
@@ -109,13 +137,13 @@ fn vp_and_ve_levels_are_the_same_question() {
         Parametrisation::Eps,
         Parametrisation::V,
         Parametrisation::Velocity,
+        Parametrisation::X0 { path: Path::Vp },
+        Parametrisation::Score { path: Path::Ve },
     ] {
         let network = Network::new(&model(parametrisation), &Device::default()).unwrap();
         let x = picture(6, 3, 16, 16);
-        let ve = network.denoise(&x, Level::ve(0.3)).unwrap();
-        let vp = network
-            .denoise(&(&x * 0.5), Level { a: 0.5, b: 0.15 })
-            .unwrap();
+        let ve = denoised(&network, &x, Level::ve(0.3));
+        let vp = denoised(&network, &(&x * 0.5), Level { a: 0.5, b: 0.15 });
         let difference = largest(&(ve - vp));
         assert!(difference < 1e-5, "{parametrisation:?}: {difference:e}");
     }
@@ -136,17 +164,17 @@ fn pullback_is_the_transposed_derivative() {
             picture(9, c, 13, 18),
         );
         let h = 1e-2;
-        let ahead = network.denoise(&(&x + &u * h), level).unwrap();
-        let behind = network.denoise(&(&x - &u * h), level).unwrap();
+        let ahead = denoised(&network, &(&x + &u * h), level);
+        let behind = denoised(&network, &(&x - &u * h), level);
         let slope = ((ahead - behind) * &v).mapv(f64::from).sum() / (2.0 * h as f64);
-        let (x0, pullback) = network.denoise_with_pullback(&x, level).unwrap();
+        let (estimate, pullback) = network.denoise_with_pullback(&x, level).unwrap();
         let pulled = (pullback(&v).unwrap() * &u).mapv(f64::from).sum();
         assert!(
             (slope - pulled).abs() < 2e-3 * slope.abs(),
             "{slope} {pulled} (channels {c}, {level:?})"
         );
-        let plain = network.denoise(&x, level).unwrap();
-        assert!(largest(&(x0 - plain)) < 1e-6);
+        let plain = denoised(&network, &x, level);
+        assert!(largest(&(estimate.x0 - plain)) < 1e-6);
     }
 }
 
@@ -252,4 +280,187 @@ fn configurations_without_sense_are_refused() {
         };
         assert!(matches!(config.init(0), Err(ParamsError::Config(_))));
     }
+}
+
+/// A grey prior sees the channels of a colour picture one by one.
+#[test]
+fn a_grey_prior_takes_colour_channel_by_channel() {
+    let (config, params) = random(1);
+    let spec = ModelSpec::new(config, Parametrisation::Eps, [0.01, 100.0]);
+    let network = Network::new(&Model { spec, params }, &Device::default()).unwrap();
+    let (x, v) = (picture(1, 3, 17, 22), picture(2, 3, 17, 22));
+    let level = Level::ve(0.2);
+    let (estimate, pullback) = network.denoise_with_pullback(&x, level).unwrap();
+    let pulled = pullback(&v).unwrap();
+    for c in 0..3 {
+        let channel = |of: &Image| of.slice(s![.., c..=c, .., ..]).to_owned();
+        let (alone, pullback) = network.denoise_with_pullback(&channel(&x), level).unwrap();
+        assert!(largest(&(channel(&estimate.x0) - alone.x0)) < 1e-6);
+        assert!(largest(&(channel(&pulled) - pullback(&channel(&v)).unwrap())) < 1e-5);
+    }
+}
+
+/// A network for data in [0, 2] that is told nothing and answers the clean image: `x0 = F(2x)/2`.
+#[test]
+fn data_may_have_another_range() {
+    let (config, params) = random(3);
+    let spec = ModelSpec {
+        conditioning: Conditioning::None,
+        data: [0.0, 2.0],
+        ..ModelSpec::new(
+            config.clone(),
+            Parametrisation::X0 { path: Path::Ve },
+            [0.01, 1.0],
+        )
+    };
+    let device = Device::default();
+    let model = Model { spec, params };
+    let network = Network::new(&model, &device).unwrap();
+    assert_eq!(network.card().sigma, [0.005, 0.5]);
+    let x = picture(1, 3, 16, 24);
+    let photo = Photo::load(&config, &mut Loader::new(&model.params, &device)).unwrap();
+    let shown = TensorData::new((&x * 2.0).into_raw_vec_and_offset().0, [1, 3, 16, 24]);
+    let answer = photo.forward(Tensor::from_data(shown, &device), &[0.0]);
+    let answer: Vec<f32> = answer.into_data().try_into_vec().unwrap();
+    let expected = Image::from_shape_vec(x.dim(), answer).unwrap() * 0.5;
+    let got = denoised(&network, &x, Level::ve(0.2));
+    assert!(largest(&(got - expected)) < 1e-6);
+}
+
+/// Nothing is answered for another level than the one that was asked for.
+#[test]
+fn levels_that_the_network_does_not_know_are_refused() {
+    let network = network();
+    let x = picture(1, 3, 8, 8);
+    for level in [
+        Level::ve(40.5),
+        Level::ve(0.0009),
+        Level::CLEAN,
+        Level { a: 0.0, b: 1.0 },
+        Level::ve(f64::NAN),
+    ] {
+        for error in [
+            network.denoise(&x, level).err(),
+            network.denoise_with_pullback(&x, level).err(),
+        ] {
+            let error = error.unwrap_or_else(|| panic!("{level:?} was answered"));
+            assert!(
+                matches!(
+                    error,
+                    prior::Error::Level {
+                        knows: [0.001, 40.0],
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+    }
+    assert!(network.denoise(&x, Level::ve(40.0)).is_ok());
+}
+
+/// The bytes of a model file whose description was edited.
+fn edited(model: &Model, edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    model.save(&path, Precision::F32).unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let text = header["__metadata__"]["tweedie"].as_str().unwrap();
+    let mut spec: Value = serde_json::from_str(text).unwrap();
+    edit(&mut spec);
+    header["__metadata__"]["tweedie"] = json!(spec.to_string());
+    let header = header.to_string();
+    let mut out = (header.len() as u64).to_le_bytes().to_vec();
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(&bytes[8 + length..]);
+    out
+}
+
+#[test]
+fn descriptions_without_sense_are_refused_by_name() {
+    let index = |steps: usize| {
+        let schedule = json!({"kind": "vp-linear", "steps": steps});
+        json!({"kind": "index", "schedule": schedule})
+    };
+    let network = json!({
+        "architecture": "photo", "channels": 3, "widths": [8, 16], "blocks": [1], "embedding": 8
+    });
+    let cases = [
+        ("sigma", json!([80.0, 0.002]), "`sigma`"),
+        ("sigma", json!([0.0, 1.0]), "`sigma`"),
+        (
+            "parametrisation",
+            json!({"kind": "edm", "sigma_data": 0.0}),
+            "`sigma_data`",
+        ),
+        (
+            "parametrisation",
+            json!({"kind": "edm", "sigma_data": -1.0}),
+            "`sigma_data`",
+        ),
+        (
+            "parametrisation",
+            json!({"kind": "edm", "sigma_date": 0.5}),
+            "sigma_date",
+        ),
+        ("sigmas", json!([0.002, 80.0]), "sigmas"),
+        ("data", json!([1.0, -1.0]), "`data`"),
+        ("mean", json!({"start": 1, "end": 4}), "`mean`"),
+        ("mean", json!({"start": 0, "end": 2}), "`mean`"),
+        ("variance", json!({"start": 3, "end": 6}), "`variance`"),
+        ("variance", json!({"start": 0, "end": 3}), "`variance`"),
+        (
+            "conditioning",
+            json!({"kind": "time", "scale": 0.0}),
+            "`scale`",
+        ),
+        (
+            "conditioning",
+            json!({"kind": "time", "scales": 1.0}),
+            "scales",
+        ),
+        ("conditioning", index(0), "levels"),
+        ("conditioning", index(1), "two levels"),
+        // 1000 levels of DDPM end at 0.01 and 157; the model says that it knows 0.002.
+        ("conditioning", index(1000), "0.002"),
+        ("network", network, "blocks"),
+    ];
+    for (key, value, named) in cases {
+        let bytes = edited(&edm(), |spec| spec[key] = value.clone());
+        let error = match Model::from_bytes(&bytes) {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("{key} = {value} is taken"),
+        };
+        assert!(error.contains(named) && !error.contains('\n'), "{error}");
+    }
+    // What was not written to a file is looked at, too.
+    let mut model = edm();
+    model.spec.sigma = [80.0, 0.002];
+    let error = Network::new(&model, &Device::default()).unwrap_err();
+    assert!(matches!(error, ParamsError::Config(_)), "{error}");
+}
+
+/// A network that wants to be told a class cannot be asked for a denoised picture alone.
+#[test]
+fn a_network_with_classes_is_refused_by_name() {
+    let config = AdmConfig {
+        classes: Some(10),
+        ..AdmConfig::ffhq()
+    };
+    let spec = ModelSpec::new(config, Parametrisation::Eps, [0.01, 100.0]);
+    let error = spec.check().unwrap_err().to_string();
+    assert!(error.contains("10 classes"), "{error}");
+}
+
+/// The embedded file is of the first form, which says nothing of conditioning, channels and data.
+#[test]
+fn old_model_files_mean_what_they_meant() {
+    let spec = Model::photo().unwrap().spec;
+    assert_eq!(spec.conditioning, Conditioning::LogSigma);
+    assert_eq!(
+        (spec.data, spec.mean(), spec.variance),
+        ([-1.0, 1.0], 0..3, None)
+    );
 }

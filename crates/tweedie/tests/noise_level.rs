@@ -25,7 +25,7 @@ fn grey(x: &Image) -> Image {
 
 /// With noise of `sigma` steps of 1/255, and rounded to 8 bits if `clipped`.
 fn noisy(x: &Image, sigma: f64, seed: u64, clipped: bool) -> Image {
-    let noise = Seeded::new(seed).normal(x.dim().0, Dims::of(x));
+    let noise = Seeded::new(seed, "test").normal(x.dim().0, Dims::of(x));
     let y = x + &(noise * (sigma / 255.0) as f32);
     if clipped {
         y.mapv(|v| (v.clamp(0.0, 1.0) * 255.0).round() / 255.0)

@@ -64,10 +64,10 @@ fn beats_the_gaussian_prior_at_every_level() {
         for (crops, gaussian) in crops.iter().zip(&gaussians) {
             for clean in crops {
                 n += 1;
-                let noise = Seeded::new(100 * k as u64 + n).normal(1, Dims::of(clean));
+                let noise = Seeded::new(100 * k as u64 + n, "test").normal(1, Dims::of(clean));
                 let x = level.mix(clean, &noise);
-                ours += mean_square(&(network.denoise(&x, level).unwrap() - clean));
-                theirs += mean_square(&(gaussian.denoise(&x, level).unwrap() - clean));
+                ours += mean_square(&(network.denoise(&x, level).unwrap().x0 - clean));
+                theirs += mean_square(&(gaussian.denoise(&x, level).unwrap().x0 - clean));
             }
         }
         let sigma = level.sigma();
@@ -116,8 +116,11 @@ fn removes_noise_from_colour_and_grey_photographs() {
     for (i, colour) in photographs().iter().enumerate() {
         let grey = colour.mean_axis(Axis(1)).unwrap().insert_axis(Axis(1));
         for clean in [colour, &grey] {
-            let noise = Seeded::new(i as u64).normal(1, Dims::of(clean));
-            let restored = network.denoise(&level.mix(clean, &noise), level).unwrap();
+            let noise = Seeded::new(i as u64, "test").normal(1, Dims::of(clean));
+            let restored = network
+                .denoise(&level.mix(clean, &noise), level)
+                .unwrap()
+                .x0;
             let gain = psnr(clean, &restored).unwrap() - 20.17;
             assert!(gain > 5.0, "{} channels: {gain} dB", clean.dim().1);
         }
@@ -133,12 +136,13 @@ fn tiles_leave_no_seam() {
         part[[0, c, i % h, j % w]]
     });
     let level = Level::ve(0.1);
-    let x = level.mix(&clean, &Seeded::new(1).normal(1, Dims::of(&clean)));
-    let whole = photo().denoise(&x, level).unwrap();
+    let x = level.mix(&clean, &Seeded::new(1, "test").normal(1, Dims::of(&clean)));
+    let whole = photo().denoise(&x, level).unwrap().x0;
     let tiled = photo()
         .with_tile_pixels(320 * 320)
         .denoise(&x, level)
-        .unwrap();
+        .unwrap()
+        .x0;
     let seam = (whole - tiled).iter().fold(0f32, |m, v| m.max(v.abs()));
     eprintln!("largest difference between tiled and whole: {seam:.1e}");
     assert!(seam < 1e-5, "{seam:e}");

@@ -4,8 +4,8 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tweedie::checkpoint::{Architecture, Model};
-use tweedie::net::{Adm, AdmConfig, Loader, Photo};
+use tweedie::checkpoint::Model;
+use tweedie::net::{Adm, AdmConfig, Architecture, Loader, Photo};
 
 /// The relative L2 error that a whole network may have.
 const LIMIT: f64 = 1e-5;
@@ -50,7 +50,9 @@ fn compare(name: &str, single: [Vec<f64>; 2], double: [Vec<f64>; 2]) {
 #[test]
 fn the_photo_network() {
     let model = Model::photo().expect("the embedded model");
-    let Architecture::Photo(config) = &model.spec.network;
+    let Architecture::Photo(config) = &model.spec.network else {
+        panic!("a photo network")
+    };
     let load = |loader: Loader<'_>| {
         let mut loader = loader;
         Photo::load(config, &mut loader).expect("a network")

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use tweedie::Device;
 use tweedie::checkpoint::{Model, Precision};
 use tweedie::train::{Error, Recipe, Session};
@@ -28,6 +29,26 @@ fn workplace(steps: u64) -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, recipe)
 }
 
+const NETWORK: &str = r#"architecture = "photo"
+channels = 3
+widths = [24, 24]
+blocks = [1, 1]
+embedding = 8
+"#;
+
+const ADM: &str = r#"architecture = "adm"
+channels_in = 3
+channels_out = 3
+base = 32
+widths = [32, 32]
+blocks = 1
+attention = [false, true]
+heads = {count = 2}
+order = "head-first"
+film = true
+resampling = "block"
+"#;
+
 fn recipe_text(steps: u64) -> String {
     format!(
         r#"
@@ -41,12 +62,7 @@ batch = 4
 scales = [1, 2]
 grey = 0.25
 [network]
-architecture = "photo"
-channels = 3
-widths = [24, 24]
-blocks = [1, 1]
-embedding = 8
-[parametrisation]
+{NETWORK}[parametrisation]
 kind = "edm"
 sigma_data = 0.5
 [noise]
@@ -157,8 +173,51 @@ fn ddpm_simple_trains_too() {
     assert!((first.loss - 1.0).abs() < 0.1, "{}", first.loss);
 }
 
+/// Another architecture, told the index of a level in the place of its logarithm.
+#[test]
+fn any_network_is_trained() {
+    let (folder, recipe) = workplace(2);
+    let text = recipe_text(2)
+        .replace(NETWORK, ADM)
+        .replace("kind = \"edm\"\nsigma_data = 0.5", "kind = \"eps\"\n[conditioning]\nkind = \"index\"\nschedule = {kind = \"vp-linear\", steps = 1000}")
+        .replace(
+            "law = \"log-normal\"\nmean = -1.2\nstd = 1.2\nuniform = 0.2\nmin = 0.002\nmax = 80.0",
+            "law = \"ddpm\"\nsteps = 1000",
+        );
+    std::fs::write(&recipe, &text).unwrap();
+    let mut session = run(&recipe, &folder.path().join("r"), 0);
+    let first = session.step().unwrap();
+    assert!((first.loss - 1.0).abs() < 0.1, "{}", first.loss);
+    let scores = session.step().unwrap().scores.unwrap();
+    assert!(scores.loss.is_finite() && scores.psnr.iter().all(|p| p.is_finite()));
+    let (best, spec) = (
+        Model::open(&session.best_path()).unwrap(),
+        session.model().spec,
+    );
+    assert_eq!(
+        (&best.spec.network, &best.spec.conditioning),
+        (&spec.network, &spec.conditioning)
+    );
+    // Sides that its blocks do not divide.
+    std::fs::write(&recipe, text.replace("crop = 16", "crop = 17")).unwrap();
+    let error = Recipe::open(&recipe).unwrap_err().to_string();
+    assert!(error.contains("multiple of 2"), "{error}");
+}
+
+/// Validation looks at noise of 15, 25 and 50 of 255; it does not ask a network that was trained for less.
+#[test]
+fn levels_that_training_leaves_out_are_not_scored() {
+    let (folder, recipe) = workplace(1);
+    let text = recipe_text(1).replace("max = 80.0", "max = 0.3");
+    std::fs::write(&recipe, text).unwrap();
+    let mut session = run(&recipe, &folder.path().join("r"), 0);
+    let psnr = session.step().unwrap().scores.unwrap().psnr;
+    assert_eq!(psnr.map(f64::is_nan), [false, false, true], "{psnr:?}");
+}
+
 #[test]
 fn recipes_without_sense_are_refused_by_name() {
+    let with_variance = ADM.replace("channels_out = 3", "channels_out = 6");
     let (_folder, recipe) = workplace(3);
     for (from, to, part) in [
         ("crop = 16", "crop = 16\ncorp = 3", "corp"),
@@ -168,6 +227,15 @@ fn recipes_without_sense_are_refused_by_name() {
         ("batch = 4", "", "batch"),
         ("min = 0.002", "min = 100.0", "noise"),
         ("batch = 4", "batch = 4\ngrowth = [1, 3]", "growth"),
+        ("channels = 3", "channels = 1", "RGB"),
+        ("sigma_data = 0.5", "sigma_data = 0.0", "sigma_data"),
+        ("[24, 24]", "[]", "widths"),
+        (
+            "[noise]",
+            "[conditioning]\nkind = \"index\"\nschedule = {kind = \"vp-linear\", steps = 1000}\n[noise]",
+            "conditioning",
+        ),
+        (NETWORK, &with_variance, "3 channels to 3"),
     ] {
         std::fs::write(&recipe, recipe_text(3).replace(from, to)).unwrap();
         let error = Recipe::open(&recipe).unwrap_err().to_string();
@@ -191,6 +259,115 @@ fn a_state_of_another_recipe_is_not_continued() {
     let longer = Recipe::open(&recipe).unwrap();
     let session = Session::open(longer, &out, &Device::default()).unwrap();
     assert_eq!(session.step_number(), 4);
+}
+
+/// Rewrites the header of a state file.
+fn edit(state: &Path, edit: impl FnOnce(&mut Value)) {
+    let bytes = std::fs::read(state).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    edit(&mut header);
+    let header = header.to_string();
+    let mut out = (header.len() as u64).to_le_bytes().to_vec();
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(&bytes[8 + length..]);
+    std::fs::write(state, out).unwrap();
+}
+
+fn reopen(recipe: &Path, out: &Path) -> Result<Session, Error> {
+    Session::open(Recipe::open(recipe).unwrap(), out, &Device::default())
+}
+
+/// Weights, average and moments must have the same arrays, those of the network.
+#[test]
+fn a_state_whose_parts_do_not_fit_is_refused_by_name() {
+    let (folder, recipe) = workplace(8);
+    let out = folder.path().join("run");
+    drop(run(&recipe, &out, 4));
+    let state = out.join("state.safetensors");
+    let whole = std::fs::read(&state).unwrap();
+    let cases = [
+        ("mean/stem.bias", "mean/stem.bios", "stem.bias"),
+        ("ema/stem.bias", "ema/a.bias", "stem.bias"),
+        ("square/stem.bias", "sqare/stem.bias", "sqare/stem.bias"),
+        ("weights/stem.bias", "ema/stem.bios", "stem.bias"),
+    ];
+    for (from, to, named) in cases {
+        edit(&state, |header| {
+            let array = header.as_object_mut().unwrap().remove(from).unwrap();
+            header[to] = array;
+        });
+        let error = reopen(&recipe, &out).unwrap_err();
+        assert!(matches!(error, Error::Broken { .. }), "{error}");
+        assert!(error.to_string().contains(named), "{error}");
+        std::fs::write(&state, &whole).unwrap();
+    }
+    edit(&state, |header| {
+        header["mean/stem.bias"]["shape"] = json!([24, 1, 1, 1])
+    });
+    let error = reopen(&recipe, &out).unwrap_err().to_string();
+    assert!(
+        error.contains("`mean`") && error.contains("stem.bias"),
+        "{error}"
+    );
+    std::fs::write(&state, &whole).unwrap();
+    assert_eq!(reopen(&recipe, &out).unwrap().step_number(), 4);
+}
+
+/// A picture more, fewer, other or under another name is other data. States that do not say what they were trained on are
+/// taken at their word.
+#[test]
+fn a_state_of_other_pictures_is_not_continued() {
+    let (folder, recipe) = workplace(8);
+    let out = folder.path().join("run");
+    drop(run(&recipe, &out, 4));
+    let picture = |name: &str| folder.path().join("train").join(name);
+    let refused = || {
+        let error = reopen(&recipe, &out).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Foreign {
+                    what: "the pictures",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    };
+    std::fs::rename(picture("2.png"), folder.path().join("away.png")).unwrap();
+    refused();
+    std::fs::rename(folder.path().join("away.png"), picture("3.png")).unwrap();
+    refused();
+    std::fs::rename(picture("3.png"), picture("2.png")).unwrap();
+    drop(reopen(&recipe, &out).unwrap());
+    let mut pixels = image::open(picture("1.png")).unwrap().to_rgb8();
+    pixels.get_pixel_mut(3, 4).0[1] ^= 1;
+    pixels.save(picture("1.png")).unwrap();
+    refused();
+
+    edit(&out.join("state.safetensors"), |header| {
+        let text = header["__metadata__"]["tweedie-training"].as_str().unwrap();
+        let mut state: Value = serde_json::from_str(text).unwrap();
+        state.as_object_mut().unwrap().remove("pictures").unwrap();
+        header["__metadata__"]["tweedie-training"] = json!(state.to_string());
+    });
+    assert_eq!(reopen(&recipe, &out).unwrap().step_number(), 4);
+}
+
+/// Two trainings in one folder would sweep each other's files.
+#[test]
+fn a_folder_is_for_one_training() {
+    let (folder, recipe) = workplace(8);
+    let out = folder.path().join("run");
+    let first = run(&recipe, &out, 1);
+    let error = reopen(&recipe, &out).unwrap_err();
+    assert!(
+        matches!(&error, Error::Busy(path) if *path == out),
+        "{error}"
+    );
+    drop(first);
+    assert!(reopen(&recipe, &out).is_ok());
 }
 
 /// Steps take small and large crops in turn; crops that no picture holds are named.

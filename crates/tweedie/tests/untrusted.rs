@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tweedie::checkpoint::{Architecture, Model, ModelSpec, Precision};
+use tweedie::checkpoint::{Model, ModelSpec, Precision};
 use tweedie::net::PhotoConfig;
 use tweedie::operator::{KernelSpec, Spec};
 use tweedie::prior::{Network, Parametrisation};
@@ -73,12 +73,11 @@ fn small_model() -> Vec<u8> {
     };
     let model = Model {
         params: config.init(0).unwrap(),
-        spec: ModelSpec {
-            network: Architecture::Photo(config),
-            parametrisation: Parametrisation::Edm { sigma_data: 0.5 },
-            sigma: [0.002, 80.0],
-            about: "small".into(),
-        },
+        spec: ModelSpec::new(
+            config,
+            Parametrisation::Edm { sigma_data: 0.5 },
+            [0.002, 80.0],
+        ),
     };
     model.to_bytes(Precision::F16).unwrap()
 }

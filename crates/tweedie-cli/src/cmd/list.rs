@@ -4,7 +4,10 @@ use std::fmt;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use tweedie::{method, metric, operator, sampler};
+use tweedie::method::Task;
+use tweedie::operator::{Entry, Spec};
+use tweedie::registry::Need;
+use tweedie::{Dims, method, metric, prior, recommend, sampler};
 
 use crate::output;
 
@@ -25,6 +28,8 @@ enum What {
     Priors,
     Samplers,
     Metrics,
+    /// Which methods fit which operator.
+    Matrix,
 }
 
 #[derive(Serialize)]
@@ -64,32 +69,35 @@ impl fmt::Display for Table {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
+    let any = prior::Card::any();
     let rows = match args.what {
         What::Methods => registered(method::Settings::NAMES, |name| {
             let settings = method::Settings::named(name).expect("listed names exist");
-            (settings.card(), settings.nfe())
+            let needs = settings.as_dyn().needs();
+            (settings.card(), needs, settings.nfe(&any))
         }),
         What::Samplers => registered(sampler::Settings::NAMES, |name| {
             let settings = sampler::Settings::named(name).expect("listed names exist");
-            (settings.card(), settings.nfe())
+            (settings.card(), Vec::new(), settings.nfe(&any))
         }),
-        What::Operators => plain(operator::Spec::LIST.iter().copied()),
+        What::Operators => plain(Spec::LIST.iter().map(|o| (o.name, o.summary))),
         What::Metrics => plain(metric::METRICS.iter().map(|m| (m.name, m.about))),
         What::Priors => plain([(
             "photo",
             "photographs of any size, colour or grey; embedded. Model files are named by their path",
         )]),
+        What::Matrix => matrix(),
     };
     output::print(args.json, &Table(rows))
 }
 
 fn registered(
     names: &[&'static str],
-    of: impl Fn(&str) -> (tweedie::registry::Card, usize),
+    of: impl Fn(&str) -> (tweedie::registry::Card, Vec<Need>, usize),
 ) -> Vec<Row> {
     let row = |&name| {
-        let (card, nfe) = of(name);
-        let needs: Vec<String> = card.needs.iter().map(ToString::to_string).collect();
+        let (card, needs, nfe) = of(name);
+        let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
         Row {
             name,
             summary: card.summary.to_owned(),
@@ -99,6 +107,29 @@ fn registered(
         }
     };
     names.iter().map(row).collect()
+}
+
+/// Which methods restore from which operator, with a prior that has everything, the one that is chosen by default first.
+fn matrix() -> Vec<Row> {
+    let card = prior::Card {
+        variance: true,
+        ..prior::Card::any()
+    };
+    let row = |entry: &Entry| {
+        let operator = entry.example(Dims::new(3, 16, 16));
+        let usual = recommend::name(&Task::exact(operator.as_ref()));
+        let others = method::fitting(&card, operator.as_ref());
+        let others = others.into_iter().filter(|name| *name != usual);
+        let all: Vec<&str> = [usual].into_iter().chain(others).collect();
+        Row {
+            name: entry.name,
+            summary: all.join(", "),
+            needs: None,
+            nfe: None,
+            paper: None,
+        }
+    };
+    Spec::LIST.iter().map(row).collect()
 }
 
 fn plain(rows: impl IntoIterator<Item = (&'static str, &'static str)>) -> Vec<Row> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::Serialize;
-use tweedie::metric::{Metrics, compare};
+use tweedie::metric::{Error, METRICS, Metric};
 
 use crate::output;
 
@@ -21,19 +21,26 @@ pub(crate) struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Report(Metrics);
+/// What each metric found; nothing where the pictures are too small for it. JSON has no infinity: there the PSNR of equal
+/// pictures is `null`.
+struct Report(Vec<(&'static Metric, Option<f64>)>);
+
+impl Serialize for Report {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(metric, value)| (metric.name, value)))
+    }
+}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Metrics { psnr, ssim, lpips } = self.0;
-        write!(f, "PSNR {psnr:.2} dB")?;
-        if let Some(ssim) = ssim {
-            write!(f, "  SSIM {ssim:.4}")?;
-        }
-        if let Some(lpips) = lpips {
-            write!(f, "  LPIPS {lpips:.4}")?;
+        let found = self.0.iter().filter_map(|(m, value)| Some((m, (*value)?)));
+        for (i, (metric, value)) in found.enumerate() {
+            let gap = if i == 0 { "" } else { "  " };
+            write!(f, "{gap}{} ", metric.name.to_uppercase())?;
+            match metric.unit {
+                "" => write!(f, "{value:.4}")?,
+                unit => write!(f, "{value:.2} {unit}")?,
+            }
         }
         Ok(())
     }
@@ -42,7 +49,13 @@ impl fmt::Display for Report {
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let truth = tweedie::image::read(&args.truth)?;
     let picture = tweedie::image::read(&args.picture)?;
-    let metrics = compare(&truth.pixels, &picture.pixels)
+    let measure = |metric: &'static Metric| match (metric.measure)(&truth.pixels, &picture.pixels) {
+        Ok(value) => Ok((metric, Some(value))),
+        Err(Error::TooSmall { .. } | Error::Channels { .. }) => Ok((metric, None)),
+        Err(e) => Err(e),
+    };
+    let found: Result<_, Error> = METRICS.iter().map(measure).collect();
+    let found = found
         .with_context(|| format!("{} and {}", args.truth.display(), args.picture.display()))?;
-    output::print(args.json, &Report(metrics))
+    output::print(args.json, &Report(found))
 }

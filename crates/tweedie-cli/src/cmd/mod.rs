@@ -1,14 +1,10 @@
 //! One subcommand a file: its arguments and what it does.
 
-pub(crate) mod colorize;
-pub(crate) mod deblur;
 pub(crate) mod degrade;
-pub(crate) mod denoise;
-pub(crate) mod inpaint;
 pub(crate) mod list;
 pub(crate) mod metrics;
 pub(crate) mod model;
 pub(crate) mod restore;
 pub(crate) mod sample;
 pub(crate) mod train;
-pub(crate) mod upscale;
+pub(crate) mod verbs;

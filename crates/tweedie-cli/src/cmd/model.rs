@@ -52,15 +52,16 @@ struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [low, high] = self.spec.sigma;
-        writeln!(f, "{}", self.spec.about)?;
-        writeln!(f, "network          {:?}", self.spec.network)?;
-        writeln!(f, "parametrisation  {:?}", self.spec.parametrisation)?;
+        let spec = &self.spec;
+        // Sigmas are in the units of the network's own data.
+        let [low, high] = spec.sigma.map(|sigma| sigma / spec.range().width());
+        writeln!(f, "{}", spec.about)?;
+        writeln!(f, "network          {:?}", spec.network)?;
+        writeln!(f, "parametrisation  {:?}", spec.parametrisation)?;
+        writeln!(f, "conditioning     {:?}", spec.conditioning)?;
         writeln!(
             f,
-            "sigma            {:.4} to {:.1} for pictures in [0, 1]",
-            low / 2.0,
-            high / 2.0
+            "sigma            {low:.4} to {high:.1} for pictures in [0, 1]"
         )?;
         write!(
             f,

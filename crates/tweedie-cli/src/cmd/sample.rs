@@ -8,6 +8,9 @@ use anyhow::bail;
 use ndarray::Axis;
 use serde::Serialize;
 use tweedie::image::Picture;
+use tweedie::noise::Seeded;
+use tweedie::restore::{ensure, record};
+use tweedie::run::Run;
 use tweedie::{Dims, Image, sampler};
 
 use crate::options::{ComputeArgs, OutputArgs, PriorArgs};
@@ -19,6 +22,9 @@ pub(crate) struct Args {
     /// How many pictures.
     #[arg(short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     n: u16,
+    /// Number of the first picture: picture K of a seed is the same in every batch that holds it.
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    first: u16,
     /// Size in pixels: SIDE or HEIGHTxWIDTH.
     #[arg(long, default_value = "64", value_name = "SIZE", value_parser = size)]
     size: (usize, usize),
@@ -43,6 +49,9 @@ fn size(text: &str) -> Result<(usize, usize), String> {
         _ => Err("write SIDE or HEIGHTxWIDTH, in pixels up to 16384".to_owned()),
     }
 }
+
+/// Batches that sampling holds at once, the network's own left out.
+const COPIES: usize = 6;
 
 #[derive(Serialize)]
 struct Report {
@@ -85,12 +94,15 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         None => settings,
     };
     let prior = args.prior.open(&device)?;
-    let dims = Dims::new(prior.channels(), args.size.0, args.size.1);
+    let dims = Dims::new(prior.card().channels[0], args.size.0, args.size.1);
+    let (n, seed) = (usize::from(args.n), args.compute.seed);
+    ensure(COPIES * n * dims.len())?;
     let begun = Instant::now();
-    let (drawn, nfe) = watched::run(settings.name(), args.compute.seed, |run| {
-        settings
-            .as_dyn()
-            .sample(prior.as_ref(), args.n.into(), dims, run)
+    let (drawn, nfe) = watched::run(settings.name(), |observer| {
+        let noise = Seeded::new(seed, "method").from_picture(args.first.into());
+        let mut run = Run::with(noise, observer);
+        let drawn = settings.as_dyn().sample(prior.as_ref(), n, dims, &mut run);
+        drawn.map(|drawn| (drawn, run.nfe()))
     })?;
     let pictures: Vec<Image> = drawn
         .outer_iter()
@@ -102,17 +114,16 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         many => tweedie::image::grid(many, columns)?,
     });
     let text = serde_json::json!({
-        "sampler": settings, "prior": args.prior.prior, "seed": args.compute.seed,
-        "version": env!("CARGO_PKG_VERSION"),
+        "sampler": settings, "prior": args.prior.prior, "seed": seed, "first": args.first,
     });
-    result.set_text("tweedie", text.to_string());
+    result.set_text("tweedie", record(text));
     args.output.write(&path, &result)?;
     let report = Report {
         sampler: settings.name(),
         pictures: args.n,
         nfe,
         seconds: begun.elapsed().as_secs_f64(),
-        seed: args.compute.seed,
+        seed,
         output: path,
     };
     output::print(args.output.json, &report)

@@ -1,37 +1,17 @@
 //! Model files: a safetensors file whose metadata say which network it is and what it answers.
 
+mod spec;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
 
-use crate::net::{Array, Params, ParamsError, PhotoConfig};
-use crate::prior::Parametrisation;
+use crate::net::{Array, Params, ParamsError};
 use crate::{files, image};
 
-/// Which network a file holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "architecture", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Architecture {
-    /// The photo network.
-    Photo(PhotoConfig),
-}
-
-/// What must be known of a network besides its weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelSpec {
-    /// Its shape.
-    pub network: Architecture,
-    /// What it answers.
-    pub parametrisation: Parametrisation,
-    /// The smallest and the largest sigma that it was trained on, for data in [-1, 1].
-    pub sigma: [f64; 2],
-    /// What the file is, in a line.
-    #[serde(default)]
-    pub about: String,
-}
+pub use spec::ModelSpec;
 
 /// A network's description and weights.
 #[derive(Clone, Debug)]
@@ -73,7 +53,7 @@ pub enum Error {
         /// Its first such weight.
         value: f32,
     },
-    /// The weights do not make the network.
+    /// The description makes no sense, or the weights do not make the network.
     #[error(transparent)]
     Params(#[from] ParamsError),
 }
@@ -105,7 +85,9 @@ impl Model {
         let json = metadata
             .get(KEY)
             .ok_or_else(|| Error::Metadata(KEY, "not there".into()))?;
-        let spec = serde_json::from_str(json).map_err(|e| Error::Metadata(KEY, e.to_string()))?;
+        let spec: ModelSpec =
+            serde_json::from_str(json).map_err(|e| Error::Metadata(KEY, e.to_string()))?;
+        spec.check()?;
         Ok(Model { spec, params })
     }
 

@@ -1,5 +1,5 @@
 //! DDNM: the null space from the model, the rest from the measurement (Wang, Yu and Zhang 2023, arXiv:2212.00490,
-//! algorithms 1 and 2).
+//! algorithms 1 and 2), and DDNM+ for measurements with noise (their section 3.3).
 //!
 //! ```text
 //! x0  = E[x0 | x_t],  eps = (x_t - a_t*x0)/b_t
@@ -10,21 +10,32 @@
 //! The transition is that of the authors' code; the paper's own is the DDPM posterior with `x0y` in the place of `x0`
 //! ([`NextLevel::Posterior`]).
 //!
-//! A noisy measurement must not be matched exactly, as its noise would be taken for image and amplified where the operator
-//! is weak. There the projection becomes the proximal map with `rho = sigma_y^2/sigma_t^2`: at noisy levels it is the
-//! projection, and at the last ones it leaves the denoiser's estimate alone. With `sigma_y = 0` it is the paper's. (The
-//! paper's own treatment of noise, DDNM+, needs the singular vectors of the operator.)
+//! A noisy measurement brings its noise into `x0y`, `sigma_y/s` along a singular vector of value `s`. It is part of the noise
+//! that `x_s` is to have, so that only the rest is added; where it would be too much, less of the measurement is taken:
+//!
+//! ```text
+//! x0y = x0 - V L V^T A^+(A x0 - y),   x_s = a_s*x0y + V D1 V^T z + V D2 V^T eps
+//! b_s >= a_s*sigma_y/s :  L = 1                                        D1 = sqrt(b_s^2 - (a_s*sigma_y/s)^2)   D2 = 0
+//! b_s <  a_s*sigma_y/s :  L = s*b_s*sqrt(1 - eta^2)/(a_s*sigma_y)      D1 = b_s*eta                           D2 = 0
+//! s = 0                :                                               D1 = b_s*eta         D2 = b_s*sqrt(1 - eta^2)
+//! ```
+//!
+//! It is DDRM with `eta_b = 1` (Kawar et al. 2022). The released code of DDNM+ leaves out the inner `V^T` for most operators,
+//! and its simplified form scales wrongly; here both are as in the paper. As the noise goes to zero this tends to DDRM without
+//! noise and not to DDNM, whose measured part keeps some of `eps`: a measurement without noise takes the first form.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Start};
+use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
-use crate::level::{Grid, Level, Schedule, Subset, Transition};
-use crate::prior::Prior;
+use crate::grid::{Grid, MAX_STEPS, Subset};
+use crate::level::{Level, Transition, walk};
+use crate::operator::spectrum;
+use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::{Renoise, Variance, add_noise, clamp, levels, require, steps};
+use crate::sampler::{Renoise, Variance};
 
 /// How a step goes on to the next level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,10 +63,19 @@ impl NextLevel {
             NextLevel::Posterior => None,
         }
     }
+
+    /// The share of fresh noise at the next level. In the space that is not measured the posterior is DDIM's with `eta = 1`.
+    fn share(self, hop: &Transition) -> f64 {
+        let renoise = self.renoise().unwrap_or(Renoise::Ddim { eta: 1.0 });
+        match hop.s.b {
+            0.0 => 0.0,
+            b => renoise.sigma(hop) / b,
+        }
+    }
 }
 
 /// Settings of DDNM. By default those of the authors' code.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ddnm {
     /// The levels that are visited.
@@ -75,10 +95,7 @@ pub struct Ddnm {
 impl Default for Ddnm {
     fn default() -> Ddnm {
         Ddnm {
-            grid: Grid {
-                schedule: Schedule::DDPM,
-                subset: Subset::Uniform { steps: 100 },
-            },
+            grid: Grid::ddpm(Subset::Uniform { steps: 100 }),
             next: NextLevel::Constant { eta: 0.85 },
             travel_length: 1,
             travel_repeat: 1,
@@ -90,21 +107,25 @@ impl Default for Ddnm {
 
 impl Described for Ddnm {
     const CARD: Card = Card {
-        summary: "projects onto the measurement at each step: exact data, for problems with little noise",
+        summary: "projects onto the measurement at each step, as far as its noise allows: a draw with exact data",
         paper: "Wang et al. 2023, arXiv:2212.00490",
-        needs: &[Need::PseudoInverse, Need::Prox],
     };
 
     fn with_steps(mut self, steps: usize) -> Ddnm {
-        self.grid.subset = self.grid.subset.with_steps(steps);
+        self.grid = self.grid.with_steps(steps);
         self
     }
 
-    fn nfe(&self) -> usize {
-        self.moves(steps(&self.grid))
-            .iter()
-            .filter(|m| matches!(m, Move::Down(_)))
-            .count()
+    fn nfe(&self, prior: &PriorCard) -> usize {
+        let levels = self.grid.len(prior);
+        self.check(levels)
+            .map_or(0, |()| downs(&self.moves(levels)))
+    }
+}
+
+impl Tuned for Ddnm {
+    fn tuned(task: &Task) -> Ddnm {
+        Ddnm::default().with_steps(task.steps.unwrap_or(50))
     }
 }
 
@@ -149,68 +170,129 @@ impl Ddnm {
         moves
     }
 
-    fn check(&self) -> Result<(), Error> {
-        require(self.travel_length > 0 && self.travel_repeat > 0, || {
+    fn check(&self, levels: usize) -> Result<(), Error> {
+        Error::unless(self.travel_length > 0 && self.travel_repeat > 0, || {
             "travel length and repeat start at 1, for no travel".into()
         })?;
+        // Every level may be walked `travel_repeat` times, and no more.
+        Error::unless(
+            levels.saturating_mul(self.travel_repeat) <= MAX_STEPS,
+            || {
+                format!(
+                    "{levels} levels walked {} times are more than {MAX_STEPS} steps",
+                    self.travel_repeat
+                )
+            },
+        )?;
         self.next.renoise().map_or(Ok(()), Renoise::check)
     }
 
-    /// Puts into `x0` what the measurement tells.
-    fn data_step(&self, problem: &Problem, x0: &Image, t: Level) -> Image {
-        if problem.sigma > 0.0 {
-            return problem.prox(x0, (problem.sigma / t.sigma()).powi(2));
-        }
-        x0 + &problem.operator.pseudo_inverse(&problem.residual(x0))
-    }
-
+    /// From `x` at one level to the next; also the estimate that agrees with the measurement.
     fn down(
         &self,
-        prior: &dyn Prior,
-        problem: &Problem,
         hop: &Transition,
+        problem: &Problem,
         x: &Image,
+        x0: &Image,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
-        let mut x0 = run.denoise(prior, x, hop.t)?;
-        if self.clamp {
-            clamp(&mut x0, prior.range());
+    ) -> (Image, Image) {
+        // The noise is that of x0, not of x0y: the measured part of the noise stays in x.
+        let eps = hop.t.eps_from_x0(x, x0);
+        if !problem.exact() {
+            return self.down_noisy(hop, problem, x0, &eps, run);
         }
-        let x0y = self.data_step(problem, &x0, hop.t);
+        let x0y = x0 + &problem.linear().pseudo_inverse(&problem.residual(x0));
         let next = match self.next.renoise() {
-            // The noise is that of x0, not of x0y: the measured part of the noise stays in x.
-            Some(renoise) => renoise.step(hop, &x0y, &hop.t.eps_from_x0(x, &x0), run),
-            None => Variance::Small.step(hop, x, &x0y, run),
+            Some(renoise) => renoise.step(hop, &x0y, &eps, run),
+            None => {
+                let estimate = Estimate::from(x0y.clone());
+                Variance::Small.step(hop, x, &estimate, run)
+            }
         };
-        run.show(&x0y, hop.t)?;
-        Ok(next)
+        (next, x0y)
+    }
+
+    /// DDNM+.
+    fn down_noisy(
+        &self,
+        hop: &Transition,
+        problem: &Problem,
+        x0: &Image,
+        eps: &Image,
+        run: &mut Run<'_>,
+    ) -> (Image, Image) {
+        let values = problem.spectrum();
+        let eta = self.next.share(hop);
+        let kept = (1.0 - eta * eta).max(0.0).sqrt();
+        let Level { a, b } = hop.s;
+        // Singular values that tell nothing count as none: what was let through was a thousandth.
+        let least = 1e-3 * values.norm();
+        let brought = move |s: f64| a * problem.sigma() / s;
+        let taken = |s: f64| match s {
+            _ if s <= least => 0.0,
+            _ if b >= brought(s) => 1.0 / s,
+            _ => b * kept / brought(s) / s,
+        };
+        let fresh = |s: f64| match s {
+            _ if s > least && b >= brought(s) => (b * b - brought(s).powi(2)).sqrt(),
+            _ => b * eta,
+        };
+        let old = |s: f64| if s <= least { b * kept } else { 0.0 };
+        let x0y = x0 + &spectrum::back(&*values, &problem.residual(x0), taken);
+        if b == 0.0 {
+            return (x0y.clone(), x0y);
+        }
+        let z = run.normal_like(x0);
+        let mut next = &x0y * a as f32;
+        next += &spectrum::image(&*values, &z, fresh);
+        if kept > 0.0 {
+            next += &spectrum::image(&*values, eps, old);
+        }
+        (next, x0y)
     }
 }
 
+/// Evaluations of the prior on a walk.
+fn downs(moves: &[Move]) -> usize {
+    moves.iter().filter(|m| matches!(m, Move::Down(_))).count()
+}
+
 impl Method for Ddnm {
-    fn restore(
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Linear]
+    }
+
+    fn solve(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
-        self.check()?;
-        let levels = levels(&self.grid, prior)?;
+    ) -> Result<Restored, Error> {
+        let range = prior.card().range;
+        let levels = self.grid.levels(prior.card())?;
+        self.check(levels.len())?;
         let moves = self.moves(levels.len());
-        run.begin(moves.iter().filter(|m| matches!(m, Move::Down(_))).count());
-        let mut x = self.start.draw(prior.range(), problem, levels[0], run);
+        run.begin(downs(&moves));
+        let mut x = self.start.draw(range, problem, levels[0], run);
+        let hops: Vec<_> = walk(&levels).map(|(t, s)| Transition::new(t, s)).collect();
         for step in moves {
             x = match step {
                 Move::Down(i) => {
-                    let s = levels.get(i + 1).copied().unwrap_or(Level::CLEAN);
-                    self.down(prior, problem, &Transition::new(levels[i], s), &x, run)?
+                    let mut x0 = run.denoise(prior, &x, hops[i].t)?;
+                    if self.clamp {
+                        range.clamp(&mut x0);
+                    }
+                    run.poll(&x0)?;
+                    let (next, x0y) = self.down(&hops[i], problem, &x, &x0, run);
+                    run.show(&x0y, hops[i].t)?;
+                    next
                 }
                 Move::Up(from, to) => {
                     let hop = Transition::new(levels[to], levels[from]);
-                    add_noise(x * hop.ratio as f32, hop.var.sqrt(), run)
+                    run.add_noise(x * hop.ratio as f32, hop.var.sqrt())
                 }
             };
         }
-        Ok(x)
+        Ok(x.into())
     }
 }

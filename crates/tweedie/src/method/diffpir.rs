@@ -17,15 +17,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Start, floored_noise};
+use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
-use crate::level::{Grid, Level, Schedule, Subset, combine, walk};
-use crate::operator::norm;
-use crate::prior::Prior;
+use crate::grid::{Grid, Schedule, Subset};
+use crate::level::{Level, combine, walk};
+use crate::operator::{Loss, norm_at};
+use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::{add_noise, clamp, levels, require, steps};
 
 /// How an estimate is brought towards the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub enum Output {
 /// Settings of DiffPIR. The defaults are the authors' for noisy deblurring and super-resolution.
 ///
 /// For inpainting without noise they use 20 steps with `lambda = zeta = 1`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiffPir {
     /// The levels that are visited.
@@ -86,10 +86,7 @@ pub struct DiffPir {
 impl Default for DiffPir {
     fn default() -> DiffPir {
         DiffPir {
-            grid: Grid {
-                schedule: Schedule::DDPM,
-                subset: Subset::DiffpirQuad { steps: 100 },
-            },
+            grid: Grid::ddpm(Subset::DiffpirQuad { steps: 100 }),
             lambda: 1.75,
             zeta: 0.3,
             data: DataStep::Prox,
@@ -106,16 +103,50 @@ impl Described for DiffPir {
     const CARD: Card = Card {
         summary: "denoise, data prox, re-noise: a good first choice, at 20 to 100 evaluations",
         paper: "Zhu et al. 2023, arXiv:2305.08995",
-        needs: &[Need::Prox],
     };
 
     fn with_steps(mut self, steps: usize) -> DiffPir {
-        self.grid.subset = self.grid.subset.with_steps(steps);
+        self.grid = self.grid.with_steps(steps);
         self
     }
 
-    fn nfe(&self) -> usize {
-        steps(&self.grid)
+    fn nfe(&self, prior: &PriorCard) -> usize {
+        self.levels(prior).map_or(0, |levels| levels.len())
+    }
+}
+
+impl Tuned for DiffPir {
+    /// Few steps with fresh noise. Colours of large areas are decided at high noise levels, and nothing else is missing from a
+    /// grey picture: so the grid is EDM's, and ends early, at the noise that there is to remove.
+    fn tuned(task: &Task) -> DiffPir {
+        let only_colours = Loss {
+            colours: true,
+            ..Loss::NOTHING
+        };
+        if task.loss == only_colours {
+            let end = match task.sigma {
+                0.0 => 0.3,
+                sigma => (2.0 * sigma).clamp(0.02, 0.3),
+            };
+            return DiffPir {
+                grid: Grid::all(Schedule::Edm {
+                    sigma_min: end,
+                    sigma_max: 20.0,
+                    rho: 7.0,
+                    steps: task.steps.unwrap_or(15),
+                }),
+                ..DiffPir::fresh()
+            };
+        }
+        let data = match task.linear {
+            true => DataStep::Prox,
+            false => DataStep::Gradient,
+        };
+        DiffPir {
+            data,
+            ..DiffPir::fresh()
+        }
+        .with_steps(task.steps.unwrap_or(30))
     }
 }
 
@@ -131,23 +162,23 @@ impl DiffPir {
     }
 
     fn check(&self) -> Result<(), Error> {
-        require(self.lambda > 0.0 && self.lambda.is_finite(), || {
+        Error::unless(self.lambda > 0.0 && self.lambda.is_finite(), || {
             format!("lambda must be positive, not {}", self.lambda)
         })?;
-        require((0.0..=1.0).contains(&self.zeta), || {
+        Error::unless((0.0..=1.0).contains(&self.zeta), || {
             format!("zeta must be between 0 and 1, not {}", self.zeta)
         })?;
-        require(self.guidance.is_finite(), || {
+        Error::unless(self.guidance.is_finite(), || {
             "guidance must be finite".into()
         })
     }
 
     /// The levels below the start; the rest of the grid stays as it is.
-    fn levels(&self, prior: &dyn Prior) -> Result<Vec<Level>, Error> {
-        let mut levels = levels(&self.grid, prior)?;
+    fn levels(&self, prior: &PriorCard) -> Result<Vec<Level>, Error> {
+        let mut levels = self.grid.levels(prior)?;
         if let Some(start) = self.start_sigma {
             levels.retain(|l| l.sigma() <= start);
-            require(!levels.is_empty(), || {
+            Error::unless(!levels.is_empty(), || {
                 format!("no level of the grid is at or below the start, sigma {start}")
             })?;
         }
@@ -158,8 +189,11 @@ impl DiffPir {
     fn least_rho(&self, problem: &Problem) -> f64 {
         match self.data {
             DataStep::Prox => 0.0,
-            // Power iteration comes within 2 % of the norm from below.
-            DataStep::Gradient => (1.02 * norm(&*problem.operator, 20)).powi(2),
+            DataStep::Gradient => {
+                let guess = problem.operator.guess(&problem.y);
+                // Power iteration comes within 2 % of the norm from below.
+                (1.02 * norm_at(problem.operator.as_ref(), &guess, 20)).powi(2)
+            }
         }
     }
 
@@ -177,51 +211,64 @@ impl DiffPir {
         combine(1.0 - self.guidance, x0, self.guidance, &x0y)
     }
 
-    fn output(&self, problem: &Problem) -> Output {
+    /// From the prior's last estimate, or the image `x` that it was made from, to the result.
+    fn last(&self, problem: &Problem, x: Image, x0: Image, rho: f64) -> Image {
         match self.output {
-            Output::Auto if problem.sigma > 0.0 => Output::Denoised,
-            Output::Auto => Output::Prox,
-            chosen => chosen,
+            Output::Level => x,
+            Output::Denoised => x0,
+            Output::Auto if !problem.exact() => x0,
+            Output::Auto if self.data == DataStep::Prox && self.guidance == 1.0 => {
+                problem.settle(&x0, rho)
+            }
+            Output::Auto | Output::Prox => self.data_step(problem, &x0, rho),
         }
     }
 }
 
 impl Method for DiffPir {
-    fn restore(
+    fn needs(&self) -> Vec<Need> {
+        match self.data {
+            DataStep::Prox => vec![Need::Linear],
+            DataStep::Gradient => Vec::new(),
+        }
+    }
+
+    fn solve(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
+    ) -> Result<Restored, Error> {
         self.check()?;
-        let levels = self.levels(prior)?;
-        let sigma_y = floored_noise(problem, prior.range());
+        let range = prior.card().range;
+        let levels = self.levels(prior.card())?;
+        let sigma_y = problem.sigma_floored(range);
         let least_rho = self.least_rho(problem);
         run.begin(levels.len());
-        let mut x = self.start.draw(prior.range(), problem, levels[0], run);
+        let mut x = self.start.draw(range, problem, levels[0], run);
         for (t, s) in walk(&levels) {
             // Prior.
             let mut x0 = run.denoise(prior, &x, t)?;
             if self.clamp {
-                clamp(&mut x0, prior.range());
+                range.clamp(&mut x0);
             }
-            if s == Level::CLEAN && self.output(problem) != Output::Prox {
+            let rho = (self.lambda * (sigma_y / t.sigma()).powi(2)).max(least_rho);
+            if s == Level::CLEAN {
                 run.show(&x0, t)?;
-                let level = self.output(problem) == Output::Level;
-                return Ok(if level { x } else { x0 });
+                return Ok(self.last(problem, x, x0, rho).into());
             }
+            run.poll(&x0)?;
             // Data.
-            let rho = self.lambda * (sigma_y / t.sigma()).powi(2);
-            let x0y = self.data_step(problem, &x0, rho.max(least_rho));
-            // On to the next level; the step to the clean one returns x0y.
+            let x0y = self.data_step(problem, &x0, rho);
+            // On to the next level.
             let eps = t.eps_from_x0(&x, &x0y);
             let kept = Level {
                 a: s.a,
                 b: s.b * (1.0 - self.zeta).sqrt(),
             };
-            x = add_noise(kept.mix(&x0y, &eps), s.b * self.zeta.sqrt(), run);
+            x = run.add_noise(kept.mix(&x0y, &eps), s.b * self.zeta.sqrt());
             run.show(&x0y, t)?;
         }
-        Ok(x)
+        unreachable!("a walk ends at the clean level")
     }
 }

@@ -13,14 +13,14 @@
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
-use super::{Method, floored_noise};
+use super::{Method, Restored, Task, Tuned};
 use crate::Image;
+use crate::grid::MAX_STEPS;
 use crate::level::Level;
-use crate::prior::Prior;
+use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::require;
 
 /// Settings of DPIR. By default the authors' for deblurring; for super-resolution they take 24 steps that end at
 /// `max(factor/255, noise)`.
@@ -56,7 +56,6 @@ impl Described for Dpir {
     const CARD: Card = Card {
         summary: "data prox and plain denoising in turn: the fastest, a smooth best estimate",
         paper: "Zhang et al. 2022, arXiv:2008.13751",
-        needs: &[Need::Prox],
     };
 
     fn with_steps(mut self, steps: usize) -> Dpir {
@@ -64,16 +63,38 @@ impl Described for Dpir {
         self
     }
 
-    fn nfe(&self) -> usize {
+    fn nfe(&self, _: &PriorCard) -> usize {
         self.steps
+    }
+}
+
+impl Tuned for Dpir {
+    /// Holes are filled from their edges inwards, a little in each step. Where a blur has lost most frequencies for good, the
+    /// prior need not hold down what little the others amplify.
+    fn tuned(task: &Task) -> Dpir {
+        let (steps, lambda) = match task.loss {
+            loss if loss.pixels => (48, 0.23),
+            loss if loss.scales => (24, 0.23),
+            loss if loss.faded > 0.5 => (8, 0.10),
+            loss if loss.detail => (8, 0.19),
+            _ => (24, 0.23),
+        };
+        Dpir {
+            lambda,
+            steps: task.steps.unwrap_or(steps),
+            ..Dpir::default()
+        }
     }
 }
 
 impl Dpir {
     fn check(&self) -> Result<(), Error> {
         let positive = |v: f64| v > 0.0 && v.is_finite();
-        require(self.steps > 0, || "DPIR needs at least one step".into())?;
-        require(
+        let steps = (1..=MAX_STEPS).contains(&self.steps);
+        Error::unless(steps, || {
+            format!("DPIR takes 1 to {MAX_STEPS} steps, not {}", self.steps)
+        })?;
+        Error::unless(
             positive(self.sigma_start) && positive(self.sigma_end) && positive(self.lambda),
             || "the sigmas and lambda of DPIR must be positive".into(),
         )
@@ -82,9 +103,9 @@ impl Dpir {
     /// The sigmas of the denoiser, from the strongest down, in the units of a range that is `width` wide.
     ///
     /// With a measurement noisier than `sigma_start` all are alike.
-    fn ladder(&self, width: f64, sigma_y: f64, max: f64) -> Vec<f64> {
-        let end = (self.sigma_end * width).max(sigma_y).min(max);
-        let start = (self.sigma_start * width).min(max).max(end);
+    fn ladder(&self, width: f64, sigma_y: f64, [least, most]: [f64; 2]) -> Vec<f64> {
+        let end = (self.sigma_end * width).max(sigma_y).max(least).min(most);
+        let start = (self.sigma_start * width).min(most).max(end);
         let last = self.steps.saturating_sub(1).max(1) as f64;
         (0..self.steps)
             .map(|k| start * (end / start).powf(k as f64 / last))
@@ -93,34 +114,35 @@ impl Dpir {
 }
 
 impl Method for Dpir {
-    fn restore(
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Linear]
+    }
+
+    fn solve(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
+    ) -> Result<Restored, Error> {
         self.check()?;
-        let range = prior.range();
-        let sigma_y = floored_noise(problem, range);
-        let ladder = self.ladder(2.0 * range.half, sigma_y, prior.max_sigma());
+        let PriorCard { range, sigma, .. } = *prior.card();
+        let sigma_y = problem.sigma_floored(range);
+        let ladder = self.ladder(range.width(), sigma_y, sigma);
+        let rho = |sigma: f64| self.lambda * (sigma_y / sigma).powi(2);
         run.begin(ladder.len());
         let mut z = problem.operator.guess(&problem.y);
-        let data = |z: &Image, sigma: f64| problem.prox(z, self.lambda * (sigma_y / sigma).powi(2));
         for (k, &sigma) in ladder.iter().enumerate() {
             let level = Level::ve(sigma);
-            let x = data(&z, sigma);
-            let way = if self.ensemble {
-                Symmetry::nth(k)
-            } else {
-                Symmetry::nth(0)
-            };
+            let x = problem.prox(&z, rho(sigma));
+            run.poll(&x)?;
+            let way = Symmetry::nth(if self.ensemble { k } else { 0 });
             z = way.back(&run.denoise(prior, &way.there(&x), level)?);
             run.show(&z, level)?;
         }
-        match ladder.last() {
-            Some(&sigma) if problem.sigma == 0.0 => Ok(data(&z, sigma)),
-            _ => Ok(z),
-        }
+        Ok(match ladder.last() {
+            Some(&sigma) if problem.exact() => problem.settle(&z, rho(sigma)).into(),
+            _ => z.into(),
+        })
     }
 }
 
@@ -214,7 +236,7 @@ mod tests {
     /// The published ladder for 8 steps at noise 7.65/255; a linear ladder would have 43.1 in the second place.
     #[test]
     fn ladder_as_published() {
-        let ladder = Dpir::default().ladder(1.0, 7.65 / 255.0, f64::INFINITY);
+        let ladder = Dpir::default().ladder(1.0, 7.65 / 255.0, [0.0, f64::INFINITY]);
         let published = [49.0, 37.58, 28.82, 22.11, 16.96, 13.01, 9.97, 7.65];
         for (sigma, expected) in ladder.iter().zip(published) {
             assert!(

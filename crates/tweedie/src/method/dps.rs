@@ -19,14 +19,15 @@
 use ndarray::{Axis, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Start};
+use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
-use crate::level::{Grid, Level, Range, Schedule, Subset, Transition, walk};
-use crate::prior::Prior;
+use crate::grid::{Grid, Subset};
+use crate::level::{Level, Range, Transition, walk};
+use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::{Variance, clamp, levels, limits, require, steps};
+use crate::sampler::Variance;
 
 /// How far a step goes along the gradient. Constants are those of the literature, for data in [-1, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,10 +64,12 @@ impl StepRule {
             StepRule::ResidualNorm { scale: length }
             | StepRule::PaperNorm { zeta: length }
             | StepRule::SquaredNorm { zeta: length }
-            | StepRule::NormalizedGradient { zeta: length } => require(length.is_finite(), || {
-                "the step size of DPS must be finite".into()
-            }),
-            StepRule::Likelihood => require(problem.sigma > 0.0, || {
+            | StepRule::NormalizedGradient { zeta: length } => {
+                Error::unless(length.is_finite(), || {
+                    "the step size of DPS must be finite".into()
+                })
+            }
+            StepRule::Likelihood => Error::unless(!problem.exact(), || {
                 "the likelihood rule of DPS needs a measurement with noise; choose another rule"
                     .into()
             }),
@@ -88,7 +91,7 @@ impl StepRule {
 }
 
 /// Settings of DPS. By default as published for super-resolution and deblurring.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dps {
     /// The levels that are visited.
@@ -106,10 +109,7 @@ pub struct Dps {
 impl Default for Dps {
     fn default() -> Dps {
         Dps {
-            grid: Grid {
-                schedule: Schedule::DDPM,
-                subset: Subset::All,
-            },
+            grid: Grid::ddpm(Subset::All),
             rule: StepRule::ResidualNorm { scale: 0.3 },
             variance: Variance::Small,
             start: Start::Auto,
@@ -122,16 +122,30 @@ impl Described for Dps {
     const CARD: Card = Card {
         summary: "gradient of the residual through the network: any differentiable operator, but 1000 costly steps",
         paper: "Chung et al. 2023, arXiv:2209.14687",
-        needs: &[Need::Pullback, Need::Adjoint],
     };
 
     fn with_steps(mut self, steps: usize) -> Dps {
-        self.grid.subset = self.grid.subset.with_steps(steps);
+        self.grid = self.grid.with_steps(steps);
         self
     }
 
-    fn nfe(&self) -> usize {
-        steps(&self.grid)
+    fn nfe(&self, prior: &PriorCard) -> usize {
+        self.grid.len(prior)
+    }
+}
+
+impl Tuned for Dps {
+    /// The authors' scale of 0.3 is for a thousand steps on 256x256 pixels. The way to go is shared by the steps and grows
+    /// with the root of the number of pixels; with few steps, four times as far is better.
+    fn tuned(task: &Task) -> Dps {
+        let steps = task.steps.unwrap_or(50);
+        let side = ((task.input.h * task.input.w) as f64).sqrt();
+        let scale = 4.0 * 0.3 * (1000.0 / steps as f64) * (side / 256.0);
+        Dps {
+            rule: StepRule::ResidualNorm { scale },
+            ..Dps::default()
+        }
+        .with_steps(steps)
     }
 }
 
@@ -144,25 +158,26 @@ impl Dps {
         x: &Image,
         t: Level,
         run: &mut Run<'_>,
-    ) -> Result<(Image, Image, Image), Error> {
-        let (raw, pullback) = run.denoise_with_pullback(prior, x, t)?;
-        let mut x0 = raw.clone();
+    ) -> Result<(Estimate, Image, Image), Error> {
+        let range = prior.card().range;
+        let (mut estimate, pullback) = run.estimate_with_pullback(prior, x, t)?;
+        let raw = estimate.x0.clone();
         if self.clamp {
-            clamp(&mut x0, prior.range());
+            range.clamp(&mut estimate.x0);
         }
-        let residual = problem.residual(&x0);
-        let mut cotangent = problem.operator.vjp(&x0, &residual);
+        let residual = problem.residual(&estimate.x0);
+        let mut cotangent = problem.operator.vjp(&estimate.x0, &residual);
         if self.clamp {
-            block_outside(&mut cotangent, &raw, prior.range());
+            block_outside(&mut cotangent, &raw, range);
         }
         let direction = pullback(&cotangent).map_err(|e| run.failed(e))?;
-        Ok((x0, residual, direction))
+        Ok((estimate, residual, direction))
     }
 }
 
 /// The derivative of the clamp: 0 outside of the range.
 fn block_outside(cotangent: &mut Image, raw: &Image, range: Range) {
-    let (low, high) = limits(range);
+    let (low, high) = range.limits();
     Zip::from(cotangent).and(raw).par_for_each(|c, v| {
         if !(low..=high).contains(v) {
             *c = 0.0;
@@ -182,30 +197,37 @@ fn norms(x: &Image) -> impl Iterator<Item = f64> + '_ {
 }
 
 impl Method for Dps {
-    fn restore(
+    fn needs(&self) -> Vec<Need> {
+        match self.variance {
+            Variance::Learned => vec![Need::Pullback, Need::LearnedVariance],
+            _ => vec![Need::Pullback],
+        }
+    }
+
+    fn solve(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
+    ) -> Result<Restored, Error> {
         self.rule.check(problem)?;
-        let range = prior.range();
-        let levels = levels(&self.grid, prior)?;
+        let range = prior.card().range;
+        let levels = self.grid.levels(prior.card())?;
         run.begin(levels.len());
         let mut x = self.start.draw(range, problem, levels[0], run);
         for (t, s) in walk(&levels) {
             let hop = Transition::new(t, s);
-            let (x0, residual, direction) = self.descent(prior, problem, &x, t, run)?;
-            x = self.variance.step(&hop, &x, &x0, run);
+            let (estimate, residual, direction) = self.descent(prior, problem, &x, t, run)?;
+            x = self.variance.step(&hop, &x, &estimate, run);
             let lengths = norms(&residual).zip(norms(&direction));
             for (n, (r, d)) in lengths.enumerate() {
-                let factor = self.rule.factor(range.half, &hop, problem.sigma, r, d);
+                let factor = self.rule.factor(range.half, &hop, problem.sigma(), r, d);
                 let along = direction.index_axis(Axis(0), n);
                 x.index_axis_mut(Axis(0), n)
                     .scaled_add(factor as f32, &along);
             }
-            run.show(&x0, t)?;
+            run.show(&estimate.x0, t)?;
         }
-        Ok(x)
+        Ok(x.into())
     }
 }

@@ -4,89 +4,115 @@ mod ddnm;
 mod diffpir;
 mod dpir;
 mod dps;
-mod mean;
+mod draws;
+mod start;
+mod task;
 mod tweedie;
 
-pub use ddnm::{Ddnm, NextLevel};
-pub use diffpir::{DataStep, DiffPir, Output};
-pub use dpir::Dpir;
-pub use dps::{Dps, StepRule};
-pub use mean::Mean;
-pub use tweedie::Tweedie;
-
-use serde::{Deserialize, Serialize};
+pub use ddnm::NextLevel;
+pub use diffpir::{DataStep, Output};
+pub use dps::StepRule;
+pub use draws::Draws;
+pub use start::Start;
+pub use task::Task;
 
 use crate::Image;
-use crate::level::{Level, Range};
-use crate::prior::Prior;
+use crate::operator::Operator;
+use crate::prior::{self, Prior};
 use crate::problem::Problem;
-use crate::registry::registry;
+use crate::registry::{Need, registry};
 use crate::run::{Error, Run};
-use crate::sampler::{add_noise, pure_noise};
+
+/// What a method makes of a measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    /// The image, `[batch, channel, height, width]` of the operator's input.
+    pub x: Image,
+    /// How much it may be otherwise, where the method knows: the standard deviation of each number.
+    pub std: Option<Image>,
+}
+
+impl From<Image> for Restored {
+    fn from(x: Image) -> Restored {
+        Restored { x, std: None }
+    }
+}
 
 /// A way back from a measurement to an image.
+///
+/// Who restores calls [`Method::restore`], which checks the needs; who makes a method writes [`Method::needs`] and
+/// [`Method::solve`].
 pub trait Method: Send + Sync {
-    /// An image that explains the measurement and that the prior finds likely, `[batch, channel, height, width]` of the
-    /// operator's input.
+    /// What it asks of the prior and the operator, with these settings.
+    fn needs(&self) -> Vec<Need> {
+        Vec::new()
+    }
+
+    /// Whether it knows how sure it is, [`Restored::std`].
+    fn knows_spread(&self) -> bool {
+        false
+    }
+
+    /// An image that explains the measurement and that the prior finds likely, where the needs are met.
+    ///
+    /// # Errors
+    /// [`Error`] if the settings do not work, the prior fails, or the observer stops the run.
+    fn solve(
+        &self,
+        prior: &dyn Prior,
+        problem: &Problem,
+        run: &mut Run<'_>,
+    ) -> Result<Restored, Error>;
+
+    /// [`Method::solve`], once the needs are met.
+    ///
+    /// # Errors
+    /// [`Error::Lacks`] if they are not; else those of [`Method::solve`].
     fn restore(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error>;
-}
-
-registry! {
-    /// A method by name, with its settings.
-    dyn Method {
-        DiffPir(DiffPir) = "diffpir",
-        Ddnm(Ddnm) = "ddnm",
-        Dps(Dps) = "dps",
-        Dpir(Dpir) = "dpir",
-        Mean(Mean) = "mean",
-        Tweedie(Tweedie) = "tweedie",
-    }
-}
-
-/// What a method starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// Noise where the first level drowns any image (sigma of ten times the range or more), the guess where it does not,
-    /// as with priors that know little noise only.
-    #[default]
-    Auto,
-    /// Pure noise around the middle of the range, as most papers have it.
-    Noise,
-    /// The operator's first guess from the measurement, with the noise of the first level on it.
-    Guess,
-}
-
-impl Start {
-    /// The noisy image that the first step takes.
-    pub(crate) fn draw(
-        self,
-        range: Range,
-        problem: &Problem,
-        level: Level,
-        run: &mut Run<'_>,
-    ) -> Image {
-        let drowned = level.sigma() >= 10.0 * (2.0 * range.half);
-        match self {
-            Start::Auto if drowned => Start::Noise.draw(range, problem, level, run),
-            Start::Noise => {
-                pure_noise(range, level, problem.batch(), problem.operator.input(), run)
-            }
-            Start::Auto | Start::Guess => {
-                let guess = problem.operator.guess(&problem.y) * level.a as f32;
-                add_noise(guess, level.b, run)
-            }
+    ) -> Result<Restored, Error> {
+        let unmet = |need: &Need| !need.met(prior.card(), problem.operator.as_ref());
+        match self.needs().into_iter().find(unmet) {
+            Some(need) => Err(Error::Lacks {
+                need,
+                who: need.of_whom(problem),
+                fitting: fitting(prior.card(), problem.operator.as_ref()),
+            }),
+            None => self.solve(prior, problem, run),
         }
     }
 }
 
-/// The least noise that a measurement is taken to have where a method divides by it: 0.001 for images in [0, 1]
-/// (DPIR and DiffPIR). It stands for quantisation, and keeps noiseless problems well-posed.
-pub(crate) fn floored_noise(problem: &Problem, range: Range) -> f64 {
-    problem.sigma.max(0.001 * 2.0 * range.half)
+/// The methods whose needs, with the settings that suit the operator, a prior and the operator meet.
+pub fn fitting(card: &prior::Card, operator: &dyn Operator) -> Vec<&'static str> {
+    let task = Task::exact(operator);
+    let fits = |name: &&'static str| {
+        let settings = Settings::tuned(name, &task).expect("a listed name");
+        let needs = settings.as_dyn().needs();
+        needs.iter().all(|need| need.met(card, operator))
+    };
+    Settings::NAMES.iter().copied().filter(fits).collect()
+}
+
+/// Settings that suit themselves to a task.
+pub trait Tuned: Default {
+    /// The settings for a task; by default the paper's.
+    fn tuned(_task: &Task) -> Self {
+        Self::default()
+    }
+}
+
+registry! {
+    /// A method by name, with its settings.
+    dyn Method, tuned for Task {
+        DiffPir in diffpir = "diffpir",
+        Ddnm in ddnm = "ddnm",
+        Dps in dps = "dps",
+        Dpir in dpir = "dpir",
+        Mean in draws = "mean",
+        Tweedie in tweedie = "tweedie",
+    }
 }

@@ -6,14 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Method;
-use crate::Image;
+use super::{Method, Restored, Tuned};
 use crate::level::Level;
-use crate::prior::Prior;
+use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
-use crate::registry::{Card, Described};
+use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::require;
 
 /// The posterior mean of pictures with noise and nothing else. It has no settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,35 +22,46 @@ impl Described for Tweedie {
     const CARD: Card = Card {
         summary: "one evaluation: the posterior mean of a picture that has noise only",
         paper: "Robbins 1956; Efron 2011",
-        needs: &[],
     };
 
     fn with_steps(self, _: usize) -> Tweedie {
         self
     }
 
-    fn nfe(&self) -> usize {
+    fn nfe(&self, _: &PriorCard) -> usize {
         1
     }
 }
 
+impl Tuned for Tweedie {}
+
 impl Method for Tweedie {
-    fn restore(
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::NoiseOnly]
+    }
+
+    /// A measurement without noise, or with less than the prior knows, is left as it is.
+    fn solve(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
-        require(problem.operator.is_identity(), || {
-            "`tweedie` removes noise only; for other degradations choose diffpir or dpir".into()
-        })?;
+    ) -> Result<Restored, Error> {
         run.begin(1);
-        if problem.sigma == 0.0 {
-            return Ok(problem.y.clone());
+        let [least, _] = prior.card().sigma;
+        if problem.exact() {
+            run.note("no noise: the picture is left as it is");
+            return Ok(problem.y.clone().into());
         }
-        let level = Level::ve(problem.sigma);
+        if problem.sigma() < least {
+            run.note(format!(
+                "the noise is below what the prior knows (sigma {least}): the picture is left as it is"
+            ));
+            return Ok(problem.y.clone().into());
+        }
+        let level = Level::ve(problem.sigma());
         let x0 = run.denoise(prior, &problem.y, level)?;
         run.show(&x0, level)?;
-        Ok(x0)
+        Ok(x0.into())
     }
 }

@@ -14,8 +14,17 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array1, Array4, ArrayView3, Axis, Zip};
 use safetensors::SafeTensors;
 
-use super::{Error, check, check_side};
+use super::{Error, Metric, check, check_side};
 use crate::{Dims, Image};
+
+/// What [`METRICS`](super::METRICS) says of it.
+pub(super) const LPIPS: Metric = Metric {
+    name: "lpips",
+    higher_is_better: false,
+    about: "learned perceptual distance (Zhang et al. 2018), version 0.1 on AlexNet",
+    unit: "",
+    measure: lpips,
+};
 
 /// Shortest side of a picture: what AlexNet's strides and pools leave a single position of.
 pub const LPIPS_MIN_SIDE: usize = 31;

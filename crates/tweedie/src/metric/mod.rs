@@ -90,37 +90,19 @@ pub struct Metric {
     pub higher_is_better: bool,
     /// What it measures, in a line.
     pub about: &'static str,
+    /// Its unit; empty if it has none.
+    pub unit: &'static str,
     /// Computes it, averaged over the batch.
     pub measure: fn(&Image, &Image) -> Result<f64, Error>,
 }
 
-/// All metrics.
+/// All metrics; each says what it is in its own file.
 pub const METRICS: &[Metric] = &[
-    Metric {
-        name: "psnr",
-        higher_is_better: true,
-        about: "peak signal-to-noise ratio in dB, over all channels, on clamped values",
-        measure: psnr,
-    },
-    Metric {
-        name: "psnr8",
-        higher_is_better: true,
-        about: "the same after rounding to 8 bits",
-        measure: psnr8,
-    },
-    Metric {
-        name: "ssim",
-        higher_is_better: true,
-        about: "structural similarity (Wang et al. 2004), 11x11 Gaussian window, mean over channels",
-        measure: ssim,
-    },
+    psnr::PSNR,
+    psnr::PSNR8,
+    ssim::SSIM,
     #[cfg(feature = "lpips")]
-    Metric {
-        name: "lpips",
-        higher_is_better: false,
-        about: "learned perceptual distance (Zhang et al. 2018), version 0.1 on AlexNet",
-        measure: lpips,
-    },
+    lpips::LPIPS,
 ];
 
 /// The metric of a name.

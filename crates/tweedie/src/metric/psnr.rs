@@ -2,8 +2,26 @@
 
 use ndarray::Zip;
 
-use super::{Error, check};
+use super::{Error, Metric, check};
 use crate::Image;
+
+/// What [`METRICS`](super::METRICS) says of [`psnr`].
+pub(super) const PSNR: Metric = Metric {
+    name: "psnr",
+    higher_is_better: true,
+    about: "peak signal-to-noise ratio in dB, over all channels, on clamped values",
+    unit: "dB",
+    measure: psnr,
+};
+
+/// What it says of [`psnr8`].
+pub(super) const PSNR8: Metric = Metric {
+    name: "psnr8",
+    higher_is_better: true,
+    about: "the same after rounding to 8 bits",
+    unit: "dB",
+    measure: psnr8,
+};
 
 /// `10 log10(1/MSE)` in dB, the mean squared error taken over all channels of a picture together, on values clamped to
 /// [0, 1]; the mean over the batch. Equal pictures give infinity.

@@ -6,8 +6,17 @@
 
 use ndarray::{Array2, ArrayView2, Axis, s};
 
-use super::{Error, check, check_side};
+use super::{Error, Metric, check, check_side};
 use crate::Image;
+
+/// What [`METRICS`](super::METRICS) says of it.
+pub(super) const SSIM: Metric = Metric {
+    name: "ssim",
+    higher_is_better: true,
+    about: "structural similarity (Wang et al. 2004), 11x11 Gaussian window, mean over channels",
+    unit: "",
+    measure: ssim,
+};
 
 /// Side of the window, and so the shortest side of a picture.
 pub const SSIM_WINDOW: usize = 11;

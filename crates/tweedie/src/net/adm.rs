@@ -20,7 +20,7 @@ use super::ops::{
     Features, Norm, NormConv, add, attention, average_pool, concat, conv1x1_concat,
     conv3x3_stride2, group_norm, group_norm_pool, nearest_upsample, silu,
 };
-use super::{Array, Loader, Params, ParamsError};
+use super::{Array, Facts, Loader, Net, Params, ParamsError, Shapes};
 
 /// The shape of an ADM network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,7 +104,8 @@ impl AdmConfig {
         }
     }
 
-    fn check(&self) -> Result<(), ParamsError> {
+    /// That it describes a network.
+    pub(super) fn check(&self) -> Result<(), ParamsError> {
         let fail = |what: String| Err(ParamsError::Config(format!("{what}: {self:?}")));
         let levels = self.widths.len();
         if !(1..=10).contains(&levels) || self.attention.len() != levels {
@@ -140,18 +141,35 @@ impl AdmConfig {
         Ok(())
     }
 
-    /// Sides of a picture must be a multiple of this.
-    pub fn multiple(&self) -> usize {
-        1 << (self.widths.len() - 1)
+    /// What must be known to ask the network; of a configuration that describes one.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            channels_in: self.channels_in,
+            channels_out: self.channels_out,
+            // Attention and the means of normalisations see the whole picture.
+            reach: None,
+            multiple: 1 << (self.widths.len() - 1),
+            any_size: false,
+            classes: self.classes,
+        }
+    }
+
+    /// Names and shapes of all arrays, in the order in which the network takes them.
+    pub(super) fn shapes(&self) -> Result<Shapes, ParamsError> {
+        let mut recorder = Recorder::default();
+        Adm::build(self, &mut recorder)?;
+        Ok(recorder.shapes)
+    }
+
+    pub(super) fn load(&self, loader: &mut Loader<'_>) -> Result<Box<dyn Net>, ParamsError> {
+        Ok(Box::new(Adm::load(self, loader)?))
     }
 
     /// Random weights to start training from, as the authors draw them: uniform within `1/sqrt(fan in)`, and zeros where a
     /// branch or the network ends.
     pub fn init(&self, seed: u64) -> Result<Params, ParamsError> {
-        self.check()?;
+        let shapes = self.shapes()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut recorder = Recorder::default();
-        Adm::build(self, &mut recorder)?;
         let array = |(name, shape): (String, [usize; 4])| {
             let len = shape.iter().product();
             let values = if is_norm(&name) {
@@ -165,7 +183,7 @@ impl AdmConfig {
             };
             (name, Array { shape, values })
         };
-        Ok(recorder.shapes.into_iter().map(array).collect())
+        Ok(shapes.into_iter().map(array).collect())
     }
 }
 
@@ -415,10 +433,10 @@ impl Adm {
     /// a network with classes, their numbers: `[n, channels_out, h, w]`.
     ///
     /// # Panics
-    /// If sides are no multiple of [`AdmConfig::multiple`], or lengths differ, or a class does not exist.
+    /// If sides are no multiple of [`Facts::multiple`], or lengths differ, or a class does not exist.
     pub fn forward(&self, x: Tensor<4>, times: &[f32], classes: Option<&[usize]>) -> Tensor<4> {
         let [n, _, h, w] = x.dims();
-        let multiple = self.config.multiple();
+        let multiple = self.config.facts().multiple;
         assert!(
             h.is_multiple_of(multiple) && w.is_multiple_of(multiple),
             "{h}x{w} pixels are no multiple of {multiple}"
@@ -469,6 +487,13 @@ impl Adm {
             (Some(_), None) => panic!("this network wants to know the class"),
             (None, Some(_)) => panic!("this network knows no classes"),
         }
+    }
+}
+
+impl Net for Adm {
+    /// A network with classes wants more than this tells it.
+    fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4> {
+        Adm::forward(self, x, condition, None)
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::ops::{Features, conv1x1, conv3x3, conv3x3_doubled, conv3x3_features};
-use super::{Loader, ParamsError};
+use super::{Loader, ParamsError, Shapes};
 
 /// Where a network's layers come from: real weights, or a recorder of their shapes.
 pub(super) trait Source {
@@ -24,7 +24,7 @@ impl Source for Loader<'_> {
 /// Records names and shapes in the order in which a network takes its arrays.
 #[derive(Default)]
 pub(super) struct Recorder {
-    pub(super) shapes: Vec<(String, [usize; 4])>,
+    pub(super) shapes: Shapes,
 }
 
 impl Source for Recorder {

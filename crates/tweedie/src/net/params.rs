@@ -22,6 +22,37 @@ const CHUNK: usize = 1 << 16;
 /// A network's parameters by name.
 pub type Params = BTreeMap<String, Array>;
 
+/// Names and shapes of arrays.
+pub type Shapes = Vec<(String, [usize; 4])>;
+
+/// That parameters are those of `shapes`, no more and no fewer.
+pub(crate) fn fits(params: &Params, shapes: &Shapes) -> Result<(), ParamsError> {
+    for (name, shape) in shapes {
+        shaped(params, name, *shape)?;
+    }
+    if params.len() > shapes.len() {
+        let known = |name: &String| shapes.iter().any(|(known, _)| known == name);
+        if let Some(extra) = params.keys().find(|name| !known(name)) {
+            return Err(ParamsError::Extra(extra.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The array `name`, which must have `shape`.
+fn shaped<'a>(params: &'a Params, name: &str, shape: [usize; 4]) -> Result<&'a Array, ParamsError> {
+    let missing = || ParamsError::Missing(name.to_owned());
+    let array = params.get(name).ok_or_else(missing)?;
+    if array.shape != shape {
+        return Err(ParamsError::Shape {
+            name: name.to_owned(),
+            expected: shape,
+            got: array.shape,
+        });
+    }
+    Ok(array)
+}
+
 /// Why parameters do not make the network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -45,7 +76,7 @@ pub enum ParamsError {
     /// A NaN or infinite weight.
     #[error("`{0}` holds a NaN or infinite number")]
     NotFinite(String),
-    /// The configuration describes no network.
+    /// The description is of no network, or of none that can be asked.
     #[error("{0}")]
     Config(String),
 }
@@ -91,17 +122,7 @@ impl<'a> Loader<'a> {
 
     /// The array `name`, which must have `shape`.
     pub fn take(&mut self, name: &str, shape: [usize; 4]) -> Result<Tensor<4>, ParamsError> {
-        let array = self
-            .params
-            .get(name)
-            .ok_or_else(|| ParamsError::Missing(name.to_owned()))?;
-        if array.shape != shape {
-            return Err(ParamsError::Shape {
-                name: name.to_owned(),
-                expected: shape,
-                got: array.shape,
-            });
-        }
+        let array = shaped(self.params, name, shape)?;
         let mut finite = true;
         let data = data(shape, |to| finite = copy(&array.values, to));
         if !finite {

@@ -2,7 +2,7 @@
 //!
 //! A reduced DRUNet (Zhang et al. 2021) that works on 2x2 pixel blocks like FFDNet (Zhang et al. 2018), conditioned on the
 //! noise level by feature-wise scale and shift (as ADM, Dhariwal and Nichol 2021). There is no global normalisation and
-//! no attention: each output pixel depends on the pixels within [`Photo::reach`] alone, so that a large picture can be
+//! no attention: each output pixel depends on the pixels within its reach ([`PhotoConfig::facts`]) alone, so that a large picture can be
 //! worked on in tiles without a trace.
 //!
 //! ```text
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
 use super::ops::{add, pixel_shuffle, pixel_unshuffle, residual_block, silu};
-use super::{Array, Loader, Params, ParamsError};
+use super::{Array, Facts, Loader, Net, Params, ParamsError, Shapes};
 
 /// The shape of a photo network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,8 @@ impl Default for PhotoConfig {
 }
 
 impl PhotoConfig {
-    fn check(&self) -> Result<(), ParamsError> {
+    /// That it describes a network.
+    pub(super) fn check(&self) -> Result<(), ParamsError> {
         let scales = self.widths.len();
         let sound = (1..=6).contains(&scales)
             && self.blocks.len() == scales
@@ -66,18 +67,41 @@ impl PhotoConfig {
         )))
     }
 
-    /// Sides of a picture are padded to a multiple of this.
-    pub fn multiple(&self) -> usize {
-        1 << self.widths.len()
+    /// What must be known to ask the network; of a configuration that describes one.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            channels_in: self.channels,
+            channels_out: self.channels,
+            reach: Some(self.reach()),
+            multiple: 1 << self.widths.len(),
+            any_size: true,
+            classes: None,
+        }
+    }
+
+    /// Pixels beyond which an input pixel cannot influence an output pixel.
+    fn reach(&self) -> usize {
+        let blocks = &self.blocks;
+        let coarsest = blocks.len() - 1;
+        let convolutions = |scale: usize| match scale {
+            0 if coarsest == 0 => 2 + 2 * blocks[0],
+            0 => 2 + 4 * blocks[0],
+            s if s == coarsest => 2 * blocks[s],
+            s => 4 * blocks[s],
+        };
+        // A 3x3 convolution at scale s reaches one block of 2^(s+1) pixels; regrouping into blocks, one block more.
+        (0..blocks.len())
+            .map(|s| (convolutions(s) + 1) << (s + 1))
+            .sum()
     }
 
     /// Random weights to start training from: He's normal, and zeros where a branch ends, so that at first every block
     /// is the identity and the network's answer is 0.
     pub fn init(&self, seed: u64) -> Result<Params, ParamsError> {
-        self.check()?;
+        let shapes = self.shapes()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut params = Params::new();
-        for (name, shape) in self.shapes() {
+        for (name, shape) in shapes {
             let [_, i, h, w] = shape;
             let zero = name.ends_with(".bias")
                 || name.ends_with(".conv2.weight")
@@ -97,10 +121,14 @@ impl PhotoConfig {
     }
 
     /// Names and shapes of all arrays, in the order in which the network takes them.
-    fn shapes(&self) -> Vec<(String, [usize; 4])> {
+    pub(super) fn shapes(&self) -> Result<Shapes, ParamsError> {
         let mut recorder = Recorder::default();
-        Photo::build(self, &mut recorder).expect("recording shapes cannot fail");
-        recorder.shapes
+        Photo::build(self, &mut recorder)?;
+        Ok(recorder.shapes)
+    }
+
+    pub(super) fn load(&self, loader: &mut Loader<'_>) -> Result<Box<dyn Net>, ParamsError> {
+        Ok(Box::new(Photo::load(self, loader)?))
     }
 }
 
@@ -147,7 +175,7 @@ struct Scale<T> {
 /// The photo network; see the module's head.
 #[derive(Clone, Debug)]
 pub struct Photo<T = Tensor<4>> {
-    config: PhotoConfig,
+    multiple: usize,
     embed: [Layer<T>; 2],
     stem: Layer<T>,
     scales: Vec<Scale<T>>,
@@ -195,7 +223,7 @@ impl<T> Photo<T> {
             scales,
             middle: blocks(source, "middle", coarsest)?,
             out: Layer::take(source, "out", [pixels, widths[0], 3])?,
-            config: config.clone(),
+            multiple: config.facts().multiple,
         })
     }
 }
@@ -204,22 +232,6 @@ impl Photo {
     /// Takes the network's weights from a loader.
     pub fn load(config: &PhotoConfig, loader: &mut Loader<'_>) -> Result<Photo, ParamsError> {
         Photo::build(config, loader)
-    }
-
-    /// Pixels beyond which an input pixel cannot influence an output pixel.
-    pub fn reach(&self) -> usize {
-        let blocks = &self.config.blocks;
-        let coarsest = blocks.len() - 1;
-        let convolutions = |scale: usize| match scale {
-            0 if coarsest == 0 => 2 + 2 * blocks[0],
-            0 => 2 + 4 * blocks[0],
-            s if s == coarsest => 2 * blocks[s],
-            s => 4 * blocks[s],
-        };
-        // A 3x3 convolution at scale s reaches one block of 2^(s+1) pixels; regrouping into blocks, one block more.
-        (0..blocks.len())
-            .map(|s| (convolutions(s) + 1) << (s + 1))
-            .sum()
     }
 
     /// `F(x, c)`: x `[n, c, h, w]` of any size with unit variance or so, `condition` `[n]` the noise level as
@@ -245,7 +257,7 @@ impl Photo {
 
     /// Repeats the last row and column until both sides are multiples of the coarsest block.
     fn pad(&self, x: Tensor<4>) -> Tensor<4> {
-        let m = self.config.multiple();
+        let m = self.multiple;
         let [n, c, h, w] = x.dims();
         let (dh, dw) = (h.next_multiple_of(m) - h, w.next_multiple_of(m) - w);
         let mut x = x;
@@ -276,6 +288,12 @@ impl Photo {
         let features = Tensor::<4>::from_data(data, device).cast(dtype);
         let hidden = silu(self.embed[0].conv1(features));
         silu(self.embed[1].conv1(hidden))
+    }
+}
+
+impl Net for Photo {
+    fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4> {
+        Photo::forward(self, x, condition)
     }
 }
 

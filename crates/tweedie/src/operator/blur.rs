@@ -9,10 +9,16 @@
 //! An even kernel has `k(-a, b) = k(a, -b) = k(a, b)` seen from its origin. Point symmetry alone, `k(-a, -b) = k(a, b)`
 //! as an oblique motion blur has it, is not enough for the DCT: it leaves the products of two sines.
 
+use serde::{Deserialize, Serialize};
+
 use super::convolve::Convolver;
 use super::diagonal::Diagonal;
 use super::plane::{self, Sample};
-use super::{Boundary, Error, Kernel, Operator, cg, not_empty, tikhonov};
+use super::spec::{Described, Flag, Flags, parses};
+use super::{
+    Boundary, Error, Gain, Kernel, KernelSpec, Linear, Loss, Operator, Spectrum, cg, not_empty,
+    spectrum, tikhonov,
+};
 use crate::fft::Complex;
 use crate::{Dims, Image};
 
@@ -147,11 +153,56 @@ impl Blur {
     }
 }
 
+/// A blur for any size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlurSpec {
+    /// What with.
+    pub kernel: KernelSpec,
+    /// What lies beyond the edges.
+    #[serde(default)]
+    pub boundary: Boundary,
+}
+
+impl Described for BlurSpec {
+    const SUMMARY: &'static str =
+        "convolution with a kernel; boundary symmetric, reflect or circular";
+    const EXAMPLE: &'static str = "kernel = 'motion:5:30'";
+    const FLAGS: &'static [Flag] = &[
+        Flag {
+            name: "kernel",
+            value: "KERNEL",
+            help: "The blur kernel: `gaussian:STD[:SIZE]`, `motion:LENGTH:ANGLE`, `box:N`, `disk:R`, a picture, or a text \
+                   file with rows of numbers",
+            example: "gaussian:1.6",
+            default: None,
+            check: parses::<KernelSpec>,
+        },
+        Boundary::FLAG,
+    ];
+
+    fn from_flags(flags: &Flags<'_>) -> Result<BlurSpec, Error> {
+        Ok(BlurSpec {
+            kernel: flags.need(&BlurSpec::FLAGS[0])?,
+            boundary: flags.need(&Boundary::FLAG)?,
+        })
+    }
+
+    fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
+        let kernel = self.kernel.build()?;
+        Ok(Box::new(Blur::new(input, kernel, self.boundary)?))
+    }
+}
+
 /// A blur of one channel, so that a solver for any operator needs memory for one plane only.
 #[derive(Debug)]
 struct Plane<'a>(&'a Blur);
 
 impl Operator for Plane<'_> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
     fn input(&self) -> Dims {
         Dims {
             c: 1,
@@ -168,17 +219,31 @@ impl Operator for Plane<'_> {
         plane::map(x, dims, dims, |x, y| self.0.apply_plane(x, y))
     }
 
-    fn adjoint(&self, u: &Image) -> Image {
-        let dims = self.input();
-        plane::map(u, dims, dims, |u, x| self.0.adjoint_plane(u, x))
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.adjoint(u)
     }
 
     fn guess(&self, y: &Image) -> Image {
         y.clone()
     }
+
+    fn loss(&self) -> Loss {
+        self.0.loss()
+    }
+}
+
+impl Linear for Plane<'_> {
+    fn adjoint(&self, u: &Image) -> Image {
+        let dims = self.input();
+        plane::map(u, dims, dims, |u, x| self.0.adjoint_plane(u, x))
+    }
 }
 
 impl Operator for Blur {
+    fn name(&self) -> &'static str {
+        "blur"
+    }
+
     fn input(&self) -> Dims {
         self.dims
     }
@@ -191,30 +256,51 @@ impl Operator for Blur {
         plane::map(x, self.dims, self.dims, |x, y| self.apply_plane(x, y))
     }
 
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.adjoint(u)
+    }
+
+    /// The blurred image itself.
+    fn guess(&self, y: &Image) -> Image {
+        plane::check(y, self.dims);
+        y.clone()
+    }
+
+    fn loss(&self) -> Loss {
+        Loss {
+            detail: self.kernel.taps().iter().filter(|t| **t != 0.0).count() > 1,
+            faded: match &self.route {
+                Route::Closed(diagonal) => diagonal.below(0.01),
+                Route::Iterated(convolver, _) => convolver.below(0.01),
+            },
+            ..Loss::NOTHING
+        }
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
+    }
+}
+
+impl Linear for Blur {
     fn adjoint(&self, u: &Image) -> Image {
         plane::map(u, self.dims, self.dims, |u, x| self.adjoint_plane(u, x))
+    }
+
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        self.closed().map(|_| self as &dyn Spectrum)
     }
 
     /// With the singular values below 1e-3 times the largest left out; where there is no closed form, damped by
     /// as much (Tikhonov with `rho = 1e-6 |A|^2`).
     fn pseudo_inverse(&self, y: &Image) -> Image {
-        let diagonal = match &self.route {
-            Route::Closed(diagonal) => diagonal,
+        match &self.route {
+            Route::Closed(_) => spectrum::pseudo_inverse(self, y, THRESHOLD),
             Route::Iterated(convolver, _) => {
                 let rho = (THRESHOLD * convolver.norm()).powi(2);
-                return self.prox(y, &Image::zeros(y.dim()), rho);
+                self.prox(y, &Image::zeros(y.dim()), rho)
             }
-        };
-        let least = THRESHOLD * diagonal.norm();
-        plane::map(y, self.dims, self.dims, |y, x| {
-            diagonal.filter(y, x, |k, _| {
-                if k.norm() >= least {
-                    1.0 / k
-                } else {
-                    Complex::ZERO
-                }
-            });
-        })
+        }
     }
 
     /// Closed: `z + F^-1 [ conj(k) (F y - k F z)/(|k|^2 + rho) ]`, with the cosines for F under a symmetric boundary.
@@ -225,12 +311,6 @@ impl Operator for Blur {
                 self.prox_plane(y, z, rho, params);
             }
         })
-    }
-
-    /// The blurred image itself.
-    fn guess(&self, y: &Image) -> Image {
-        plane::check(y, self.dims);
-        y.clone()
     }
 
     /// Closed: `F^-1 [ conj(k) F y/(|k|^2 + lambda*l) ]`, with `l` the eigenvalues of the squared differences under the
@@ -257,6 +337,52 @@ impl Operator for Blur {
                 }
             });
         })
+    }
+}
+
+impl Blur {
+    /// Singular values are the absolute eigenvalues; `turn` gives the phase of the vectors, from an eigenvalue and its size.
+    /// Sizes within 1e-6 of zero are zero: of eigenvalues that vanish, rounding is left.
+    fn filtered(
+        &self,
+        x: &Image,
+        gains: &[Gain<'_>],
+        turn: fn(Complex, f64) -> Complex,
+    ) -> Vec<Image> {
+        let diagonal = self.closed().expect("only closed routes have a spectrum");
+        let least = 1e-6 * diagonal.norm();
+        let filters: Vec<_> = gains
+            .iter()
+            .map(|gain| {
+                move |k: Complex, _: f64| {
+                    let size = k.norm();
+                    let size = if size > least { size } else { 0.0 };
+                    turn(k, size) * gain(size)
+                }
+            })
+            .collect();
+        let filters: Vec<&(dyn Fn(Complex, f64) -> Complex + Sync)> =
+            filters.iter().map(|f| f as _).collect();
+        plane::map_many(x, self.dims, self.dims, gains.len(), |x, outs| {
+            diagonal.filters(x, outs, &filters);
+        })
+    }
+}
+
+impl Spectrum for Blur {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        self.filtered(x, gains, |_, _| Complex::ONE)
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        self.filtered(y, gains, |k, size| match size {
+            0.0 => Complex::ZERO,
+            size => k.conj() / size,
+        })
+    }
+
+    fn norm(&self) -> f64 {
+        self.closed().map_or(f64::NAN, Diagonal::norm)
     }
 }
 

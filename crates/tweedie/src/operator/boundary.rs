@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::spec::{Flag, parses};
 
 /// How a picture goes on beyond its edges, for a blur.
 ///
@@ -27,6 +28,16 @@ pub enum Boundary {
 }
 
 impl Boundary {
+    /// How the command line asks for it.
+    pub(super) const FLAG: Flag = Flag {
+        name: "boundary",
+        value: "KIND",
+        help: "What a kernel sees beyond the picture's edges: symmetric, reflect or circular",
+        example: "reflect",
+        default: Some("symmetric"),
+        check: parses::<Boundary>,
+    };
+
     /// The index in `0..n` of the value seen at position `i`, however far outside.
     pub(crate) fn index(self, i: i64, n: usize) -> usize {
         let n = n as i64;

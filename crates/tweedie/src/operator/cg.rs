@@ -1,4 +1,4 @@
-//! Conjugate gradients: pseudo-inverse, prox and baseline of any operator that has an adjoint.
+//! Conjugate gradients: pseudo-inverse, prox and baseline of any linear operator.
 //!
 //! Hestenes and Stiefel 1952. The vectors are f64, since in f32 the directions soon lose their conjugacy and an
 //! ill-conditioned system stalls; operators see them rounded to f32. Each picture of a batch is solved on its own, so
@@ -7,7 +7,7 @@
 use ndarray::Axis;
 use rayon::prelude::*;
 
-use super::Operator;
+use super::Linear;
 use crate::{Dims, Image};
 
 /// When to stop.
@@ -125,7 +125,7 @@ pub fn unconditioned(r: &[f64], out: &mut [f64]) {
 /// Solved for the correction of `z`, so that nothing is divided by `rho`: with `r = y - A z`, in the measurement's space
 /// `x = z + A^T q`, `(A A^T + rho) q = r` if that is no larger than the image's, else `x = z + d`,
 /// `(A^T A + rho) d = A^T r`.
-pub fn prox<O: Operator + ?Sized>(
+pub fn prox<O: Linear + ?Sized>(
     operator: &O,
     y: &Image,
     z: &Image,
@@ -155,7 +155,7 @@ pub fn prox<O: Operator + ?Sized>(
 /// The smallest of the least-squares solutions of `A x = y`: from zero, on `A^T A x = A^T y`.
 ///
 /// On an ill-conditioned operator the iteration limit regularises, as it does in LSQR.
-pub fn pseudo_inverse<O: Operator + ?Sized>(
+pub fn pseudo_inverse<O: Linear + ?Sized>(
     operator: &O,
     y: &Image,
     params: Params,

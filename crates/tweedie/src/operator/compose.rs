@@ -1,18 +1,22 @@
 //! Several degradations one after the other.
 
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
-use super::{Error, Operator, cg, plane};
+use super::spec::{Described, Flags};
+use super::{Error, Gain, Linear, Loss, Operator, Spec, Spectrum, cg, plane};
 use crate::{Dims, Image};
 
 /// `A = A_n ... A_2 A_1`, the first step first.
 ///
 /// A first step with `A_1 A_1^T = c I` (gray, average pooling, identity) leaves a closed form closed: with B the rest,
-/// `A A^T = c B B^T`, so that the prox of the whole is that of B at `rho/c`. Everything else is left to conjugate
-/// gradients. Gray commutes with whatever treats the channels alike: put it first.
+/// `A A^T = c B B^T`, so that the singular values are the root of `c` times those of B, and the vectors `A_1^T V/sqrt(c)`.
+/// Everything else is left to conjugate gradients. Gray commutes with whatever treats the channels alike: put it first.
 #[derive(Debug)]
 pub struct Compose {
-    steps: Vec<Box<dyn Operator>>,
+    first: Box<dyn Operator>,
+    /// What follows; another chain if it is more than one step.
+    rest: Option<Box<dyn Operator>>,
 }
 
 impl Compose {
@@ -21,9 +25,6 @@ impl Compose {
     /// # Errors
     /// [`Error::Invalid`] if there is none, [`Error::Chain`] if two do not fit together.
     pub fn new(steps: Vec<Box<dyn Operator>>) -> Result<Compose, Error> {
-        if steps.is_empty() {
-            return Err(Error::Invalid("a chain needs at least one step".into()));
-        }
         for (i, pair) in steps.windows(2).enumerate() {
             let (expected, got) = (pair[1].input(), pair[0].output());
             if expected != got {
@@ -34,153 +35,260 @@ impl Compose {
                 });
             }
         }
-        Ok(Compose { steps })
-    }
-
-    fn chain(&self) -> Chain<'_> {
-        Chain { steps: &self.steps }
-    }
-}
-
-/// A part of the steps, at least one.
-#[derive(Debug)]
-struct Chain<'a> {
-    steps: &'a [Box<dyn Operator>],
-}
-
-impl Chain<'_> {
-    /// The first step and its `c`, if it has one and is not the last.
-    fn split(&self) -> Option<(&dyn Operator, f64, Chain<'_>)> {
-        let (first, rest) = self.steps.split_first()?;
-        let c = first.gram()?;
-        (!rest.is_empty()).then_some((first.as_ref(), c, Chain { steps: rest }))
-    }
-
-    fn single(&self) -> Option<&dyn Operator> {
-        match self.steps {
-            [only] => Some(only.as_ref()),
-            _ => None,
-        }
-    }
-}
-
-impl Operator for Chain<'_> {
-    fn input(&self) -> Dims {
-        self.steps[0].input()
-    }
-
-    fn output(&self) -> Dims {
-        self.steps[self.steps.len() - 1].output()
-    }
-
-    fn apply(&self, x: &Image) -> Image {
-        let first = self.steps[0].apply(x);
-        self.steps[1..].iter().fold(first, |x, step| step.apply(&x))
-    }
-
-    fn adjoint(&self, u: &Image) -> Image {
-        let (last, rest) = (
-            &self.steps[self.steps.len() - 1],
-            &self.steps[..self.steps.len() - 1],
-        );
-        let last = last.adjoint(u);
-        rest.iter().rev().fold(last, |u, step| step.adjoint(&u))
-    }
-
-    fn pseudo_inverse(&self, y: &Image) -> Image {
-        if let Some(only) = self.single() {
-            return only.pseudo_inverse(y);
-        }
-        if let Some((first, _, rest)) = self.split() {
-            // (B G)^+ = G^+ B^+ where the rows of G are orthogonal and of one length.
-            return first.pseudo_inverse(&rest.pseudo_inverse(y));
-        }
-        cg::pseudo_inverse(self, y, cg::Params::default()).0
-    }
-
-    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
-        if let Some(only) = self.single() {
-            return only.prox_within(y, z, rho, params);
-        }
-        if let Some((first, c, rest)) = self.split() {
-            // With G the first step: z + G^T (B-prox of y around G z - G z)/c.
-            let seen = first.apply(z);
-            let mut change = rest.prox_within(y, &seen, rho / c, params);
-            change.zip_mut_with(&seen, |p, &g| {
-                *p = ((f64::from(*p) - f64::from(g)) / c) as f32
+        let none = || Error::Invalid("a chain needs at least one step".into());
+        let mut last_first = steps.into_iter().rev();
+        let last = last_first.next().ok_or_else(none)?;
+        let mut rest = None;
+        let mut first = last;
+        for step in last_first {
+            rest = Some(match rest {
+                None => first,
+                some => Box::new(Compose { first, rest: some }) as Box<dyn Operator>,
             });
-            return z + &first.adjoint(&change);
+            first = step;
         }
-        cg::prox(self, y, z, rho, params).0
+        Ok(Compose { first, rest })
     }
 
-    fn guess(&self, y: &Image) -> Image {
-        plane::check(y, self.output());
-        self.steps
-            .iter()
-            .rev()
-            .fold(y.clone(), |y, step| step.guess(&y))
+    /// First step and rest as linear operators.
+    fn linear_parts(&self) -> Option<(&dyn Linear, Option<&dyn Linear>)> {
+        let rest = match &self.rest {
+            Some(rest) => Some(rest.linear()?),
+            None => None,
+        };
+        Some((self.first.linear()?, rest))
     }
 
-    fn is_identity(&self) -> bool {
-        self.steps.iter().all(|step| step.is_identity())
+    /// The same, where only linear chains come.
+    fn parts(&self) -> (&dyn Linear, Option<&dyn Linear>) {
+        self.linear_parts().expect("only a linear chain is asked")
     }
 
-    fn recorded(&self) -> Option<Array2<bool>> {
-        self.steps[self.steps.len() - 1].recorded()
+    /// First step, its `c`, and rest, where the first leaves closed forms closed.
+    fn split(&self) -> Option<(&dyn Linear, f64, &dyn Linear)> {
+        let (first, rest) = self.parts();
+        Some((first, first.gram()?, rest?))
+    }
+}
+
+/// A chain for any size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComposeSpec {
+    /// One after the other.
+    pub steps: Vec<Spec>,
+}
+
+impl ComposeSpec {
+    /// The steps with gray moved to the front, if it commutes with all before it.
+    pub(super) fn ordered(&self) -> Vec<&Spec> {
+        let mut order: Vec<&Spec> = self.steps.iter().collect();
+        let gray = self.steps.iter().position(|s| matches!(s, Spec::Gray(_)));
+        if let Some(at) = gray
+            && self.steps[..at].iter().all(Spec::treats_channels_alike)
+        {
+            order[..=at].rotate_right(1);
+        }
+        order
+    }
+}
+
+impl Described for ComposeSpec {
+    const SUMMARY: &'static str = "any chain of operators, one after the other";
+    const EXAMPLE: &'static str =
+        "steps = [{ kind = 'blur', kernel = 'box:3' }, { kind = 'downsample', factor = 2 }]";
+
+    fn from_flags(flags: &Flags<'_>) -> Result<ComposeSpec, Error> {
+        Err(flags.file_only())
     }
 
-    fn gram(&self) -> Option<f64> {
-        self.steps.iter().map(|step| step.gram()).product()
+    /// Gray is moved to the front past the steps that treat channels alike: the measurement is the same, it costs a third,
+    /// and closed forms stay closed.
+    fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
+        let mut operators: Vec<Box<dyn Operator>> = Vec::with_capacity(self.steps.len());
+        let mut dims = input;
+        for step in self.ordered() {
+            let operator = step.build(dims)?;
+            dims = operator.output();
+            operators.push(operator);
+        }
+        Ok(Box::new(Compose::new(operators)?))
+    }
+
+    fn input_for(&self, output: Dims) -> Result<Dims, Error> {
+        let mut last_first = self.ordered().into_iter().rev();
+        last_first.try_fold(output, |dims, step| step.input_for(dims))
+    }
+
+    fn treats_channels_alike(&self) -> bool {
+        self.steps.iter().all(Spec::treats_channels_alike)
+    }
+
+    fn channels_recorded(&self) -> Option<usize> {
+        self.steps.iter().find_map(Spec::channels_recorded)
     }
 }
 
 impl Operator for Compose {
+    fn name(&self) -> &'static str {
+        "compose"
+    }
+
     fn input(&self) -> Dims {
-        self.chain().input()
+        self.first.input()
     }
 
     fn output(&self) -> Dims {
-        self.chain().output()
-    }
-
-    fn is_identity(&self) -> bool {
-        self.chain().is_identity()
-    }
-
-    fn recorded(&self) -> Option<Array2<bool>> {
-        self.chain().recorded()
+        self.rest.as_ref().unwrap_or(&self.first).output()
     }
 
     fn apply(&self, x: &Image) -> Image {
-        self.chain().apply(x)
+        let x = self.first.apply(x);
+        match &self.rest {
+            Some(rest) => rest.apply(&x),
+            None => x,
+        }
     }
 
-    fn adjoint(&self, u: &Image) -> Image {
-        self.chain().adjoint(u)
-    }
-
-    fn pseudo_inverse(&self, y: &Image) -> Image {
-        self.chain().pseudo_inverse(y)
-    }
-
-    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
-        self.chain().prox_within(y, z, rho, params)
+    fn vjp(&self, x: &Image, u: &Image) -> Image {
+        match &self.rest {
+            Some(rest) => self.first.vjp(x, &rest.vjp(&self.first.apply(x), u)),
+            None => self.first.vjp(x, u),
+        }
     }
 
     /// The steps' guesses, the last step's first.
     fn guess(&self, y: &Image) -> Image {
-        self.chain().guess(y)
+        plane::check(y, self.output());
+        match &self.rest {
+            Some(rest) => self.first.guess(&rest.guess(y)),
+            None => self.first.guess(y),
+        }
+    }
+
+    fn loss(&self) -> Loss {
+        match &self.rest {
+            Some(rest) => self.first.loss().and(rest.loss()),
+            None => self.first.loss(),
+        }
+    }
+
+    fn recorded(&self) -> Option<Array2<bool>> {
+        self.rest.as_ref().unwrap_or(&self.first).recorded()
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        self.linear_parts().map(|_| self as &dyn Linear)
+    }
+}
+
+impl Linear for Compose {
+    fn adjoint(&self, u: &Image) -> Image {
+        match self.parts() {
+            (first, Some(rest)) => first.adjoint(&rest.adjoint(u)),
+            (first, None) => first.adjoint(u),
+        }
+    }
+
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        match self.parts() {
+            (first, None) => first.spectrum(),
+            _ => {
+                let (_, _, rest) = self.split()?;
+                rest.spectrum().map(|_| self as &dyn Spectrum)
+            }
+        }
+    }
+
+    fn pseudo_inverse(&self, y: &Image) -> Image {
+        if let (only, None) = self.parts() {
+            return only.pseudo_inverse(y);
+        }
+        match self.split() {
+            // (B G)^+ = G^+ B^+ where the rows of G are orthogonal and of one length.
+            Some((first, _, rest)) => first.pseudo_inverse(&rest.pseudo_inverse(y)),
+            None => cg::pseudo_inverse(self, y, cg::Params::default()).0,
+        }
+    }
+
+    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
+        if let (only, None) = self.parts() {
+            return only.prox_within(y, z, rho, params);
+        }
+        let Some((first, c, rest)) = self.split() else {
+            return cg::prox(self, y, z, rho, params).0;
+        };
+        // With G the first step: z + G^T (B-prox of y around G z - G z)/c.
+        let seen = first.apply(z);
+        let mut change = rest.prox_within(y, &seen, rho / c, params);
+        change.zip_mut_with(&seen, |p, &g| {
+            *p = ((f64::from(*p) - f64::from(g)) / c) as f32;
+        });
+        z + &first.adjoint(&change)
     }
 
     fn tikhonov(&self, y: &Image, lambda: f64) -> Image {
-        match self.chain().single() {
-            Some(only) => only.tikhonov(y, lambda),
-            None => super::tikhonov::solve(self, y, lambda, cg::Params::default()).0,
+        match self.parts() {
+            (only, None) => only.tikhonov(y, lambda),
+            _ => super::tikhonov::solve(self, y, lambda, cg::Params::default()).0,
         }
     }
 
     fn gram(&self) -> Option<f64> {
-        self.chain().gram()
+        match self.parts() {
+            (first, Some(rest)) => Some(first.gram()? * rest.gram()?),
+            (first, None) => first.gram(),
+        }
+    }
+
+    fn isometry(&self) -> Option<f64> {
+        match self.parts() {
+            (first, Some(rest)) => Some(first.gram()? * rest.isometry()?),
+            (first, None) => first.isometry(),
+        }
+    }
+}
+
+impl Compose {
+    /// What [`Spectrum`] is made of: [`Compose::split`] with the rest's spectrum.
+    fn inner(&self) -> (&dyn Linear, f64, &dyn Spectrum) {
+        let (first, c, rest) = self.split().expect("only then is there a spectrum");
+        let rest = rest.spectrum().expect("only then is there a spectrum");
+        (first, c, rest)
+    }
+}
+
+impl Spectrum for Compose {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let (first, c, rest) = self.inner();
+        // Of what the first step sees, the difference to what becomes of what it does not.
+        let change: Vec<_> = gains
+            .iter()
+            .map(|gain| move |s: f64| gain(c.sqrt() * s) - gain(0.0))
+            .collect();
+        let change: Vec<Gain<'_>> = change.iter().map(|g| g as _).collect();
+        let seen = rest.image(&first.apply(x), &change);
+        let lift = |(seen, gain): (Image, &Gain<'_>)| {
+            let mut out = first.adjoint(&seen) * (1.0 / c) as f32;
+            out.scaled_add(gain(0.0) as f32, x);
+            out
+        };
+        seen.into_iter().zip(gains).map(lift).collect()
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let (first, c, rest) = self.inner();
+        let scaled: Vec<_> = gains
+            .iter()
+            .map(|gain| move |s: f64| gain(c.sqrt() * s) / c.sqrt())
+            .collect();
+        let scaled: Vec<Gain<'_>> = scaled.iter().map(|g| g as _).collect();
+        let back = rest.back(y, &scaled);
+        back.iter().map(|x| first.adjoint(x)).collect()
+    }
+
+    fn norm(&self) -> f64 {
+        let (_, c, rest) = self.inner();
+        c.sqrt() * rest.norm()
     }
 }

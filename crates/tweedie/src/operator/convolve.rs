@@ -77,6 +77,11 @@ impl Convolver {
         self.otf.iter().map(|k| k.norm()).fold(0.0, f64::max)
     }
 
+    /// Which part of the eigenvalues is absolutely smaller than this.
+    pub(crate) fn below(&self, size: f64) -> f64 {
+        self.otf.iter().filter(|k| k.norm() < size).count() as f64 / self.otf.len() as f64
+    }
+
     /// What `A A^T + rho` would undo if the plane lay in a sea of zeros: the preconditioner that does best for kernels
     /// without symmetry, about half of the steps that it takes with none. A circular one of the plane's own size joins
     /// opposite edges and does no good; cosines do harm where the kernel is oblique.

@@ -6,7 +6,10 @@ use super::axis::{self, Axis};
 use super::convolve::Convolver;
 use super::diagonal::Diagonal;
 use super::downsample::check_factor;
-use super::{Blur, Boundary, Error, Kernel, Operator, cg, plane};
+use super::spectrum::{Weight, of_measured, of_seen};
+use super::{
+    Blur, Boundary, Error, Gain, Kernel, Linear, Loss, Operator, Spectrum, plane, spectrum,
+};
 use crate::fft::{Complex, Fft2};
 use crate::{Dims, Image};
 
@@ -90,33 +93,24 @@ impl Decimate {
         x
     }
 
-    /// `z += F^-1 [ conj(k) tile(weight (F_low y - <k F z>)) ]`, with `weight` given the eigenvalue of `A A^T`.
-    fn correct(
-        &self,
-        convolver: &Convolver,
-        aliased: &Aliased,
-        y: &[f32],
-        z: &mut [f32],
-        weight: impl Fn(f64) -> f64 + Sync,
-    ) {
+    /// `out = F^-1 [ conj(k) tile(weight r) ]` for each weight, from the spectrum `r` of a small plane, given the eigenvalue of
+    /// `A A^T`.
+    fn lift(&self, r: &[Complex], outs: &mut [&mut [f32]], weights: &[Weight<'_>]) {
+        let (convolver, aliased) = self.closed().expect("only then is there a spectrum");
         let (large, small, otf) = (convolver.fft(), &aliased.fft, convolver.otf());
-        let mut low = small.forward(y, small.width());
-        let mut high = large.forward(z, large.width());
-        let seen = blocks(large, small, self.factor, |i| otf[i] * high[i]);
-        low.par_iter_mut()
-            .zip(&seen)
-            .zip(&aliased.power)
-            .for_each(|((low, seen), &power)| *low = (*low - seen) * weight(power));
         let (h, hs) = (large.height(), small.height());
-        high.par_chunks_mut(h).enumerate().for_each(|(u, column)| {
-            let k = &otf[u * h..];
-            for (v, (to, k)) in column.iter_mut().zip(k).enumerate() {
-                *to = k.conj() * at(small, &low, u % small.width(), v % hs);
-            }
-        });
-        large.inverse(high, z, large.width(), |z, v| {
-            *z = (f64::from(*z) + v) as f32;
-        });
+        for (out, weight) in outs.iter_mut().zip(weights) {
+            let pairs = r.par_iter().zip(&aliased.power);
+            let low: Vec<Complex> = pairs.map(|(&r, &power)| r * weight(power)).collect();
+            let mut high = vec![Complex::ZERO; otf.len()];
+            high.par_chunks_mut(h).enumerate().for_each(|(u, column)| {
+                let k = &otf[u * h..];
+                for (v, (to, k)) in column.iter_mut().zip(k).enumerate() {
+                    *to = k.conj() * at(small, &low, u % small.width(), v % hs);
+                }
+            });
+            large.inverse(high, out, large.width(), |to, v| *to = v as f32);
+        }
     }
 
     fn closed(&self) -> Option<(&Convolver, &Aliased)> {
@@ -169,6 +163,10 @@ fn blocks(
 }
 
 impl Operator for Decimate {
+    fn name(&self) -> &'static str {
+        "downsample"
+    }
+
     fn input(&self) -> Dims {
         self.blur.input()
     }
@@ -186,33 +184,8 @@ impl Operator for Decimate {
         })
     }
 
-    fn adjoint(&self, u: &Image) -> Image {
-        plane::map(u, self.output(), self.input(), |u, x| {
-            self.blur.adjoint_plane(&self.scatter(u), x);
-        })
-    }
-
-    /// With the singular values below 1e-3 times the largest left out.
-    fn pseudo_inverse(&self, y: &Image) -> Image {
-        let Some((convolver, aliased)) = self.closed() else {
-            return cg::pseudo_inverse(self, y, cg::Params::default()).0;
-        };
-        let most = aliased.power.iter().copied().fold(0.0, f64::max);
-        let least = most * super::blur::THRESHOLD.powi(2);
-        let inverse = |power: f64| if power >= least { 1.0 / power } else { 0.0 };
-        let zero = Image::zeros(self.input().batch(y.dim().0));
-        plane::update(&zero, self.input(), y, self.output(), |y, z| {
-            self.correct(convolver, aliased, y, z, inverse);
-        })
-    }
-
-    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
-        let Some((convolver, aliased)) = self.closed() else {
-            return cg::prox(self, y, z, rho, params).0;
-        };
-        plane::update(z, self.input(), y, self.output(), |y, z| {
-            self.correct(convolver, aliased, y, z, |power| 1.0 / (power + rho));
-        })
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.adjoint(u)
     }
 
     /// Bicubic interpolation; pixel `i` of the small image lies on pixel `factor*i` of the large one.
@@ -222,6 +195,75 @@ impl Operator for Decimate {
         let (v, h) = (up(small.h, large.h), up(small.w, large.w));
         plane::map(y, small, large, |y, x| {
             axis::apply(&v, &h, y, x, |to, value| *to = value as f32);
+        })
+    }
+
+    fn loss(&self) -> Loss {
+        Loss {
+            scales: self.factor > 1,
+            ..self.blur.loss()
+        }
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
+    }
+}
+
+impl Linear for Decimate {
+    fn adjoint(&self, u: &Image) -> Image {
+        plane::map(u, self.output(), self.input(), |u, x| {
+            self.blur.adjoint_plane(&self.scatter(u), x);
+        })
+    }
+
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        self.closed().map(|_| self as &dyn Spectrum)
+    }
+
+    /// With the singular values below 1e-3 times the largest left out.
+    fn pseudo_inverse(&self, y: &Image) -> Image {
+        match self.spectrum() {
+            Some(closed) => spectrum::pseudo_inverse(closed, y, super::blur::THRESHOLD),
+            None => super::cg::pseudo_inverse(self, y, super::cg::Params::default()).0,
+        }
+    }
+}
+
+/// `U` is the small Fourier basis, and `V = A^T U/s`.
+impl Spectrum for Decimate {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let (convolver, aliased) = self.closed().expect("only then is there a spectrum");
+        let (large, small, otf) = (convolver.fft(), &aliased.fft, convolver.otf());
+        let least = (1e-6 * Spectrum::norm(self)).powi(2);
+        let weights: Vec<_> = gains.iter().map(|g| of_seen(*g, least)).collect();
+        let weights: Vec<Weight<'_>> = weights.iter().map(|w| w as _).collect();
+        let mut out = plane::map_many(x, self.input(), self.input(), gains.len(), |x, outs| {
+            let high = large.forward(x, large.width());
+            let seen = blocks(large, small, self.factor, |i| otf[i] * high[i]);
+            self.lift(&seen, outs, &weights);
+        });
+        for (out, gain) in out.iter_mut().zip(gains) {
+            out.scaled_add(gain(0.0) as f32, x);
+        }
+        out
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let (_, aliased) = self.closed().expect("only then is there a spectrum");
+        let least = (1e-6 * Spectrum::norm(self)).powi(2);
+        let weights: Vec<_> = gains.iter().map(|g| of_measured(*g, least)).collect();
+        let weights: Vec<Weight<'_>> = weights.iter().map(|w| w as _).collect();
+        plane::map_many(y, self.output(), self.input(), gains.len(), |y, outs| {
+            let small = aliased.fft.forward(y, aliased.fft.width());
+            self.lift(&small, outs, &weights);
+        })
+    }
+
+    fn norm(&self) -> f64 {
+        let power = self.closed().map(|(_, aliased)| &aliased.power);
+        power.map_or(f64::NAN, |power| {
+            power.iter().copied().fold(0.0, f64::max).sqrt()
         })
     }
 }

@@ -77,6 +77,16 @@ impl Diagonal {
         }
     }
 
+    /// Which part of the eigenvalues is absolutely smaller than this.
+    pub(crate) fn below(&self, size: f64) -> f64 {
+        match self {
+            Diagonal::Fourier(convolver) => convolver.below(size),
+            Diagonal::Cosine { values, .. } => {
+                values.iter().filter(|k| k.abs() < size).count() as f64 / values.len() as f64
+            }
+        }
+    }
+
     /// `out = F^-1 [ m(k, l) F x ]`, with `k` the blur's eigenvalue and `l >= 0` that of `D^T D`, the squared differences
     /// of neighbours under the same boundary.
     pub(crate) fn filter<S: Sample>(
@@ -85,37 +95,53 @@ impl Diagonal {
         out: &mut [S],
         m: impl Fn(Complex, f64) -> Complex + Sync,
     ) {
+        self.filters(x, &mut [out], &[&m]);
+    }
+
+    /// Several filters of one plane, which is transformed once.
+    pub(crate) fn filters<S: Sample>(
+        &self,
+        x: &[S],
+        outs: &mut [&mut [S]],
+        filters: &[&(dyn Fn(Complex, f64) -> Complex + Sync)],
+    ) {
         match self {
             Diagonal::Fourier(convolver) => {
                 let (fft, otf) = (convolver.fft(), convolver.otf());
                 let (h, w) = (fft.height(), fft.width());
                 let (lv, lu) = (roughness(h, 2.0), roughness(w, 2.0));
-                let mut spectrum = fft.forward(x, w);
-                spectrum
-                    .par_chunks_mut(h)
-                    .zip(otf.par_chunks(h))
-                    .zip(&lu)
-                    .for_each(|((column, k), lu)| {
-                        for ((s, &k), lv) in column.iter_mut().zip(k).zip(&lv) {
-                            *s *= m(k, lu + lv);
-                        }
-                    });
-                fft.inverse(spectrum, out, w, |to, v| *to = S::of(v));
+                let spectrum = fft.forward(x, w);
+                for (mut spectrum, (out, m)) in copies(spectrum, outs.iter_mut().zip(filters)) {
+                    spectrum
+                        .par_chunks_mut(h)
+                        .zip(otf.par_chunks(h))
+                        .zip(&lu)
+                        .for_each(|((column, k), lu)| {
+                            for ((s, &k), lv) in column.iter_mut().zip(k).zip(&lv) {
+                                *s *= m(k, lu + lv);
+                            }
+                        });
+                    fft.inverse(spectrum, out, w, |to, v| *to = S::of(v));
+                }
             }
             Diagonal::Cosine { basis, values } => {
                 let (h, w) = (basis.vertical.len(), basis.horizontal.len());
                 let (lv, lu) = (roughness(h, 1.0), roughness(w, 1.0));
-                let mut coefficients = basis.forward(x);
-                coefficients
-                    .par_chunks_mut(h)
-                    .zip(values.par_chunks(h))
-                    .zip(&lu)
-                    .for_each(|((column, k), lu)| {
-                        for ((s, &k), lv) in column.iter_mut().zip(k).zip(&lv) {
-                            *s *= m(Complex::from(k), lu + lv).re;
-                        }
-                    });
-                basis.inverse(coefficients, out, |to, v| *to = S::of(v));
+                let coefficients = basis.forward(x);
+                for (mut coefficients, (out, m)) in
+                    copies(coefficients, outs.iter_mut().zip(filters))
+                {
+                    coefficients
+                        .par_chunks_mut(h)
+                        .zip(values.par_chunks(h))
+                        .zip(&lu)
+                        .for_each(|((column, k), lu)| {
+                            for ((s, &k), lv) in column.iter_mut().zip(k).zip(&lv) {
+                                *s *= m(Complex::from(k), lu + lv).re;
+                            }
+                        });
+                    basis.inverse(coefficients, out, |to, v| *to = S::of(v));
+                }
             }
         }
     }
@@ -148,6 +174,14 @@ impl Diagonal {
             }
         }
     }
+}
+
+/// `value` for each of `of`: copies, and itself for the last.
+fn copies<T: Clone, U>(
+    value: T,
+    of: impl ExactSizeIterator<Item = U>,
+) -> impl Iterator<Item = (T, U)> {
+    std::iter::repeat_n(value, of.len()).zip(of)
 }
 
 impl fmt::Debug for Diagonal {

@@ -2,10 +2,18 @@
 
 use std::f64::consts::PI;
 
+use std::fmt;
+use std::str::FromStr;
+
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::axis::{self, Axis};
-use super::{Error, Operator, cg, not_empty, plane};
+use super::spec::{Described, Flag, Flags, parses};
+use super::spectrum::{Weight, of_measured, of_seen};
+use super::{
+    Boundary, Decimate, Error, Gain, KernelSpec, Linear, Loss, Operator, Spectrum, not_empty, plane,
+};
 use crate::fft::{Basis2, Line};
 use crate::{Dims, Image};
 
@@ -97,21 +105,22 @@ impl Downsample {
         })
     }
 
-    /// `z += A^T Q (weight (Q^T (y - A z) Q))`, with `weight` given the eigenvalue of `A A^T`.
-    fn correct(&self, basis: &Basis2, y: &[f32], z: &mut [f32], weight: impl Fn(f64) -> f64) {
+    /// `out = A^T Q (weight (Q^T r Q))` for each weight, given the eigenvalue of `A A^T`.
+    fn lift(&self, r: &[f64], outs: &mut [&mut [f32]], weights: &[Weight<'_>]) {
+        let basis = self.basis.as_ref().expect("only then is there a spectrum");
         let (v, h) = (&self.vertical, &self.horizontal);
-        let mut residual: Vec<f64> = y.iter().map(|&y| f64::from(y)).collect();
-        axis::apply(&v.down, &h.down, z, &mut residual, |r, az| *r -= az);
-        let mut coefficients = basis.forward(&residual);
-        for (column, &lh) in coefficients.chunks_exact_mut(v.values.len()).zip(&h.values) {
-            for (c, &lv) in column.iter_mut().zip(&v.values) {
-                *c *= weight(lv * lh);
+        let coefficients = basis.forward(r);
+        let mut lifted = vec![0.0; r.len()];
+        for (out, weight) in outs.iter_mut().zip(weights) {
+            let mut coefficients = coefficients.clone();
+            for (column, &lh) in coefficients.chunks_exact_mut(v.values.len()).zip(&h.values) {
+                for (c, &lv) in column.iter_mut().zip(&v.values) {
+                    *c *= weight(lv * lh);
+                }
             }
+            basis.inverse(coefficients, &mut lifted, |to, value| *to = value);
+            axis::apply(&v.up, &h.up, &lifted, out, |to, d| *to = d as f32);
         }
-        basis.inverse(coefficients, &mut residual, |to, value| *to = value);
-        axis::apply(&v.up, &h.up, &residual, z, |z, d| {
-            *z = (f64::from(*z) + d) as f32;
-        });
     }
 }
 
@@ -166,7 +175,138 @@ fn cosine_values(up: &Axis) -> Vec<f64> {
         .collect()
 }
 
+/// How images are made smaller: `bicubic`, `average`, or a kernel's description (blur, then every s-th pixel).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum FilterSpec {
+    /// Antialiased bicubic.
+    #[default]
+    Bicubic,
+    /// Means of blocks.
+    Average,
+    /// Blur with a kernel, then every s-th pixel from the first.
+    Kernel(KernelSpec),
+}
+
+impl FromStr for FilterSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<FilterSpec, Error> {
+        Ok(match text {
+            "bicubic" => FilterSpec::Bicubic,
+            "average" => FilterSpec::Average,
+            kernel => FilterSpec::Kernel(kernel.parse()?),
+        })
+    }
+}
+
+impl fmt::Display for FilterSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilterSpec::Bicubic => f.write_str("bicubic"),
+            FilterSpec::Average => f.write_str("average"),
+            FilterSpec::Kernel(kernel) => write!(f, "{kernel}"),
+        }
+    }
+}
+
+impl TryFrom<String> for FilterSpec {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<FilterSpec, Error> {
+        text.parse()
+    }
+}
+
+impl From<FilterSpec> for String {
+    fn from(filter: FilterSpec) -> String {
+        filter.to_string()
+    }
+}
+
+/// [`Downsample`] for any size, or [`Decimate`] if the filter is a kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownsampleSpec {
+    /// By how much.
+    pub factor: usize,
+    /// How.
+    #[serde(default)]
+    pub filter: FilterSpec,
+    /// What a kernel sees beyond the edges.
+    #[serde(default)]
+    pub boundary: Boundary,
+}
+
+impl Described for DownsampleSpec {
+    const SUMMARY: &'static str =
+        "smaller by a whole factor: bicubic, average, or a kernel and every n-th pixel";
+    const EXAMPLE: &'static str = "factor = 2";
+    const FLAGS: &'static [Flag] = &[
+        Flag {
+            name: "factor",
+            value: "N",
+            help: "How many times smaller the picture was made, a whole number",
+            example: "4",
+            default: None,
+            check: |text| factor(text).map(drop),
+        },
+        Flag {
+            name: "filter",
+            value: "FILTER",
+            help: "How it was made smaller: `bicubic` (antialiased), `average`, or a kernel as for `deblur`, of whose result \
+                   every N-th pixel was kept",
+            example: "average",
+            default: Some("bicubic"),
+            check: parses::<FilterSpec>,
+        },
+        Boundary::FLAG,
+    ];
+
+    fn from_flags(flags: &Flags<'_>) -> Result<DownsampleSpec, Error> {
+        let spec = DownsampleSpec {
+            factor: factor(flags.text(&DownsampleSpec::FLAGS[0])?)?,
+            filter: flags.need(&DownsampleSpec::FLAGS[1])?,
+            boundary: flags.need(&Boundary::FLAG)?,
+        };
+        Ok(spec)
+    }
+
+    fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
+        Ok(match &self.filter {
+            FilterSpec::Bicubic => Box::new(Downsample::bicubic(input, self.factor)?),
+            FilterSpec::Average => Box::new(Downsample::average(input, self.factor)?),
+            FilterSpec::Kernel(kernel) => Box::new(Decimate::new(
+                input,
+                kernel.build()?,
+                self.boundary,
+                self.factor,
+            )?),
+        })
+    }
+
+    /// What was made smaller had `factor` times the size, although up to `factor - 1` pixels less would give the same.
+    fn input_for(&self, output: Dims) -> Result<Dims, Error> {
+        check_factor(self.factor)?;
+        let large = |n: usize| {
+            n.checked_mul(self.factor).ok_or_else(|| {
+                Error::Invalid(format!("{output} times {} is too large", self.factor))
+            })
+        };
+        Ok(Dims::new(output.c, large(output.h)?, large(output.w)?))
+    }
+}
+
+fn factor(text: &str) -> Result<usize, Error> {
+    text.parse()
+        .map_err(|_| Error::Invalid(format!("`{text}` is no whole number of times, such as 4")))
+}
+
 impl Operator for Downsample {
+    fn name(&self) -> &'static str {
+        "downsample"
+    }
+
     fn input(&self) -> Dims {
         self.input
     }
@@ -183,34 +323,8 @@ impl Operator for Downsample {
         })
     }
 
-    fn adjoint(&self, u: &Image) -> Image {
-        plane::map(u, self.output(), self.input, |u, x| {
-            let (v, h) = (&self.vertical.up, &self.horizontal.up);
-            axis::apply(v, h, u, x, |to, value| *to = value as f32);
-        })
-    }
-
-    fn pseudo_inverse(&self, y: &Image) -> Image {
-        let Some(basis) = &self.basis else {
-            return cg::pseudo_inverse(self, y, cg::Params::default()).0;
-        };
-        let zero = Image::zeros(self.input.batch(y.dim().0));
-        let most = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
-        let least = 1e-12 * most(&self.vertical.values) * most(&self.horizontal.values);
-        plane::update(&zero, self.input, y, self.output(), |y, z| {
-            // Only where a last, partial row repeats what the others say is an eigenvalue zero.
-            self.correct(basis, y, z, |l| if l > least { 1.0 / l } else { 0.0 });
-        })
-    }
-
-    /// `z + A^T (A A^T + rho)^-1 (y - A z)`.
-    fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
-        let Some(basis) = &self.basis else {
-            return cg::prox(self, y, z, rho, params).0;
-        };
-        plane::update(z, self.input, y, self.output(), |y, z| {
-            self.correct(basis, y, z, |l| 1.0 / (l + rho));
-        })
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.adjoint(u)
     }
 
     /// Bicubic interpolation, pixel centres where the down-sampling has them: small pixel `i` lies on
@@ -224,6 +338,30 @@ impl Operator for Downsample {
         })
     }
 
+    fn loss(&self) -> Loss {
+        Loss {
+            scales: self.factor > 1,
+            ..Loss::NOTHING
+        }
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
+    }
+}
+
+impl Linear for Downsample {
+    fn adjoint(&self, u: &Image) -> Image {
+        plane::map(u, self.output(), self.input, |u, x| {
+            let (v, h) = (&self.vertical.up, &self.horizontal.up);
+            axis::apply(v, h, u, x, |to, value| *to = value as f32);
+        })
+    }
+
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        self.basis.as_ref().map(|_| self as &dyn Spectrum)
+    }
+
     fn gram(&self) -> Option<f64> {
         let value = |side: &Side| {
             let first = *side.values.first()?;
@@ -232,5 +370,39 @@ impl Operator for Downsample {
         };
         self.basis.as_ref()?;
         Some(value(&self.vertical)? * value(&self.horizontal)?)
+    }
+}
+
+/// `U = Q`, and `V = A^T Q/s`.
+impl Spectrum for Downsample {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let least = (1e-6 * Spectrum::norm(self)).powi(2);
+        let weights: Vec<_> = gains.iter().map(|g| of_seen(*g, least)).collect();
+        let weights: Vec<Weight<'_>> = weights.iter().map(|w| w as _).collect();
+        let (small, v, h) = (self.output(), &self.vertical, &self.horizontal);
+        let mut out = plane::map_many(x, self.input, self.input, gains.len(), |x, outs| {
+            let mut seen = vec![0.0; small.h * small.w];
+            axis::apply(&v.down, &h.down, x, &mut seen, |to, value| *to = value);
+            self.lift(&seen, outs, &weights);
+        });
+        for (out, gain) in out.iter_mut().zip(gains) {
+            out.scaled_add(gain(0.0) as f32, x);
+        }
+        out
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let least = (1e-6 * Spectrum::norm(self)).powi(2);
+        let weights: Vec<_> = gains.iter().map(|g| of_measured(*g, least)).collect();
+        let weights: Vec<Weight<'_>> = weights.iter().map(|w| w as _).collect();
+        plane::map_many(y, self.output(), self.input, gains.len(), |y, outs| {
+            let y: Vec<f64> = y.iter().map(|&y| f64::from(y)).collect();
+            self.lift(&y, outs, &weights);
+        })
+    }
+
+    fn norm(&self) -> f64 {
+        let most = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+        (most(&self.vertical.values) * most(&self.horizontal.values)).sqrt()
     }
 }

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Operator, cg, not_empty, plane};
+use super::spec::{Described, Flag, Flags, parses};
+use super::{Error, Gain, Linear, Loss, Operator, Spectrum, not_empty, plane};
 use crate::{Dims, Image};
 
 /// How much each channel counts.
@@ -92,7 +93,56 @@ impl Gray {
     }
 }
 
+/// Gray for any size.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraySpec {
+    /// How much each channel counts.
+    #[serde(default)]
+    pub weights: GrayWeights,
+}
+
+impl Described for GraySpec {
+    const SUMMARY: &'static str = "one channel from three: their mean or luma";
+    const EXAMPLE: &'static str = "";
+    const FLAGS: &'static [Flag] = &[Flag {
+        name: "weights",
+        value: "WEIGHTS",
+        help: "How the grey is made from the colours: `mean` of the channels, or `luma` (as most programs do)",
+        example: "luma",
+        default: Some("mean"),
+        check: parses::<GrayWeights>,
+    }];
+
+    fn from_flags(flags: &Flags<'_>) -> Result<GraySpec, Error> {
+        Ok(GraySpec {
+            weights: flags.need(&GraySpec::FLAGS[0])?,
+        })
+    }
+
+    fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
+        Ok(Box::new(Gray::new(input, self.weights)?))
+    }
+
+    fn input_for(&self, output: Dims) -> Result<Dims, Error> {
+        match output.c {
+            1 => Ok(Dims { c: 3, ..output }),
+            c => Err(Error::Invalid(format!(
+                "a gray measurement has one channel, not {c}"
+            ))),
+        }
+    }
+
+    fn channels_recorded(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
 impl Operator for Gray {
+    fn name(&self) -> &'static str {
+        "gray"
+    }
+
     fn input(&self) -> Dims {
         self.input
     }
@@ -106,49 +156,15 @@ impl Operator for Gray {
         let mut y = Image::zeros(self.output().batch(x.dim().0));
         for (mut y, x) in y.outer_iter_mut().zip(x.outer_iter()) {
             for (y, pixel) in y.iter_mut().zip(x.lanes(ndarray::Axis(0))) {
-                let sum: f64 = self
-                    .weights
-                    .iter()
-                    .zip(&pixel)
-                    .map(|(w, &x)| w * x as f64)
-                    .sum();
-                *y = sum as f32;
+                let pairs = self.weights.iter().zip(&pixel);
+                *y = pairs.map(|(w, &x)| w * x as f64).sum::<f64>() as f32;
             }
         }
         y
     }
 
-    fn adjoint(&self, u: &Image) -> Image {
-        self.spread(u, |w| w)
-    }
-
-    /// `w*y/|w|^2`.
-    fn pseudo_inverse(&self, y: &Image) -> Image {
-        let norm2 = self.norm2();
-        self.spread(y, |w| w / norm2)
-    }
-
-    /// `z_c + w_c/(|w|^2 + rho) * (y - sum_k w_k z_k)`.
-    fn prox_within(&self, y: &Image, z: &Image, rho: f64, _: cg::Params) -> Image {
-        plane::check(y, self.output());
-        plane::check(z, self.input);
-        let scale = 1.0 / (self.norm2() + rho);
-        let mut x = z.as_standard_layout().into_owned();
-        for (mut x, y) in x.outer_iter_mut().zip(y.outer_iter()) {
-            for (mut pixel, &y) in x.lanes_mut(ndarray::Axis(0)).into_iter().zip(y.iter()) {
-                let gray: f64 = self
-                    .weights
-                    .iter()
-                    .zip(&pixel)
-                    .map(|(w, &z)| w * z as f64)
-                    .sum();
-                let q = scale * (y as f64 - gray);
-                for (x, w) in pixel.iter_mut().zip(&self.weights) {
-                    *x = (*x as f64 + w * q) as f32;
-                }
-            }
-        }
-        x
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.adjoint(u)
     }
 
     /// The gray in every channel.
@@ -156,7 +172,54 @@ impl Operator for Gray {
         self.spread(y, |_| 1.0)
     }
 
+    fn loss(&self) -> Loss {
+        Loss {
+            colours: self.input.c > 1,
+            ..Loss::NOTHING
+        }
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
+    }
+}
+
+impl Linear for Gray {
+    fn adjoint(&self, u: &Image) -> Image {
+        self.spread(u, |w| w)
+    }
+
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        Some(self)
+    }
+
     fn gram(&self) -> Option<f64> {
         Some(self.norm2())
+    }
+}
+
+/// The one singular value is `|w|`, its vector in each pixel `w/|w|`.
+impl Spectrum for Gray {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let gray = self.apply(x);
+        let change = |gain: &Gain<'_>| {
+            let (seen, rest) = (gain(self.norm()), gain(0.0));
+            let mut out = self.spread(&gray, |w| w * (seen - rest) / self.norm2());
+            if rest != 0.0 {
+                out.scaled_add(rest as f32, x);
+            }
+            out
+        };
+        gains.iter().map(change).collect()
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let norm = self.norm();
+        let spread = |gain: &Gain<'_>| self.spread(y, |w| w * gain(norm) / norm);
+        gains.iter().map(spread).collect()
+    }
+
+    fn norm(&self) -> f64 {
+        self.norm2().sqrt()
     }
 }

@@ -1,6 +1,9 @@
 //! No degradation but the noise.
 
-use super::{Error, Operator, cg, not_empty, plane};
+use serde::{Deserialize, Serialize};
+
+use super::spec::{Described, Flags};
+use super::{Error, Gain, Linear, Loss, Operator, Spectrum, cg, not_empty, plane};
 use crate::{Dims, Image};
 
 /// `A = I`: what remains is to denoise.
@@ -20,7 +23,30 @@ impl Identity {
     }
 }
 
+/// Nothing but noise, for any size.
+// With braces: of a plain struct serde would accept any fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySpec {}
+
+impl Described for IdentitySpec {
+    const SUMMARY: &'static str = "nothing; the measurement is the image with noise";
+    const EXAMPLE: &'static str = "";
+
+    fn from_flags(_: &Flags<'_>) -> Result<IdentitySpec, Error> {
+        Ok(IdentitySpec {})
+    }
+
+    fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
+        Ok(Box::new(Identity::new(input)?))
+    }
+}
+
 impl Operator for Identity {
+    fn name(&self) -> &'static str {
+        "identity"
+    }
+
     fn input(&self) -> Dims {
         self.dims
     }
@@ -34,12 +60,30 @@ impl Operator for Identity {
         x.clone()
     }
 
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.apply(u)
+    }
+
+    fn guess(&self, y: &Image) -> Image {
+        self.apply(y)
+    }
+
+    fn loss(&self) -> Loss {
+        Loss::NOTHING
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
+    }
+}
+
+impl Linear for Identity {
     fn adjoint(&self, u: &Image) -> Image {
         self.apply(u)
     }
 
-    fn pseudo_inverse(&self, y: &Image) -> Image {
-        self.apply(y)
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        Some(self)
     }
 
     /// `(y + rho*z)/(1 + rho)`.
@@ -51,16 +95,26 @@ impl Operator for Identity {
         })
     }
 
-    fn guess(&self, y: &Image) -> Image {
-        self.apply(y)
-    }
-
-    fn is_identity(&self) -> bool {
-        true
+    fn project(&self, y: &Image, _: &Image) -> Image {
+        y.clone()
     }
 
     fn gram(&self) -> Option<f64> {
         Some(1.0)
+    }
+}
+
+impl Spectrum for Identity {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        gains.iter().map(|gain| x * gain(1.0) as f32).collect()
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        self.image(y, gains)
+    }
+
+    fn norm(&self) -> f64 {
+        1.0
     }
 }
 

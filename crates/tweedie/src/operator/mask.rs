@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::identity::blend;
 use super::nearest::Nearest;
-use super::{Error, Operator, cg, not_empty, plane, read};
+use super::spec::{Described, Flag, Flags, parses};
+use super::{Error, Gain, Linear, Loss, Operator, Spectrum, cg, not_empty, plane, read, spectrum};
+use crate::noise::generator;
 use crate::{Dims, Image};
 
 /// `y = m * x`, pixel by pixel, with `m` 1 where a pixel is known and 0 where it is not; of full size.
@@ -56,7 +56,7 @@ impl Mask {
         fraction("the hidden part", hidden)?;
         let pixels = dims.h * dims.w;
         let mut known = Array3::from_elem((1, dims.h, dims.w), true);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = generator(seed, "mask");
         let amount = (hidden * pixels as f64) as usize;
         for i in rand::seq::index::sample(&mut rng, pixels, amount) {
             known[[0, i / dims.w, i % dims.w]] = false;
@@ -112,12 +112,40 @@ impl Mask {
 }
 
 impl Operator for Mask {
+    fn name(&self) -> &'static str {
+        "mask"
+    }
+
     fn input(&self) -> Dims {
         self.dims
     }
 
     fn output(&self) -> Dims {
         self.dims
+    }
+
+    fn apply(&self, x: &Image) -> Image {
+        spectrum::image(self, x, |s| s)
+    }
+
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.apply(u)
+    }
+
+    /// Each unknown pixel is like the nearest known one of its channel.
+    fn guess(&self, y: &Image) -> Image {
+        let masks = self.known.dim().0;
+        let nearest: Vec<Nearest> = (0..masks)
+            .map(|c| Nearest::new(self.channel(c), self.dims.w))
+            .collect();
+        self.each(y, |c, x| nearest[c % masks].fill(x))
+    }
+
+    fn loss(&self) -> Loss {
+        Loss {
+            pixels: self.known.iter().any(|&k| !k),
+            ..Loss::NOTHING
+        }
     }
 
     /// A pixel counts if any of its channels is known.
@@ -128,16 +156,18 @@ impl Operator for Mask {
         )
     }
 
-    fn apply(&self, x: &Image) -> Image {
-        self.each(x, |c, x| {
-            for (x, &known) in x.iter_mut().zip(self.channel(c)) {
-                *x = if known { *x } else { 0.0 };
-            }
-        })
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
     }
+}
 
+impl Linear for Mask {
     fn adjoint(&self, u: &Image) -> Image {
         self.apply(u)
+    }
+
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        Some(self)
     }
 
     fn pseudo_inverse(&self, y: &Image) -> Image {
@@ -159,13 +189,45 @@ impl Operator for Mask {
         x
     }
 
-    /// Each unknown pixel is like the nearest known one of its channel.
-    fn guess(&self, y: &Image) -> Image {
-        let masks = self.known.dim().0;
-        let nearest: Vec<Nearest> = (0..masks)
-            .map(|c| Nearest::new(self.channel(c), self.dims.w))
-            .collect();
-        self.each(y, |c, x| nearest[c % masks].fill(x))
+    /// Known pixels as they are in `y`.
+    fn project(&self, y: &Image, x: &Image) -> Image {
+        self.prox_within(y, x, 0.0, cg::Params::default())
+    }
+
+    fn isometry(&self) -> Option<f64> {
+        Some(1.0)
+    }
+}
+
+/// Singular values are 1 and 0, and the vectors pixels.
+impl Spectrum for Mask {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let weigh = |gain: &Gain<'_>| {
+            let (seen, hidden) = (gain(1.0) as f32, gain(0.0) as f32);
+            self.each(x, |c, x| {
+                for (x, &known) in x.iter_mut().zip(self.channel(c)) {
+                    // Not a product with 0: what a measurement holds at unknown pixels may be anything.
+                    *x = match known {
+                        true => seen * *x,
+                        false if hidden == 0.0 => 0.0,
+                        false => hidden * *x,
+                    };
+                }
+            })
+        };
+        gains.iter().map(weigh).collect()
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let weigh = |gain: &Gain<'_>| {
+            let seen = gain(1.0);
+            spectrum::image(self, y, |s| s * seen)
+        };
+        gains.iter().map(weigh).collect()
+    }
+
+    fn norm(&self) -> f64 {
+        1.0
     }
 }
 
@@ -301,7 +363,7 @@ impl MaskSpec {
     ///
     /// # Errors
     /// Those of the constructors named above, and [`Error::File`] if a picture cannot be read.
-    pub fn build(&self, dims: Dims) -> Result<Mask, Error> {
+    pub fn mask(&self, dims: Dims) -> Result<Mask, Error> {
         match self {
             MaskSpec::Random { hidden, seed } => Mask::random(dims, *hidden, *seed),
             MaskSpec::Box(hole) => Mask::hide_box(dims, hole),
@@ -316,6 +378,84 @@ impl MaskSpec {
                 Mask::from_known(dims, known.insert_axis(Axis(0)))
             }
         }
+    }
+}
+
+/// `random:P` (hides a share P of the pixels), `box:HEIGHT,WIDTH[,TOP,LEFT]` (pixels, or parts as `50%`; in the middle if
+/// no place is given), or the file of a picture whose white pixels are the holes.
+impl FromStr for MaskSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<MaskSpec, Error> {
+        if let Some(share) = text.strip_prefix("random:") {
+            return match share.parse() {
+                Ok(hidden) if (0.0..=1.0).contains(&hidden) => {
+                    Ok(MaskSpec::Random { hidden, seed: 0 })
+                }
+                _ => Err(Error::Invalid(
+                    "random:P hides a share P of the pixels, from 0 to 1".into(),
+                )),
+            };
+        }
+        if let Some(sides) = text.strip_prefix("box:") {
+            return sides.parse().map(MaskSpec::Box);
+        }
+        Ok(MaskSpec::Picture {
+            path: text.into(),
+            holes: Holes::White,
+            threshold: middle(),
+        })
+    }
+}
+
+/// `HEIGHT,WIDTH[,TOP,LEFT]`.
+impl FromStr for BoxSpec {
+    type Err = Error;
+
+    fn from_str(sides: &str) -> Result<BoxSpec, Error> {
+        let sides: Vec<Extent> = sides.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        let (height, width, place) = match *sides.as_slice() {
+            [height, width] => (height, width, None),
+            [height, width, top, left] => (height, width, Some((top, left))),
+            _ => {
+                return Err(Error::Invalid(
+                    "write box:HEIGHT,WIDTH or box:HEIGHT,WIDTH,TOP,LEFT".into(),
+                ));
+            }
+        };
+        Ok(BoxSpec {
+            height,
+            width,
+            top: place.map(|p| p.0),
+            left: place.map(|p| p.1),
+            outside: false,
+        })
+    }
+}
+
+impl Described for MaskSpec {
+    const SUMMARY: &'static str = "hides pixels: random ones, a box, or the white of a picture";
+    const EXAMPLE: &'static str = "shape = 'random'\nhidden = 0.5";
+    const FLAGS: &'static [Flag] = &[Flag {
+        name: "mask",
+        value: "MASK",
+        help: "Mask: a picture of the same size whose white pixels are the holes, `random:P` for a share P of the pixels, or \
+               `box:HEIGHT,WIDTH[,TOP,LEFT]` in pixels or parts (`50%`)",
+        example: "random:0.5",
+        default: None,
+        check: parses::<MaskSpec>,
+    }];
+
+    fn from_flags(flags: &Flags<'_>) -> Result<MaskSpec, Error> {
+        let mut mask = flags.need(&MaskSpec::FLAGS[0])?;
+        if let MaskSpec::Random { seed, .. } = &mut mask {
+            *seed = flags.seed;
+        }
+        Ok(mask)
+    }
+
+    fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
+        Ok(Box::new(self.mask(input)?))
     }
 }
 
@@ -374,6 +514,21 @@ mod tests {
         for text in ["", "-3", "1.5", "150%", "NaN", "x%"] {
             assert!(text.parse::<Extent>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn texts() {
+        let mask = |text: &str| text.parse::<MaskSpec>();
+        let random = MaskSpec::Random {
+            hidden: 0.5,
+            seed: 0,
+        };
+        assert_eq!(mask("random:0.5").unwrap(), random);
+        assert!(mask("random:2").is_err());
+        assert!(matches!(mask("box:50%,20"), Ok(MaskSpec::Box(_))));
+        assert!(matches!(mask("box:8,8,1,2"), Ok(MaskSpec::Box(_))));
+        assert!(mask("box:8").is_err());
+        assert!(matches!(mask("m.png"), Ok(MaskSpec::Picture { .. })));
     }
 
     #[test]

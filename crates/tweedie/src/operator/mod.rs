@@ -1,13 +1,15 @@
 //! Degradations: what the camera did.
 //!
-//! An [`Operator`] maps a clean image to what was recorded without noise, `A(x)`. It is made for one size of image. It
-//! must `apply`; a linear one gives its `adjoint`, from which the pseudo-inverse and the prox follow by conjugate
-//! gradients; most give closed forms of these instead.
+//! An [`Operator`] maps a clean image to what was recorded without noise, `A(x)`. It is made for one size of image. Every
+//! operator can be applied, differentiated and guessed back from. A [`Linear`] one has an adjoint, from which
+//! pseudo-inverse and prox follow by conjugate gradients; one that knows its singular vectors gives a [`Spectrum`], from
+//! which they follow in closed form. For all others [`Lanczos`] makes a spectrum.
 
 use std::fmt;
 
 pub mod cg;
 pub mod kernel;
+pub mod lanczos;
 pub mod mask;
 pub mod tikhonov;
 
@@ -28,29 +30,63 @@ mod norm;
 mod plane;
 mod read;
 mod spec;
+pub mod spectrum;
+mod stack;
 
-pub use blur::Blur;
 pub use boundary::Boundary;
-pub use compose::Compose;
 pub use decimate::Decimate;
-pub use downsample::Downsample;
-pub use gray::{Gray, GrayWeights};
-pub use identity::Identity;
+pub use downsample::FilterSpec;
+pub use gray::GrayWeights;
 pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;
-pub use mask::{Mask, MaskSpec};
-pub use norm::norm;
-pub use spec::{FilterSpec, Spec};
+pub use lanczos::Lanczos;
+pub use norm::{norm, norm_at};
+pub use spec::{Described, Entry, Flag, Flags};
+pub use spectrum::{AnySpectrum, Gain, Spectrum};
 
 use ndarray::Array2;
 
 use crate::{Dims, Image};
+
+spec::operators! {
+    /// An operator that waits for the size of its images.
+    ///
+    /// ```
+    /// use tweedie::Dims;
+    /// use tweedie::operator::Spec;
+    ///
+    /// let spec: Spec = toml::from_str(
+    ///     r#"
+    ///     kind = "compose"
+    ///     steps = [
+    ///         { kind = "blur", kernel = "gaussian:1.2" },
+    ///         { kind = "downsample", factor = 2, filter = "average" },
+    ///     ]
+    ///     "#,
+    /// )?;
+    /// let operator = spec.build(Dims::new(3, 65, 48))?;
+    /// assert_eq!(operator.output(), Dims::new(3, 33, 24));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    {
+        Identity(identity::IdentitySpec) = "identity",
+        Blur(blur::BlurSpec) = "blur",
+        Mask(mask::MaskSpec) = "mask",
+        Downsample(downsample::DownsampleSpec) = "downsample",
+        Gray(gray::GraySpec) = "gray",
+        Compose(compose::ComposeSpec) = "compose",
+        Stack(stack::StackSpec) = "stack",
+    }
+}
 
 /// A degradation of images of one size.
 ///
 /// The size is checked where measurements enter, in [`Problem::new`](crate::problem::Problem::new); an image of another
 /// size is an error in the calling code, and the methods panic on it.
 pub trait Operator: fmt::Debug + Send + Sync {
+    /// What it is called in messages.
+    fn name(&self) -> &'static str;
+
     /// Dimensions of the clean images that it takes.
     fn input(&self) -> Dims;
 
@@ -60,17 +96,44 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// `A(x)` for each picture of the batch.
     fn apply(&self, x: &Image) -> Image;
 
+    /// `J^T u` with `J = dA/dx` at `x`: the adjoint, for a linear operator.
+    fn vjp(&self, x: &Image, u: &Image) -> Image;
+
+    /// A first guess of the image, as a careful tool without a prior would make it: the classical baseline, and the
+    /// start of methods that need one.
+    fn guess(&self, y: &Image) -> Image;
+
+    /// What is lost on the way, by which a method is chosen.
+    fn loss(&self) -> Loss;
+
+    /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
+    fn recorded(&self) -> Option<Array2<bool>> {
+        None
+    }
+
+    /// What a linear operator has beyond this; `None` if it is not linear.
+    fn linear(&self) -> Option<&dyn Linear> {
+        None
+    }
+}
+
+/// A linear degradation, `A(x) = A x`.
+pub trait Linear: Operator {
     /// `A^T u`.
     fn adjoint(&self, u: &Image) -> Image;
 
-    /// `J^T u` with `J = dA/dx` at `x`: the adjoint, for a linear operator.
-    fn vjp(&self, _x: &Image, u: &Image) -> Image {
-        self.adjoint(u)
+    /// Its singular values and vectors, where they are known.
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        None
     }
 
-    /// `A^+ y`: the smallest image that explains `y`. By conjugate gradients where there is no closed form.
+    /// `A^+ y`: the smallest image that explains `y`. Singular values below 1e-6 of the largest count as zero; by
+    /// conjugate gradients where there is no spectrum.
     fn pseudo_inverse(&self, y: &Image) -> Image {
-        cg::pseudo_inverse(self, y, cg::Params::default()).0
+        match self.spectrum() {
+            Some(spectrum) => spectrum::pseudo_inverse(spectrum, y, 1e-6),
+            None => cg::pseudo_inverse(self, y, cg::Params::default()).0,
+        }
     }
 
     /// `argmin_x |A x - y|^2 + rho*|x - z|^2`, for `rho > 0`.
@@ -78,15 +141,16 @@ pub trait Operator: fmt::Debug + Send + Sync {
         self.prox_within(y, z, rho, cg::Params::default())
     }
 
-    /// [`Operator::prox`] as closely as `params` ask. By conjugate gradients; closed forms are exact whatever is asked.
+    /// [`Linear::prox`] as closely as `params` ask. Through the spectrum it is exact whatever is asked:
+    /// `z + V s/(s^2 + rho) U^T (y - A z)`; else by conjugate gradients.
     fn prox_within(&self, y: &Image, z: &Image, rho: f64, params: cg::Params) -> Image {
-        cg::prox(self, y, z, rho, params).0
-    }
-
-    /// A first guess of the image, as a careful tool without a prior would make it: the classical baseline, and the
-    /// start of methods that need one.
-    fn guess(&self, y: &Image) -> Image {
-        self.pseudo_inverse(y)
+        match self.spectrum() {
+            Some(spectrum) => {
+                let misfit = y - &self.apply(z);
+                z + &spectrum::back(spectrum, &misfit, |s| s / (s * s + rho))
+            }
+            None => cg::prox(self, y, z, rho, params).0,
+        }
     }
 
     /// `argmin_x |A x - y|^2 + lambda*|D x|^2`, with `D` the differences between neighbouring pixels: the classical
@@ -95,19 +159,58 @@ pub trait Operator: fmt::Debug + Send + Sync {
         tikhonov::solve(self, y, lambda, cg::Params::default()).0
     }
 
-    /// Whether it changes nothing, so that a measurement is the image with noise.
-    fn is_identity(&self) -> bool {
-        false
-    }
-
-    /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
-    fn recorded(&self) -> Option<Array2<bool>> {
-        None
+    /// `x` with what `y` tells put into its place, `x + A^+ (y - A x)`: the nearest image that explains `y`.
+    fn project(&self, y: &Image, x: &Image) -> Image {
+        x + &self.pseudo_inverse(&(y - &self.apply(x)))
     }
 
     /// `c`, if `A A^T = c I`: rows that are orthogonal and of one length.
     fn gram(&self) -> Option<f64> {
         None
+    }
+
+    /// `c`, if all singular values but zero are the root of `c`: whatever is measured is measured equally well, and a
+    /// projection amplifies nothing.
+    fn isometry(&self) -> Option<f64> {
+        self.gram()
+    }
+}
+
+/// What an operator takes from a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Loss {
+    /// Fine detail is weakened, as by a blur.
+    pub detail: bool,
+    /// Which part of the picture's frequencies a blur weakens to less than a hundredth, 0 to 1: most of them if it is a
+    /// Gaussian, a fifth if it is a disk, hardly any if it is a motion.
+    pub faded: f64,
+    /// Pixels are missing.
+    pub pixels: bool,
+    /// Whole scales are missing, as after down-sampling.
+    pub scales: bool,
+    /// Colours are missing.
+    pub colours: bool,
+}
+
+impl Loss {
+    /// Nothing but noise stands between picture and measurement.
+    pub const NOTHING: Loss = Loss {
+        detail: false,
+        faded: 0.0,
+        pixels: false,
+        scales: false,
+        colours: false,
+    };
+
+    /// What is lost by one operator or another.
+    pub fn and(self, other: Loss) -> Loss {
+        Loss {
+            detail: self.detail || other.detail,
+            faded: self.faded.max(other.faded),
+            pixels: self.pixels || other.pixels,
+            scales: self.scales || other.scales,
+            colours: self.colours || other.colours,
+        }
     }
 }
 

@@ -9,12 +9,12 @@ use std::f64::consts::PI;
 
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Luma};
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 use rand_distr::{Beta, Distribution, Triangular};
 
 use super::kernel::MAX_SIDE;
 use super::{Error, Kernel};
+use crate::noise::generator;
 
 /// Keeps directions and step lengths from degenerating at the ends of the intensity's range.
 const EPSILON: f64 = 0.1;
@@ -37,7 +37,7 @@ impl Kernel {
                 "the intensity of a motion is between 0 and 1, not {intensity}"
             )));
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = generator(seed, "kernel");
         // Drawn at twice the size, then made smaller: that is what smooths the line.
         let canvas = 2 * size;
         let diagonal = canvas as f64 * 2f64.sqrt();
@@ -162,7 +162,8 @@ mod tests {
     }
 
     /// Over seeds: the seed decides, weights are not negative, the centroid is near the middle, and a larger intensity
-    /// makes paths that leave the straight line (the smaller principal axis grows).
+    /// makes paths that leave the straight line (the median of the smaller principal axis grows: some paths are but a dot, which
+    /// is as wide as long).
     #[test]
     fn random_motion() {
         assert_eq!(
@@ -175,8 +176,8 @@ mod tests {
         );
         let mut winding = Vec::new();
         for intensity in [0.0, 0.5, 1.0] {
-            let mut sum = 0.0;
-            for seed in 0..60 {
+            let mut smaller = Vec::new();
+            for seed in 0..241 {
                 let k = Kernel::random_motion(61, intensity, seed).unwrap();
                 assert!(k.taps().iter().all(|&t| t >= 0.0));
                 let moment = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
@@ -191,9 +192,10 @@ mod tests {
                 let yy = moment(&|_, y| (y - my).powi(2));
                 let xy = moment(&|x, y| (x - mx) * (y - my));
                 let small = (xx + yy) / 2.0 - ((xx - yy).powi(2) / 4.0 + xy * xy).sqrt();
-                sum += small / (xx + yy);
+                smaller.push(small / (xx + yy));
             }
-            winding.push(sum / 60.0);
+            smaller.sort_by(f64::total_cmp);
+            winding.push(smaller[120]);
         }
         assert!(
             winding[0] < 0.7 * winding[1] && winding[1] < winding[2],

@@ -24,6 +24,34 @@ pub(crate) fn map(x: &Image, from: Dims, to: Dims, f: impl Fn(&[f32], &mut [f32]
     out
 }
 
+/// The `n` images that `f` makes of `x`, plane by plane: like [`map`], but all outputs at once.
+///
+/// # Panics
+/// As [`map`].
+pub(crate) fn map_many(
+    x: &Image,
+    from: Dims,
+    to: Dims,
+    n: usize,
+    f: impl Fn(&[f32], &mut [&mut [f32]]),
+) -> Vec<Image> {
+    check(x, from);
+    assert_eq!(from.c, to.c, "a plane-wise map keeps the channels");
+    let mut out = vec![Image::zeros(to.batch(x.dim().0)); n];
+    let x = x.as_standard_layout();
+    let planes = x.as_slice().expect("in standard layout");
+    let mut outs: Vec<_> = out
+        .iter_mut()
+        .map(|out| values(out).chunks_exact_mut(to.h * to.w))
+        .collect();
+    for x in planes.chunks_exact(from.h * from.w) {
+        let mut planes: Vec<&mut [f32]> = outs.iter_mut().flat_map(Iterator::next).collect();
+        f(x, &mut planes);
+    }
+    drop(outs);
+    out
+}
+
 /// `z` changed by `f` given the plane of `y` that belongs to it, plane by plane.
 ///
 /// # Panics

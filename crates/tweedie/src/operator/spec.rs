@@ -1,124 +1,220 @@
 //! Operators for any size, as the command line and settings files describe them.
+//!
+//! Each operator's file says all of it: what its settings are, how the command line asks for them, which size of clean image
+//! belongs to a measurement. Here they are only listed, a line each.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
-use super::downsample::check_factor;
-use super::{
-    Blur, Boundary, Compose, Decimate, Downsample, Error, Gray, GrayWeights, Identity, KernelSpec,
-    MaskSpec, Operator,
-};
+use super::{Error, Operator, Spec};
 use crate::Dims;
 
-/// An operator that waits for the size of its images.
-///
-/// ```
-/// use tweedie::Dims;
-/// use tweedie::operator::Spec;
-///
-/// let spec: Spec = toml::from_str(
-///     r#"
-///     kind = "compose"
-///     steps = [
-///         { kind = "blur", kernel = "gaussian:1.2" },
-///         { kind = "downsample", factor = 2, filter = "average" },
-///     ]
-///     "#,
-/// )?;
-/// let operator = spec.build(Dims::new(3, 65, 48))?;
-/// assert_eq!(operator.output(), Dims::new(3, 33, 24));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Spec {
-    /// Nothing but noise: [`Identity`].
-    // With braces: of a plain variant serde would accept any fields.
-    Identity {},
-    /// [`Blur`].
-    Blur {
-        /// What with.
-        kernel: KernelSpec,
-        /// What lies beyond the edges.
-        #[serde(default)]
-        boundary: Boundary,
-    },
-    /// [`Mask`](super::Mask).
-    Mask(MaskSpec),
-    /// [`Downsample`], or [`Decimate`] if the filter is a kernel.
-    Downsample {
-        /// By how much.
-        factor: usize,
-        /// How.
-        #[serde(default)]
-        filter: FilterSpec,
-        /// What a kernel sees beyond the edges.
-        #[serde(default)]
-        boundary: Boundary,
-    },
-    /// [`Gray`].
-    Gray {
-        /// How much each channel counts.
-        #[serde(default)]
-        weights: GrayWeights,
-    },
-    /// [`Compose`].
-    Compose {
-        /// One after the other.
-        steps: Vec<Spec>,
-    },
+/// What the file of an operator says of it, beside the operator itself.
+pub trait Described: Sized {
+    /// One line for lists and help.
+    const SUMMARY: &'static str;
+    /// Settings that work, as TOML without the kind.
+    const EXAMPLE: &'static str;
+    /// What the command line asks for.
+    const FLAGS: &'static [Flag] = &[];
+
+    /// From the command line.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if a flag is missing or makes no sense.
+    fn from_flags(flags: &Flags<'_>) -> Result<Self, Error>;
+
+    /// The operator for clean images of these dimensions; files of masks and kernels are read here.
+    ///
+    /// # Errors
+    /// Those of the operator's constructor.
+    fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error>;
+
+    /// The clean image's dimensions, given those of the measurement: the same, unless it says otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image.
+    fn input_for(&self, output: Dims) -> Result<Dims, Error> {
+        Ok(output)
+    }
+
+    /// Whether it does the same to each channel, whatever their number.
+    fn treats_channels_alike(&self) -> bool {
+        self.channels_recorded().is_none()
+    }
+
+    /// How many channels its measurements have, where that does not depend on the picture.
+    fn channels_recorded(&self) -> Option<usize> {
+        None
+    }
 }
 
-/// How images are made smaller: `bicubic`, `average`, or a kernel's description (blur, then every s-th pixel).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum FilterSpec {
-    /// Antialiased bicubic.
-    #[default]
-    Bicubic,
-    /// Means of blocks.
-    Average,
-    /// Blur with a kernel, then every s-th pixel from the first.
-    Kernel(KernelSpec),
+/// A setting as the command line has it, `--name VALUE`.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// Its name, without the dashes.
+    pub name: &'static str,
+    /// What stands for its value in help.
+    pub value: &'static str,
+    /// What it is, in a sentence.
+    pub help: &'static str,
+    /// A value, for messages.
+    pub example: &'static str,
+    /// What is taken if it is not given; `None` if it must be.
+    pub default: Option<&'static str>,
+    /// Whether a text is a value.
+    pub check: fn(&str) -> Result<(), Error>,
 }
 
-impl FromStr for FilterSpec {
-    type Err = Error;
+/// A [`Flag::check`] by parsing.
+pub(super) fn parses<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<(), Error> {
+    text.parse::<T>().map(drop)
+}
 
-    fn from_str(text: &str) -> Result<FilterSpec, Error> {
-        Ok(match text {
-            "bicubic" => FilterSpec::Bicubic,
-            "average" => FilterSpec::Average,
-            kernel => FilterSpec::Kernel(kernel.parse()?),
+/// The flags of one command line.
+pub struct Flags<'a> {
+    /// The operator's name, for messages.
+    pub operator: &'a str,
+    /// What was given for a flag, by its name.
+    pub get: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// Decides what is random.
+    pub seed: u64,
+}
+
+impl std::fmt::Debug for Flags<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Flags({}, seed {})", self.operator, self.seed)
+    }
+}
+
+impl<'a> Flags<'a> {
+    /// What was given for a flag, or its default.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if neither is there.
+    pub fn text(&self, flag: &Flag) -> Result<&'a str, Error> {
+        let given = (self.get)(flag.name).or(flag.default);
+        given.ok_or_else(|| {
+            Error::Invalid(format!(
+                "`{}` needs --{}, for instance {}",
+                self.operator, flag.name, flag.example
+            ))
         })
     }
+
+    /// The same as a value.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is none, and those of parsing.
+    pub fn need<T: std::str::FromStr<Err = Error>>(&self, flag: &Flag) -> Result<T, Error> {
+        self.text(flag)?.parse()
+    }
+
+    /// The error of operators that take no flags.
+    pub(super) fn file_only(&self) -> Error {
+        Error::Invalid(format!(
+            "`{}` is described by a TOML file, not by flags",
+            self.operator
+        ))
+    }
 }
 
-impl fmt::Display for FilterSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FilterSpec::Bicubic => f.write_str("bicubic"),
-            FilterSpec::Average => f.write_str("average"),
-            FilterSpec::Kernel(kernel) => write!(f, "{kernel}"),
+/// What a list says of an operator.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Settings that work, as TOML without the kind.
+    pub example: &'static str,
+    /// What the command line asks for.
+    pub flags: &'static [Flag],
+}
+
+impl Entry {
+    /// An operator of this kind for pictures of these dimensions, by its example.
+    ///
+    /// # Panics
+    /// If the example does not work, which the tests try.
+    pub fn example(&self, input: Dims) -> Box<dyn Operator> {
+        let text = format!("kind = '{}'\n{}", self.name, self.example);
+        let spec: Spec = toml::from_str(&text).expect("the example is a spec");
+        spec.build(input).expect("the example can be built")
+    }
+}
+
+/// Makes the enum [`Spec`]: one line for each operator, which is its type, the file that holds it, its settings and its name.
+macro_rules! operators {
+    ($(#[$doc:meta])* { $($variant:ident($file:ident::$settings:ident) = $name:literal,)+ }) => {
+        $(pub use $file::{$variant, $settings};)+
+
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(tag = "kind")]
+        #[non_exhaustive]
+        pub enum Spec {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                #[serde(rename = $name)]
+                $variant($settings),
+            )+
         }
-    }
-}
 
-impl TryFrom<String> for FilterSpec {
-    type Error = Error;
+        impl Spec {
+            /// What there is.
+            pub const LIST: &[Entry] = &[$(Entry {
+                name: $name,
+                summary: <$settings as Described>::SUMMARY,
+                example: <$settings as Described>::EXAMPLE,
+                flags: <$settings as Described>::FLAGS,
+            }),+];
 
-    fn try_from(text: String) -> Result<FilterSpec, Error> {
-        text.parse()
-    }
-}
+            /// From the command line.
+            ///
+            /// # Errors
+            /// [`Error::Invalid`] if there is no such operator, or a flag is missing or makes no sense.
+            pub fn from_flags(flags: &Flags<'_>) -> Result<Spec, Error> {
+                match flags.operator {
+                    $($name => <$settings as Described>::from_flags(flags).map(Spec::$variant),)+
+                    other => Err(Error::Invalid(format!(
+                        "there is no operator `{other}`; there are {}, and TOML files",
+                        [$($name),+].join(", ")
+                    ))),
+                }
+            }
 
-impl From<FilterSpec> for String {
-    fn from(filter: FilterSpec) -> String {
-        filter.to_string()
-    }
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Spec::$variant(_) => $name,)+ }
+            }
+
+            fn build_unchecked(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
+                match self { $(Spec::$variant(spec) => Described::build(spec, input),)+ }
+            }
+
+            fn input_unchecked(&self, output: Dims) -> Result<Dims, Error> {
+                match self { $(Spec::$variant(spec) => spec.input_for(output),)+ }
+            }
+
+            /// Whether it does the same to each channel, whatever their number.
+            pub fn treats_channels_alike(&self) -> bool {
+                match self { $(Spec::$variant(spec) => spec.treats_channels_alike(),)+ }
+            }
+
+            /// How many channels its measurements have, where that does not depend on the picture.
+            pub fn channels_recorded(&self) -> Option<usize> {
+                match self { $(Spec::$variant(spec) => spec.channels_recorded(),)+ }
+            }
+        }
+
+        $(
+            impl From<$settings> for Spec {
+                fn from(settings: $settings) -> Spec {
+                    Spec::$variant(settings)
+                }
+            }
+        )+
+    };
 }
+pub(super) use operators;
 
 /// The most numbers in one image that an operator is made for: 2^31, 8 GiB as f32.
 const MAX_LEN: usize = 1 << 31;
@@ -126,128 +222,22 @@ const MAX_LEN: usize = 1 << 31;
 impl Spec {
     /// The operator for clean images of these dimensions.
     ///
-    /// In a chain, gray is moved to the front past the steps that treat channels alike: the measurement is the same, it
-    /// costs a third, and closed forms stay closed.
-    ///
     /// # Errors
     /// Those of the operators' constructors; files of masks and kernels are read here.
     pub fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         check_len(input)?;
-        Ok(match self {
-            Spec::Identity {} => Box::new(Identity::new(input)?),
-            Spec::Blur { kernel, boundary } => {
-                Box::new(Blur::new(input, kernel.build()?, *boundary)?)
-            }
-            Spec::Mask(mask) => Box::new(mask.build(input)?),
-            Spec::Downsample {
-                factor,
-                filter,
-                boundary,
-            } => match filter {
-                FilterSpec::Bicubic => Box::new(Downsample::bicubic(input, *factor)?),
-                FilterSpec::Average => Box::new(Downsample::average(input, *factor)?),
-                FilterSpec::Kernel(kernel) => {
-                    Box::new(Decimate::new(input, kernel.build()?, *boundary, *factor)?)
-                }
-            },
-            Spec::Gray { weights } => Box::new(Gray::new(input, *weights)?),
-            Spec::Compose { steps } => {
-                let mut operators: Vec<Box<dyn Operator>> = Vec::with_capacity(steps.len());
-                let mut dims = input;
-                for step in gray_first(steps) {
-                    let operator = step.build(dims)?;
-                    dims = operator.output();
-                    operators.push(operator);
-                }
-                Box::new(Compose::new(operators)?)
-            }
-        })
+        self.build_unchecked(input)
     }
 
     /// The clean image's dimensions, given those of the measurement.
     ///
-    /// What was made smaller had `factor` times the size, although up to `factor - 1` pixels less would give the same;
-    /// what was made gray had three channels.
-    ///
     /// # Errors
-    /// [`Error::Invalid`] if there is no such image: gray with more than one channel, a factor outside 1..=256, or a
-    /// size beyond 2^31 numbers.
+    /// [`Error::Invalid`] if there is no such image, or its size is beyond 2^31 numbers.
     pub fn input_for(&self, output: Dims) -> Result<Dims, Error> {
-        let input = match self {
-            Spec::Identity {} | Spec::Blur { .. } | Spec::Mask(_) => output,
-            Spec::Downsample { factor, .. } => {
-                check_factor(*factor)?;
-                let large = |n: usize| n.checked_mul(*factor).ok_or_else(|| too_large(output));
-                Dims::new(output.c, large(output.h)?, large(output.w)?)
-            }
-            Spec::Gray { .. } if output.c == 1 => Dims { c: 3, ..output },
-            Spec::Gray { .. } => {
-                return Err(Error::Invalid(format!(
-                    "a gray measurement has one channel, not {}",
-                    output.c
-                )));
-            }
-            Spec::Compose { steps } => {
-                let mut last_first = gray_first(steps).into_iter().rev();
-                last_first.try_fold(output, |dims, step| step.input_for(dims))?
-            }
-        };
+        let input = self.input_unchecked(output)?;
         check_len(input)?;
         Ok(input)
     }
-
-    /// Names and what they do, a line each.
-    pub const LIST: &[(&str, &str)] = &[
-        (
-            "identity",
-            "nothing; the measurement is the image with noise",
-        ),
-        (
-            "blur",
-            "convolution with a kernel; boundary symmetric, reflect or circular",
-        ),
-        (
-            "mask",
-            "hides pixels: random ones, a box, or the white of a picture",
-        ),
-        (
-            "downsample",
-            "smaller by a whole factor: bicubic, average, or a kernel and every n-th pixel",
-        ),
-        ("gray", "one channel from three: their mean or luma"),
-        ("compose", "any chain of these"),
-    ];
-
-    /// Whether its measurements have one channel.
-    pub fn records_gray(&self) -> bool {
-        match self {
-            Spec::Gray { .. } => true,
-            Spec::Compose { steps } => steps.iter().any(Spec::records_gray),
-            _ => false,
-        }
-    }
-
-    /// Whether it does the same to each channel, whatever their number.
-    fn treats_channels_alike(&self) -> bool {
-        match self {
-            // The masks described here serve all channels.
-            Spec::Identity {} | Spec::Blur { .. } | Spec::Mask(_) | Spec::Downsample { .. } => true,
-            Spec::Gray { .. } => false,
-            Spec::Compose { steps } => steps.iter().all(Spec::treats_channels_alike),
-        }
-    }
-}
-
-/// The steps with gray moved to the front, if it commutes with all before it.
-fn gray_first(steps: &[Spec]) -> Vec<&Spec> {
-    let mut order: Vec<&Spec> = steps.iter().collect();
-    let gray = steps.iter().position(|s| matches!(s, Spec::Gray { .. }));
-    if let Some(at) = gray
-        && steps[..at].iter().all(Spec::treats_channels_alike)
-    {
-        order[..=at].rotate_right(1);
-    }
-    order
 }
 
 fn check_len(dims: Dims) -> Result<(), Error> {
@@ -260,7 +250,6 @@ fn check_len(dims: Dims) -> Result<(), Error> {
         _ => Err(too_large(dims)),
     }
 }
-
 fn too_large(dims: Dims) -> Error {
     Error::Invalid(format!(
         "an image of {} x {} x {} (channels x height x width) is too large",
@@ -270,6 +259,7 @@ fn too_large(dims: Dims) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MaskSpec;
     use super::*;
     use crate::Image;
 
@@ -325,6 +315,29 @@ mod tests {
         }
     }
 
+    /// Every operator has an example that works (but for those whose example is no setting at all), and a stack's measurements
+    /// tell the image's size. Wrong: channels of one part taken for those of the image.
+    #[test]
+    fn every_example_works() {
+        let clean = Dims::new(3, 12, 20);
+        for entry in Spec::LIST {
+            let operator = entry.example(clean);
+            assert_eq!(operator.input(), clean, "{}", entry.name);
+            let spec = parse(&format!("kind = '{}'\n{}", entry.name, entry.example));
+            assert_eq!(spec.name(), entry.name);
+            let input = spec.input_for(operator.output()).unwrap();
+            assert_eq!(input, clean, "{}", entry.name);
+        }
+        let stack =
+            parse("kind = 'stack'\nof = [{kind = 'gray'}, {kind = 'gray', weights = 'luma'}]");
+        assert_eq!(
+            stack.input_for(Dims::new(2, 4, 5)).unwrap(),
+            Dims::new(3, 4, 5)
+        );
+        assert!(stack.input_for(Dims::new(3, 4, 5)).is_err());
+        assert!(parse("kind = 'stack'\nof = []").build(clean).is_err());
+    }
+
     #[test]
     fn unknown_fields_and_kinds_are_rejected() {
         for text in [
@@ -375,17 +388,17 @@ mod tests {
         let spec = parse(&format!(
             "kind = 'compose'\nsteps = [{steps}, {{kind = 'gray'}}]"
         ));
-        let Spec::Compose { steps } = &spec else {
+        let Spec::Compose(chain) = &spec else {
             panic!("a chain was written");
         };
-        assert!(matches!(gray_first(steps)[0], Spec::Gray { .. }));
+        assert!(matches!(chain.ordered()[0], Spec::Gray(_)));
         let operator = spec.build(clean).unwrap();
         let x = Image::from_shape_fn(clean.batch(1), |(_, c, i, j)| {
             ((c + 2 * i + j * j) as f32).sin()
         });
         let mut expected = x.clone();
         let mut dims = clean;
-        for step in steps {
+        for step in &chain.steps {
             let step = step.build(dims).unwrap();
             expected = step.apply(&expected);
             dims = step.output();
@@ -408,11 +421,11 @@ mod tests {
             threshold: 0.5,
         };
         use super::super::mask::Holes;
-        let white = mask(Holes::White).build(dims).unwrap();
-        let black = mask(Holes::Black).build(dims).unwrap();
+        let white = mask(Holes::White).mask(dims).unwrap();
+        let black = mask(Holes::Black).mask(dims).unwrap();
         assert!(!white.known()[[0, 0, 1]] && white.known()[[0, 0, 2]]);
         assert!(black.known()[[0, 0, 1]] && !black.known()[[0, 0, 2]]);
-        let e = mask(Holes::White).build(Dims::new(3, 5, 4)).unwrap_err();
+        let e = mask(Holes::White).mask(Dims::new(3, 5, 4)).unwrap_err();
         assert!(
             matches!(
                 e,
@@ -424,7 +437,7 @@ mod tests {
             "{e}"
         );
         std::fs::write(&path, "no picture").unwrap();
-        assert!(mask(Holes::White).build(dims).is_err());
+        assert!(mask(Holes::White).mask(dims).is_err());
         let text = format!(
             "kind = 'mask'\nshape = 'picture'\npath = '{}'",
             path.display()

@@ -6,7 +6,7 @@
 //! meaning: the variance of the noise divided by the variance of the differences, see [`lambda`]. On masks it is the
 //! harmonic inpainting, on down-sampling the smoothest image that explains the pixels.
 
-use super::{Boundary, Operator, cg};
+use super::{Boundary, Linear, cg};
 use crate::{Dims, Image};
 
 /// Standard deviation of the difference between neighbouring pixels that the baseline expects, in image units.
@@ -23,10 +23,10 @@ pub fn lambda(sigma: f64) -> f64 {
     (sigma.max(1e-3) / DIFFERENCE).powi(2)
 }
 
-/// The baseline for any operator, by conjugate gradients from its [`guess`](Operator::guess).
+/// The baseline for any operator, by conjugate gradients from its [`guess`](super::Operator::guess).
 ///
 /// What neither the measurement nor the smoothness decides (the colours of a gray picture) stays as guessed.
-pub fn solve<O: Operator + ?Sized>(
+pub fn solve<O: Linear + ?Sized>(
     operator: &O,
     y: &Image,
     lambda: f64,

@@ -14,7 +14,7 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use super::{Error, Prior, Pullback};
+use super::{Card, Error, Estimate, Prior, Pullback};
 use crate::level::{Level, Range};
 use crate::noise::NoiseSource;
 use crate::{Dims, Image};
@@ -23,7 +23,7 @@ use crate::{Dims, Image};
 #[derive(Clone, Debug)]
 pub struct Gaussian {
     dims: Dims,
-    range: Range,
+    card: Card,
     mean: Array1<f64>,
     /// Eigenvectors of the covariance, in columns.
     basis: Array2<f64>,
@@ -70,7 +70,7 @@ impl Gaussian {
         }
         Ok(Gaussian {
             dims,
-            range,
+            card: Card::exact(dims, range),
             mean: Array1::from(mean.to_vec()),
             basis: Array2::from_shape_fn((d, d), |(i, j)| eigen.eigenvectors[(i, j)]),
             power: eigen.eigenvalues.iter().map(|l| l.max(0.0)).collect(),
@@ -190,29 +190,25 @@ fn flatten(x: &Image) -> Array2<f64> {
 }
 
 impl Prior for Gaussian {
-    fn denoise(&self, x: &Image, level: Level) -> Result<Image, Error> {
-        let x0 = self.denoise_rows(self.rows(x)?.view(), level);
-        Ok(self.picture(x0.view()))
+    fn card(&self) -> &Card {
+        &self.card
     }
 
-    fn denoise_with_pullback<'a>(
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        let x0 = self.denoise_rows(self.rows(x)?.view(), level);
+        Ok(self.picture(x0.view()).into())
+    }
+
+    fn estimate_with_pullback<'a>(
         &'a self,
         x: &Image,
         level: Level,
-    ) -> Result<(Image, Pullback<'a>), Error> {
-        let x0 = self.denoise(x, level)?;
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        let x0 = self.estimate(x, level)?;
         let pullback = move |v: &Image| {
             let rows = self.rows(v)?;
             Ok(self.picture(self.jacobian_rows(rows.view(), level).view()))
         };
         Ok((x0, Box::new(pullback)))
-    }
-
-    fn channels(&self) -> usize {
-        self.dims.c
-    }
-
-    fn range(&self) -> Range {
-        self.range
     }
 }

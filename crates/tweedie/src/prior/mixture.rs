@@ -14,9 +14,9 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{Error, Gaussian, Prior, Pullback};
+use super::{Card, Error, Estimate, Gaussian, Prior, Pullback};
 use crate::Image;
-use crate::level::{Level, Range};
+use crate::level::Level;
 
 /// A mixture of Gaussians over pictures of one small size.
 #[derive(Clone, Debug)]
@@ -67,10 +67,10 @@ impl Mixture {
         let Some((_, first)) = parts.first() else {
             return Err(Error::Invalid("a mixture needs a component".into()));
         };
-        let (dims, range) = (first.dims(), first.range());
+        let (dims, range) = (first.dims(), first.card().range);
         if parts
             .iter()
-            .any(|(_, g)| g.dims() != dims || g.range() != range)
+            .any(|(_, g)| g.dims() != dims || g.card().range != range)
         {
             return Err(Error::Invalid(
                 "the components of a mixture must agree in size and range".into(),
@@ -154,16 +154,20 @@ fn log_sum_exp(logits: &[Array1<f64>]) -> Array1<f64> {
 }
 
 impl Prior for Mixture {
-    fn denoise(&self, x: &Image, level: Level) -> Result<Image, Error> {
-        let votes = self.votes(self.first().rows(x)?.view(), level)?;
-        Ok(self.first().picture(votes.mean(&votes.x0).view()))
+    fn card(&self) -> &Card {
+        self.first().card()
     }
 
-    fn denoise_with_pullback<'a>(
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        let votes = self.votes(self.first().rows(x)?.view(), level)?;
+        Ok(self.first().picture(votes.mean(&votes.x0).view()).into())
+    }
+
+    fn estimate_with_pullback<'a>(
         &'a self,
         x: &Image,
         level: Level,
-    ) -> Result<(Image, Pullback<'a>), Error> {
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
         let votes = self.votes(self.first().rows(x)?.view(), level)?;
         let x0 = self.first().picture(votes.mean(&votes.x0).view());
         let pullback = move |v: &Image| {
@@ -171,14 +175,6 @@ impl Prior for Mixture {
             let pulled = self.pull(&votes, rows.view(), level);
             Ok(self.first().picture(pulled.view()))
         };
-        Ok((x0, Box::new(pullback)))
-    }
-
-    fn channels(&self) -> usize {
-        self.first().channels()
-    }
-
-    fn range(&self) -> Range {
-        self.first().range()
+        Ok((x0.into(), Box::new(pullback)))
     }
 }

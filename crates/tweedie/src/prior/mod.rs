@@ -1,56 +1,97 @@
 //! Priors: what images look like.
 //!
 //! A prior is a denoiser. By Tweedie's formula a network that predicts noise, score, velocity or a clean image is one;
-//! so are the exact [`Gaussian`] and [`Mixture`], with which every sampler has a closed-form answer.
+//! so are the exact [`Gaussian`], [`Mixture`] and [`Stationary`], with which every sampler has a closed-form answer.
 
+mod card;
+mod channels;
+mod conditioning;
 mod gaussian;
 mod mixture;
-mod stationary;
-
-pub use gaussian::Gaussian;
-pub use mixture::Mixture;
-pub use stationary::Stationary;
-
 mod network;
 mod parametrisation;
+mod stationary;
+mod tensor;
 mod tiles;
 
+pub use card::{Card, Sides};
+pub use channels::AnyChannels;
+pub use conditioning::Conditioning;
+pub use gaussian::Gaussian;
+pub use mixture::Mixture;
 pub use network::Network;
-pub(crate) use network::{in_pool, to_tensor};
-pub use parametrisation::{Factors, Parametrisation, condition};
+pub use parametrisation::{Factors, Parametrisation, Path};
+pub use stationary::Stationary;
+pub(crate) use tensor::{in_pool, to_tensor};
 
 use crate::Image;
-use crate::level::{Level, Range};
+use crate::level::Level;
+
+/// What a prior makes of a noisy image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// `E[x0 | x]`, shaped like `x`. It is not clamped.
+    pub x0: Image,
+    /// Where the prior learned the variance of an ancestral step: its place between the small (0) and the large (1) variance,
+    /// on a logarithmic scale (Nichol and Dhariwal 2021, eq. 15).
+    pub share: Option<Image>,
+}
+
+impl From<Image> for Estimate {
+    fn from(x0: Image) -> Estimate {
+        Estimate { x0, share: None }
+    }
+}
 
 /// The transposed derivative of one denoising: takes `v` (shaped like the clean image) to `J^T v` (shaped like `x`),
 /// with `J = d x0 / d x`. It can be used once.
 pub type Pullback<'a> = Box<dyn FnOnce(&Image) -> Result<Image, Error> + 'a>;
 
 /// What images look like, asked through denoising.
+///
+/// Who asks calls [`Prior::denoise`] or [`Prior::denoise_with_pullback`], which hold the question against the card; who
+/// makes a prior writes [`Prior::card`] and [`Prior::estimate`].
 pub trait Prior: Send + Sync {
-    /// `E[x0 | x]` for `x = a*x0 + b*eps`.
-    ///
-    /// `x` is `[batch, channel, height, width]` in [`Prior::range`], any size; so is the answer. It is not clamped.
-    fn denoise(&self, x: &Image, level: Level) -> Result<Image, Error>;
+    /// What it knows.
+    fn card(&self) -> &Card;
 
-    /// The same, with the pullback `v -> J^T v`.
+    /// `E[x0 | x]` for `x = a*x0 + b*eps`, for an `x` and a level that the card allows.
+    ///
+    /// `x` is `[batch, channel, height, width]` in the card's range; so is the answer.
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error>;
+
+    /// The same, with the pullback `v -> J^T v`; for priors whose card says that there is one.
+    fn estimate_with_pullback<'a>(
+        &'a self,
+        _x: &Image,
+        _level: Level,
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        Err(Error::NoPullback)
+    }
+
+    /// [`Prior::estimate`], checked.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::Level`] if the card does not allow the question.
+    fn denoise(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        self.card().check(x, level)?;
+        self.estimate(x, level)
+    }
+
+    /// [`Prior::estimate_with_pullback`], checked.
+    ///
+    /// # Errors
+    /// Those of [`Prior::denoise`], and [`Error::NoPullback`].
     fn denoise_with_pullback<'a>(
         &'a self,
         x: &Image,
         level: Level,
-    ) -> Result<(Image, Pullback<'a>), Error>;
-
-    /// Channels of its pictures.
-    fn channels(&self) -> usize;
-
-    /// The range of clean data; [0, 1] but for test fixtures.
-    fn range(&self) -> Range {
-        Range::IMAGE
-    }
-
-    /// The largest sigma, `b/a`, that the prior knows, in the units of its range.
-    fn max_sigma(&self) -> f64 {
-        f64::INFINITY
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        if !self.card().pullback {
+            return Err(Error::NoPullback);
+        }
+        self.card().check(x, level)?;
+        self.estimate_with_pullback(x, level)
     }
 }
 
@@ -66,6 +107,17 @@ pub enum Error {
         /// The shape that came.
         got: Vec<usize>,
     },
+    /// A noise level that the prior does not know.
+    #[error("the prior knows noise of sigma {} to {}, and was asked for {asked:.6}", .knows[0], .knows[1])]
+    Level {
+        /// The least and the largest sigma that it knows.
+        knows: [f64; 2],
+        /// The sigma that was asked for.
+        asked: f64,
+    },
+    /// The prior cannot be differentiated.
+    #[error("the prior has no pullback")]
+    NoPullback,
     /// The network's tensors could not be evaluated.
     #[error("the network could not be evaluated: {0}")]
     Network(String),

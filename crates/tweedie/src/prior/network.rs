@@ -1,207 +1,259 @@
 //! A trained network as a prior.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
+use ndarray::{ArrayView4, Zip, s};
 
-use super::parametrisation::condition;
+use super::tensor::{from_tensor, in_pool, to_tensor};
 use super::tiles::Tiling;
-use super::{Error, Parametrisation, Prior, Pullback};
+use super::{
+    AnyChannels, Card, Conditioning, Error, Estimate, Factors, Parametrisation, Prior, Pullback,
+    Sides,
+};
 use crate::Image;
-use crate::checkpoint::{Architecture, Model};
-use crate::level::{Level, Range};
-use crate::net::ops::data;
-use crate::net::{Loader, ParamsError, Photo};
+use crate::checkpoint::{Model, ModelSpec};
+use crate::level::{self, Level};
+use crate::net::{Facts, Loader, Net, ParamsError};
 
-/// A network with what is needed to ask it: [`Prior`] for pictures in [0, 1] of any size.
+/// A network with what is needed to ask it: [`Prior`] for pictures in [0, 1], large ones in tiles where the network
+/// allows.
 ///
-/// Grey pictures (one channel) are shown to it three times over and its three answers averaged; our networks were
-/// trained for such pictures too.
+/// Pictures with other numbers of channels than its own are shown to it as [`AnyChannels`] says; our networks were trained
+/// for grey ones, too.
 #[derive(Debug)]
-pub struct Network {
-    photo: Photo,
-    channels: usize,
-    parametrisation: Parametrisation,
-    sigma: [f64; 2],
-    device: Device,
-    tiling: Tiling,
-}
+pub struct Network(AnyChannels<Adapter>);
 
 impl Network {
     /// A model's network on a device.
+    ///
+    /// # Errors
+    /// If the model's description makes no sense ([`ModelSpec::check`]), or its weights do not make the network.
     pub fn new(model: &Model, device: &Device) -> Result<Network, ParamsError> {
-        let Architecture::Photo(config) = &model.spec.network;
-        let mut loader = Loader::new(&model.params, device);
-        let photo = Photo::load(config, &mut loader)?;
-        loader.finish()?;
-        let tiling = Tiling::new(photo.reach(), config.multiple());
-        Ok(Network {
-            photo,
-            channels: config.channels,
-            parametrisation: model.spec.parametrisation,
-            sigma: model.spec.sigma,
-            device: device.clone(),
-            tiling,
-        })
+        Ok(Network(AnyChannels::new(Adapter::new(model, device)?)))
     }
 
     /// The same with another limit on the pixels that go through the network at once.
-    pub fn with_tile_pixels(mut self, pixels: usize) -> Network {
-        self.tiling = self.tiling.with_pixels(pixels);
-        self
-    }
-
-    /// Noise level for data in [-1, 1], kept to what the network was trained on.
-    fn sigma(&self, level: Level) -> f64 {
-        let sigma = level.sigma() / self.range().half;
-        sigma.clamp(self.sigma[0], self.sigma[1])
-    }
-
-    /// `x/a` in [-1, 1] terms, with the network's channels.
-    fn to_network(&self, x: &Image, level: Level) -> Image {
-        let Range { center, half } = self.range();
-        let (scale, shift) = ((1.0 / (level.a * half)) as f32, (center / half) as f32);
-        let x = x.mapv(|v| v * scale - shift);
-        if x.dim().1 == self.channels {
-            return x;
-        }
-        let (n, _, h, w) = x.dim();
-        x.broadcast((n, self.channels, h, w))
-            .expect("one channel broadcasts")
-            .to_owned()
+    pub fn with_tile_pixels(self, pixels: usize) -> Network {
+        let mut adapter = self.0.into_inner();
+        adapter.tiling = adapter.tiling.with_pixels(pixels);
+        Network(AnyChannels::new(adapter))
     }
 
     /// The network's bare answer to its bare input, for training.
     pub(crate) fn answer(&self, input: &Image, condition: &[f32]) -> Result<Image, Error> {
-        let input = to_tensor(input, &self.device);
-        from_tensor(in_pool(|| self.photo.forward(input, condition)))
+        let adapter = self.0.inner();
+        let input = to_tensor(input, &adapter.device);
+        from_tensor(in_pool(|| adapter.net.forward(input, condition)))
     }
-
-    fn check(&self, x: &Image) -> Result<(), Error> {
-        let (n, c, h, w) = x.dim();
-        if (c == self.channels || c == 1) && n > 0 && h > 0 && w > 0 {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            expected: format!("1 or {} channels and at least one pixel", self.channels),
-            got: x.shape().to_vec(),
-        })
-    }
-
-    /// `F(input*x)` as a tensor, from a tensor in [-1, 1] terms.
-    fn forward(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
-        let n = x.dims()[0];
-        let input = self.parametrisation.factors(sigma).input as f32;
-        self.photo.forward(x * input, &vec![condition(sigma); n])
-    }
-
-    /// `skip*x + out*F`, back in [0, 1] and in `channels` channels.
-    fn to_image(&self, x: &Image, f: &Image, sigma: f64, channels: usize) -> Image {
-        let factors = self.parametrisation.factors(sigma);
-        let Range { center, half } = self.range();
-        let mut x0 = crate::level::combine(factors.skip * half, x, factors.out * half, f);
-        x0 += center as f32;
-        to_channels(x0, channels)
-    }
-}
-
-/// Averages the channels if there is to be one.
-fn to_channels(x: Image, channels: usize) -> Image {
-    if x.dim().1 == channels {
-        return x;
-    }
-    x.mean_axis(ndarray::Axis(1))
-        .expect("there is a channel")
-        .insert_axis(ndarray::Axis(1))
 }
 
 impl Prior for Network {
-    fn denoise(&self, x: &Image, level: Level) -> Result<Image, Error> {
-        self.check(x)?;
-        let sigma = self.sigma(level);
-        let channels = x.dim().1;
-        let x = self.to_network(x, level);
-        let network = |tile: &Image| {
-            let answer = in_pool(|| self.forward(to_tensor(tile, &self.device), sigma));
-            from_tensor(answer)
-        };
-        let f = self.tiling.map(&x, network)?;
-        Ok(self.to_image(&x, &f, sigma, channels))
+    fn card(&self) -> &Card {
+        self.0.card()
     }
 
-    fn denoise_with_pullback<'a>(
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        self.0.estimate(x, level)
+    }
+
+    fn estimate_with_pullback<'a>(
         &'a self,
         x: &Image,
         level: Level,
-    ) -> Result<(Image, Pullback<'a>), Error> {
-        self.check(x)?;
-        let sigma = self.sigma(level);
-        let channels = x.dim().1;
-        let x = self.to_network(x, level);
-        let input = to_tensor(&x, &self.device.clone().autodiff()).require_grad();
-        let output = in_pool(|| self.forward(input.clone(), sigma));
-        let x0 = self.to_image(&x, &from_tensor(output.clone().inner())?, sigma, channels);
-        let factors = self.parametrisation.factors(sigma);
-        let n_channels = self.channels;
-        let pullback = move |v: &Image| {
-            // x0 = half*(skip*z + out*F(z)) + center with z = x/(a*half) - center/half.
-            let spread = match v.dim().1 == n_channels {
-                true => v.clone(),
-                false => {
-                    let (n, _, h, w) = v.dim();
-                    let v = v / n_channels as f32;
-                    v.broadcast((n, n_channels, h, w))
-                        .expect("one channel broadcasts")
-                        .to_owned()
-                }
-            };
-            let cotangent = to_tensor(&spread, &output.device());
-            let through = in_pool(|| input.grad(&(output * cotangent).sum().backward()))
-                .ok_or_else(|| Error::Network("the answer does not depend on the image".into()))?;
-            let through = from_tensor(through)?;
-            let total = crate::level::combine(
-                factors.skip / level.a,
-                &spread,
-                factors.out / level.a,
-                &through,
-            );
-            Ok(if v.dim().1 == n_channels {
-                total
-            } else {
-                let mean = to_channels(total, 1);
-                mean * n_channels as f32
-            })
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        self.0.estimate_with_pullback(x, level)
+    }
+}
+
+/// The network as a prior for pictures of its own channels.
+#[derive(Debug)]
+struct Adapter {
+    net: Box<dyn Net>,
+    facts: Facts,
+    parametrisation: Parametrisation,
+    conditioning: Conditioning,
+    mean: Range<usize>,
+    variance: Option<Range<usize>>,
+    /// What the network's data lie in.
+    data: level::Range,
+    card: Card,
+    device: Device,
+    tiling: Tiling,
+}
+
+/// A question in the network's terms: `x/a` in its range, and what follows from the noise.
+struct Question {
+    x: Image,
+    factors: Factors,
+    condition: f32,
+}
+
+impl Adapter {
+    fn new(model: &Model, device: &Device) -> Result<Adapter, ParamsError> {
+        let spec = &model.spec;
+        spec.check()?;
+        let mut loader = Loader::new(&model.params, device);
+        let net = spec.network.load(&mut loader)?;
+        loader.finish()?;
+        let facts = spec.network.facts();
+        Ok(Adapter {
+            net,
+            facts,
+            parametrisation: spec.parametrisation,
+            conditioning: spec.conditioning.clone(),
+            mean: spec.mean(),
+            variance: spec.variance.clone(),
+            data: spec.range(),
+            card: card(spec, facts),
+            device: device.clone(),
+            tiling: Tiling::new(facts.reach, facts.multiple),
+        })
+    }
+
+    fn question(&self, x: &Image, level: Level) -> Question {
+        let (data, range) = (self.data, self.card.range);
+        let unit = data.half / range.half;
+        let (scale, shift) = (unit / level.a, data.center - unit * range.center);
+        let (scale, shift) = (scale as f32, shift as f32);
+        let sigma = level.sigma() * unit;
+        Question {
+            x: x.mapv(|v| v * scale + shift),
+            factors: self.parametrisation.factors(sigma),
+            condition: self.conditioning.of(sigma, data),
+        }
+    }
+
+    /// `F(input*x)` for a part of the question.
+    fn forward(&self, question: &Question, x: Tensor<4>) -> Tensor<4> {
+        let condition = vec![question.condition; x.dims()[0]];
+        self.net
+            .forward(x * question.factors.input as f32, &condition)
+    }
+
+    /// `F(input*x)` of the whole question, in tiles.
+    fn answer(&self, question: &Question) -> Result<Image, Error> {
+        let network = |tile: &Image| {
+            let tile = to_tensor(tile, &self.device);
+            from_tensor(in_pool(|| self.forward(question, tile)))
         };
-        Ok((x0, Box::new(pullback)))
+        self.tiling
+            .map(&question.x, self.facts.channels_out, network)
     }
 
-    fn channels(&self) -> usize {
-        self.channels
+    /// What the network's answer says.
+    fn read(&self, question: &Question, answer: &Image) -> Estimate {
+        let channels = |of: &Range<usize>| answer.slice(s![.., of.clone(), .., ..]);
+        let share = |of| channels(of).mapv(|v| 0.5 * (v + 1.0));
+        Estimate {
+            x0: self.x0(question, channels(&self.mean)),
+            share: self.variance.as_ref().map(share),
+        }
     }
 
-    fn max_sigma(&self) -> f64 {
-        self.sigma[1] * self.range().half
+    /// `skip*x + out*F`, back in the range of pictures.
+    fn x0(&self, question: &Question, f: ArrayView4<'_, f32>) -> Image {
+        let (data, range) = (self.data, self.card.range);
+        let unit = range.half / data.half;
+        let Factors { skip, out, .. } = question.factors;
+        let (skip, out) = ((skip * unit) as f32, (out * unit) as f32);
+        let shift = (range.center - data.center * unit) as f32;
+        Zip::from(&question.x)
+            .and(f)
+            .par_map_collect(|&x, &f| skip * x + out * f + shift)
+    }
+
+    /// Input and answer, for the gradient.
+    fn tracked(&self, question: &Question, x: &Image) -> Tracked {
+        let input = to_tensor(x, &self.device.clone().autodiff()).require_grad();
+        let answer = in_pool(|| self.forward(question, input.clone()));
+        Tracked { input, answer }
+    }
+
+    /// The channels of an answer that are the mean.
+    fn mean_of(&self, answer: Tensor<4>) -> Tensor<4> {
+        let [n, c, h, w] = answer.dims();
+        match self.mean == (0..c) {
+            true => answer,
+            false => answer.slice([0..n, self.mean.clone(), 0..h, 0..w]),
+        }
+    }
+
+    /// The transposed derivative of the mean's channels of `F(input*x)`, times `v`.
+    fn pull(&self, Tracked { input, answer }: Tracked, v: &Image) -> Result<Image, Error> {
+        let cotangent = to_tensor(v, &answer.device());
+        let through = in_pool(|| {
+            let product = self.mean_of(answer) * cotangent;
+            input.grad(&product.sum().backward())
+        });
+        from_tensor(
+            through
+                .ok_or_else(|| Error::Network("the answer does not depend on the image".into()))?,
+        )
     }
 }
 
-/// Runs `f` on a thread of the rayon pool: from outside, each of a network's many operations would have to wake the pool.
-pub(crate) fn in_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| f())
+/// The two ends of a way through the network.
+struct Tracked {
+    input: Tensor<4>,
+    answer: Tensor<4>,
 }
 
-/// An image as a tensor on a device.
-pub(crate) fn to_tensor(x: &Image, device: &Device) -> Tensor<4> {
-    let (n, c, h, w) = x.dim();
-    let x = x.as_standard_layout();
-    let values = x.as_slice().expect("standard layout");
-    Tensor::from_data(data([n, c, h, w], |to| to.copy_from_slice(values)), device)
+/// What the network knows, in the terms of pictures.
+fn card(spec: &ModelSpec, facts: Facts) -> Card {
+    let range = level::Range::IMAGE;
+    let unit = range.half / spec.range().half;
+    let native = spec.conditioning.native(spec.range());
+    let levels = |levels: Vec<Level>| levels.into_iter().map(|l| l.scaled(unit)).collect();
+    Card {
+        channels: vec![facts.channels_in],
+        range,
+        sigma: spec.sigma.map(|sigma| sigma * unit),
+        levels: native.map(levels),
+        sides: match facts.any_size {
+            true => Sides::Any,
+            false => Sides::Multiple(facts.multiple),
+        },
+        pullback: true,
+        variance: spec.variance.is_some(),
+    }
 }
 
-/// A tensor as an image.
-pub(crate) fn from_tensor(x: Tensor<4>) -> Result<Image, Error> {
-    let [n, c, h, w] = x.dims();
-    let values = x
-        .try_into_data()
-        .map_err(|e| Error::Network(e.to_string()))?
-        .try_into_vec::<f32>()
-        .map_err(|e| Error::Network(e.to_string()))?;
-    Image::from_shape_vec((n, c, h, w), values).map_err(|e| Error::Network(e.to_string()))
+impl Prior for Adapter {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        let question = self.question(x, level);
+        Ok(self.read(&question, &self.answer(&question)?))
+    }
+
+    fn estimate_with_pullback<'a>(
+        &'a self,
+        x: &Image,
+        level: Level,
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        let question = self.question(x, level);
+        // What the way forward leaves for the way back is kept, or for large pictures made anew, tile by tile.
+        let (answer, tracked) = if self.tiling.pulls_whole(&question.x) {
+            let tracked = self.tracked(&question, &question.x);
+            (from_tensor(tracked.answer.clone().inner())?, Some(tracked))
+        } else {
+            (self.answer(&question)?, None)
+        };
+        let estimate = self.read(&question, &answer);
+        let pullback = move |v: &Image| {
+            let through = match tracked {
+                Some(tracked) => self.pull(tracked, v)?,
+                None => self.tiling.pull(&question.x, v, |tile, v| {
+                    self.pull(self.tracked(&question, tile), v)
+                })?,
+            };
+            // x0 = unit*(skip*z + out*F(input*z)) + shift with z = x/(a*unit) + another shift.
+            let Factors { skip, out, .. } = question.factors;
+            Ok(level::combine(skip / level.a, v, out / level.a, &through))
+        };
+        Ok((estimate, Box::new(pullback)))
+    }
 }

@@ -11,7 +11,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array4, ArrayView3, Axis};
 use rustfft::num_complex::Complex64;
 
-use super::{Error, Prior, Pullback};
+use super::{Card, Error, Estimate, Prior, Pullback};
 use crate::fft::Fft2;
 use crate::level::{Level, Range};
 use crate::noise::NoiseSource;
@@ -21,7 +21,7 @@ use crate::{Dims, Image};
 #[derive(Debug)]
 pub struct Stationary {
     dims: Dims,
-    range: Range,
+    card: Card,
     fft: Fft2,
     /// Mean of each channel.
     mean: Vec<f64>,
@@ -135,7 +135,7 @@ impl Stationary {
         });
         Ok(Stationary {
             dims,
-            range,
+            card: Card::exact(dims, range),
             fft: Fft2::new(dims.h, dims.w),
             mean,
             modes: modes.collect::<Result<_, _>>()?,
@@ -213,33 +213,29 @@ impl Stationary {
 }
 
 impl Prior for Stationary {
-    fn denoise(&self, x: &Image, level: Level) -> Result<Image, Error> {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
         self.check(x)?;
         let offset: Vec<f64> = self.mean.iter().map(|m| level.a * m).collect();
         let mut x0 = self.jacobian(x, &offset, level);
         self.add_mean(&mut x0);
-        Ok(x0)
+        Ok(x0.into())
     }
 
-    fn denoise_with_pullback<'a>(
+    fn estimate_with_pullback<'a>(
         &'a self,
         x: &Image,
         level: Level,
-    ) -> Result<(Image, Pullback<'a>), Error> {
-        let x0 = self.denoise(x, level)?;
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        let x0 = self.estimate(x, level)?;
         let pullback = move |v: &Image| {
             self.check(v)?;
             Ok(self.jacobian(v, &vec![0.0; self.dims.c], level))
         };
         Ok((x0, Box::new(pullback)))
-    }
-
-    fn channels(&self) -> usize {
-        self.dims.c
-    }
-
-    fn range(&self) -> Range {
-        self.range
     }
 }
 

@@ -12,9 +12,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sampler, add_noise, clamp, levels, pure_noise, require, steps};
-use crate::level::{Grid, Schedule, Subset, Transition, walk};
-use crate::prior::Prior;
+use super::Sampler;
+use crate::grid::{Grid, Subset};
+use crate::level::{Transition, walk};
+use crate::prior::{Card as PriorCard, Prior};
 use crate::registry::{Card, Described};
 use crate::run::{Error, Run};
 use crate::{Dims, Image};
@@ -40,7 +41,7 @@ impl Renoise {
     /// Whether `eta` makes sense.
     pub(crate) fn check(self) -> Result<(), Error> {
         let (Renoise::Ddim { eta } | Renoise::Constant { eta }) = self;
-        require((0.0..=1.0).contains(&eta), || {
+        Error::unless((0.0..=1.0).contains(&eta), || {
             format!("eta must be between 0 and 1, not {eta}")
         })
     }
@@ -64,12 +65,12 @@ impl Renoise {
         let fresh = self.sigma(hop);
         let mut kept = hop.s;
         kept.b = (hop.s.b * hop.s.b - fresh * fresh).max(0.0).sqrt();
-        add_noise(kept.mix(x0, eps), fresh, run)
+        run.add_noise(kept.mix(x0, eps), fresh)
     }
 }
 
 /// Settings of DDIM. By default 100 steps without fresh noise.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ddim {
     /// The levels that are visited.
@@ -83,10 +84,7 @@ pub struct Ddim {
 impl Default for Ddim {
     fn default() -> Ddim {
         Ddim {
-            grid: Grid {
-                schedule: Schedule::DDPM,
-                subset: Subset::Uniform { steps: 100 },
-            },
+            grid: Grid::ddpm(Subset::Uniform { steps: 100 }),
             renoise: Renoise::Ddim { eta: 0.0 },
             clamp: true,
         }
@@ -97,16 +95,15 @@ impl Described for Ddim {
     const CARD: Card = Card {
         summary: "deterministic by default: the same noise gives the same picture, in 20 to 100 steps",
         paper: "Song et al. 2021, arXiv:2010.02502",
-        needs: &[],
     };
 
     fn with_steps(mut self, steps: usize) -> Ddim {
-        self.grid.subset = self.grid.subset.with_steps(steps);
+        self.grid = self.grid.with_steps(steps);
         self
     }
 
-    fn nfe(&self) -> usize {
-        steps(&self.grid)
+    fn nfe(&self, prior: &PriorCard) -> usize {
+        self.grid.len(prior)
     }
 }
 
@@ -119,13 +116,14 @@ impl Sampler for Ddim {
         run: &mut Run<'_>,
     ) -> Result<Image, Error> {
         self.renoise.check()?;
-        let levels = levels(&self.grid, prior)?;
+        let range = prior.card().range;
+        let levels = self.grid.levels(prior.card())?;
         run.begin(levels.len());
-        let mut x = pure_noise(prior.range(), levels[0], batch, dims, run);
+        let mut x = run.pure_noise(range, levels[0], batch, dims);
         for (t, s) in walk(&levels) {
             let mut x0 = run.denoise(prior, &x, t)?;
             if self.clamp {
-                clamp(&mut x0, prior.range());
+                range.clamp(&mut x0);
             }
             let eps = t.eps_from_x0(&x, &x0);
             x = self.renoise.step(&Transition::new(t, s), &x0, &eps, run);

@@ -12,14 +12,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sampler, add_noise, clamp, levels, pure_noise, steps};
-use crate::level::{Grid, Schedule, Subset, Transition, walk};
-use crate::prior::Prior;
+use super::Sampler;
+use crate::grid::{Grid, Subset};
+use crate::level::{Transition, walk};
+use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::registry::{Card, Described};
 use crate::run::{Error, Run};
 use crate::{Dims, Image};
 
-/// The variance of an ancestral step, which the model does not tell (Ho et al. 2020, section 3.2).
+/// The variance of an ancestral step (Ho et al. 2020, section 3.2; Nichol and Dhariwal 2021, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variance {
@@ -27,30 +28,59 @@ pub enum Variance {
     Small,
     /// "beta": right where the data are white noise, a little too large.
     Large,
+    /// What the prior learned, between the two; for priors whose card says that they did.
+    Learned,
 }
 
 impl Variance {
-    /// The variance of the step.
-    pub fn of(self, hop: &Transition) -> f64 {
+    /// The variance of the step, but for a learned one.
+    fn of(self, hop: &Transition) -> f64 {
         match self {
-            Variance::Small => hop.posterior_var,
+            Variance::Small | Variance::Learned => hop.posterior_var,
             Variance::Large => hop.var,
         }
     }
 
-    /// The ancestral step; the one to the clean image adds no noise.
-    pub(crate) fn step(self, hop: &Transition, x: &Image, x0: &Image, run: &mut Run<'_>) -> Image {
-        let sigma = if hop.s.b > 0.0 {
-            self.of(hop).sqrt()
-        } else {
-            0.0
-        };
-        add_noise(hop.posterior_mean(x, x0), sigma, run)
+    /// That the prior has what is asked of it.
+    pub(crate) fn check(self, prior: &PriorCard) -> Result<(), Error> {
+        Error::unless(self != Variance::Learned || prior.variance, || {
+            "the prior has not learned a variance; choose small or large".into()
+        })
+    }
+
+    /// The ancestral step with an estimate, whose `x0` may have been changed; the one to the clean image adds no noise.
+    pub(crate) fn step(
+        self,
+        hop: &Transition,
+        x: &Image,
+        estimate: &Estimate,
+        run: &mut Run<'_>,
+    ) -> Image {
+        let mut mean = hop.posterior_mean(x, &estimate.x0);
+        if hop.s.b == 0.0 {
+            return mean;
+        }
+        match (self, &estimate.share) {
+            (Variance::Learned, Some(share)) => {
+                let (small, large) = (hop.posterior_var.ln(), hop.var.ln());
+                let z = run.normal_like(x);
+                ndarray::Zip::from(&mut mean)
+                    .and(&z)
+                    .and(share)
+                    .par_for_each(|m, &z, &v| {
+                        let v = f64::from(v);
+                        let sigma = (0.5 * (v * large + (1.0 - v) * small)).exp();
+                        *m += sigma as f32 * z;
+                    });
+                mean
+            }
+            _ => run.add_noise(mean, self.of(hop).sqrt()),
+        }
     }
 }
 
 /// Settings of DDPM. By default as published: all 1000 levels of the linear schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ddpm {
     /// The levels that are visited.
@@ -64,10 +94,7 @@ pub struct Ddpm {
 impl Default for Ddpm {
     fn default() -> Ddpm {
         Ddpm {
-            grid: Grid {
-                schedule: Schedule::DDPM,
-                subset: Subset::All,
-            },
+            grid: Grid::ddpm(Subset::All),
             variance: Variance::Small,
             clamp: true,
         }
@@ -78,16 +105,15 @@ impl Described for Ddpm {
     const CARD: Card = Card {
         summary: "ancestral sampling: slow, and closest to the model's law",
         paper: "Ho et al. 2020, arXiv:2006.11239",
-        needs: &[],
     };
 
     fn with_steps(mut self, steps: usize) -> Ddpm {
-        self.grid.subset = self.grid.subset.with_steps(steps);
+        self.grid = self.grid.with_steps(steps);
         self
     }
 
-    fn nfe(&self) -> usize {
-        steps(&self.grid)
+    fn nfe(&self, prior: &PriorCard) -> usize {
+        self.grid.len(prior)
     }
 }
 
@@ -99,16 +125,20 @@ impl Sampler for Ddpm {
         dims: Dims,
         run: &mut Run<'_>,
     ) -> Result<Image, Error> {
-        let levels = levels(&self.grid, prior)?;
+        self.variance.check(prior.card())?;
+        let range = prior.card().range;
+        let levels = self.grid.levels(prior.card())?;
         run.begin(levels.len());
-        let mut x = pure_noise(prior.range(), levels[0], batch, dims, run);
+        let mut x = run.pure_noise(range, levels[0], batch, dims);
         for (t, s) in walk(&levels) {
-            let mut x0 = run.denoise(prior, &x, t)?;
+            let mut estimate = run.estimate(prior, &x, t)?;
             if self.clamp {
-                clamp(&mut x0, prior.range());
+                range.clamp(&mut estimate.x0);
             }
-            x = self.variance.step(&Transition::new(t, s), &x, &x0, run);
-            run.show(&x0, t)?;
+            x = self
+                .variance
+                .step(&Transition::new(t, s), &x, &estimate, run);
+            run.show(&estimate.x0, t)?;
         }
         Ok(x)
     }

@@ -13,9 +13,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sampler, add_noise, levels, pure_noise, require, steps};
-use crate::level::{Grid, Level, Schedule, Subset, combine, walk};
-use crate::prior::Prior;
+use super::Sampler;
+use crate::grid::{Grid, Schedule};
+use crate::level::{Level, combine, walk};
+use crate::prior::{Card as PriorCard, Prior};
 use crate::registry::{Card, Described};
 use crate::run::{Error, Run};
 use crate::{Dims, Image};
@@ -31,7 +32,7 @@ pub enum Order {
 }
 
 /// Settings of EDM. By default as published: 18 steps from 80 to 0.002 by Heun's rule (35 evaluations), no churn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Edm {
     /// The levels that are visited.
@@ -51,10 +52,7 @@ pub struct Edm {
 impl Default for Edm {
     fn default() -> Edm {
         Edm {
-            grid: Grid {
-                schedule: Schedule::edm(18),
-                subset: Subset::All,
-            },
+            grid: Grid::all(Schedule::edm(18)),
             order: Order::Heun,
             churn: 0.0,
             churn_min: 0.0,
@@ -68,20 +66,15 @@ impl Described for Edm {
     const CARD: Card = Card {
         summary: "second-order steps through the probability-flow ODE; few evaluations",
         paper: "Karras et al. 2022, arXiv:2206.00364",
-        needs: &[],
     };
 
-    /// EDM's own schedule is made with that many levels; others are thinned out.
-    fn with_steps(mut self, n: usize) -> Edm {
-        match &mut self.grid.schedule {
-            Schedule::Edm { steps, .. } => *steps = n,
-            _ => self.grid.subset = self.grid.subset.with_steps(n),
-        }
+    fn with_steps(mut self, steps: usize) -> Edm {
+        self.grid = self.grid.with_steps(steps);
         self
     }
 
-    fn nfe(&self) -> usize {
-        let n = steps(&self.grid);
+    fn nfe(&self, prior: &PriorCard) -> usize {
+        let n = self.grid.len(prior);
         match self.order {
             Order::Euler => n,
             Order::Heun => (2 * n).saturating_sub(1),
@@ -91,13 +84,13 @@ impl Described for Edm {
 
 impl Edm {
     /// The sigma that a step is churned up to.
-    fn churned(&self, sigma: f64, steps: usize, prior: &dyn Prior) -> f64 {
-        let half = prior.range().half;
+    fn churned(&self, sigma: f64, steps: usize, prior: &PriorCard) -> f64 {
+        let half = prior.range.half;
         let max = self.churn_max.unwrap_or(f64::INFINITY);
         if (self.churn_min * half..=max * half).contains(&sigma) {
             let gamma = (self.churn / steps as f64).min(std::f64::consts::SQRT_2 - 1.0);
             // A prior is not asked beyond what it knows; the grid itself is within that.
-            (sigma * (1.0 + gamma)).min(prior.max_sigma().max(sigma))
+            (sigma * (1.0 + gamma)).min(prior.sigma[1].max(sigma))
         } else {
             sigma
         }
@@ -105,7 +98,7 @@ impl Edm {
 
     fn check(&self) -> Result<(), Error> {
         let ok = self.churn >= 0.0 && self.churn_noise >= 0.0;
-        require(ok, || "churn and its noise must not be negative".into())
+        Error::unless(ok, || "churn and its noise must not be negative".into())
     }
 }
 
@@ -118,17 +111,20 @@ impl Sampler for Edm {
         run: &mut Run<'_>,
     ) -> Result<Image, Error> {
         self.check()?;
-        let levels: Vec<Level> = levels(&self.grid, prior)?
+        let card = prior.card();
+        let levels: Vec<Level> = self
+            .grid
+            .levels(card)?
             .iter()
             .map(|l| Level::ve(l.sigma()))
             .collect();
         run.begin(levels.len());
-        let mut x = pure_noise(prior.range(), levels[0], batch, dims, run);
+        let mut x = run.pure_noise(card.range, levels[0], batch, dims);
         for (t, s) in walk(&levels) {
             // Churn: a little back up.
-            let hat = Level::ve(self.churned(t.b, levels.len(), prior));
+            let hat = Level::ve(self.churned(t.b, levels.len(), card));
             let added = (hat.b * hat.b - t.b * t.b).sqrt() * self.churn_noise;
-            let xh = add_noise(x, added, run);
+            let xh = run.add_noise(x, added);
             // Euler.
             let x0 = run.denoise(prior, &xh, hat)?;
             let slope = hat.eps_from_x0(&xh, &x0);

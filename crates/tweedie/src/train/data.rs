@@ -14,6 +14,7 @@ use crate::image::Format;
 pub struct Photos {
     /// `[height, width, 3]`, grouped by scale.
     scales: Vec<Vec<Array3<u8>>>,
+    digest: u32,
 }
 
 impl Photos {
@@ -22,8 +23,10 @@ impl Photos {
     /// Versions smaller than a crop are left out. An empty folder, or one whose pictures are all too small, is an error.
     pub fn open(folder: &Path, scales: &[usize], crop: usize) -> Result<Photos, Error> {
         let mut by_scale = vec![Vec::new(); scales.len()];
+        let mut digest = 0;
         for path in list(folder)? {
             let picture = read(&path)?;
+            digest = digested(digest, &path, &picture);
             for (kept, &factor) in by_scale.iter_mut().zip(scales) {
                 let small = reduce(picture.view(), factor);
                 if holds(&small, crop) {
@@ -38,7 +41,10 @@ impl Photos {
                 reason: format!("no picture here is at least {crop}x{crop} pixels"),
             });
         }
-        Ok(Photos { scales: by_scale })
+        Ok(Photos {
+            scales: by_scale,
+            digest,
+        })
     }
 
     /// Whether some picture, at some scale, holds a crop of this side.
@@ -50,6 +56,11 @@ impl Photos {
     pub fn size(&self) -> (usize, f64) {
         let pixels: usize = self.scales[0].iter().map(|p| p.len() / 3).sum();
         (self.scales[0].len(), pixels as f64 / 1e6)
+    }
+
+    /// A checksum of the names, sizes and pixels of the folder's pictures.
+    pub fn digest(&self) -> u32 {
+        self.digest
     }
 
     /// A batch of random crops in [-1, 1], in one of the eight orientations, `[batch, 3, crop, crop]`.
@@ -88,6 +99,17 @@ impl Photos {
         }
         out
     }
+}
+
+/// The checksum of the pictures before, and one more.
+fn digested(before: u32, path: &Path, picture: &Array3<u8>) -> u32 {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let (h, w, _) = picture.dim();
+    let sizes = [name.len(), h, w].map(|n| (n as u64).to_le_bytes());
+    let pixels = picture.as_slice().expect("a picture that was just read");
+    let parts = [sizes.as_flattened(), name, pixels];
+    let add = |sum, part: &[u8]| crc32c::crc32c_append(sum, part);
+    parts.into_iter().fold(before, add)
 }
 
 fn holds(picture: &Array3<u8>, crop: usize) -> bool {

@@ -5,6 +5,7 @@
 
 mod data;
 mod events;
+mod lock;
 mod objective;
 mod optimizer;
 mod recipe;
@@ -40,9 +41,9 @@ pub enum Error {
     /// A file could not be written or read.
     #[error(transparent)]
     File(#[from] crate::checkpoint::Error),
-    /// Saved training belongs to another recipe.
+    /// Saved training belongs to another recipe, or to other pictures.
     #[error(
-        "{path} was saved by another recipe ({what} differs); use another output folder, or delete it"
+        "{path} was saved by another training ({what}: not the same); use another output folder, or delete it"
     )]
     Foreign {
         /// The saved state.
@@ -50,6 +51,17 @@ pub enum Error {
         /// What differs.
         what: &'static str,
     },
+    /// Saved training that cannot be continued.
+    #[error("{path} is no whole state ({reason}); use another output folder, or delete it")]
+    Broken {
+        /// The saved state.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another training writes into the same folder.
+    #[error("another training uses {0}; let it end, or use another output folder")]
+    Busy(PathBuf),
     /// The loss or its gradient became NaN or infinite.
     #[error(
         "the loss or its gradient is no longer finite at step {step}; a smaller learning rate may help. The state of step {saved} is kept"

@@ -9,9 +9,10 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
+use super::Recipe;
 use crate::Image;
-use crate::level::{Range, Schedule};
-use crate::prior::{Parametrisation, condition};
+use crate::grid::Schedule;
+use crate::level::Range;
 
 /// Distribution of the noise levels of training, as sigma for data in [-1, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,19 +117,13 @@ pub(super) struct Task {
     pub(super) target: Image,
 }
 
-/// The task of clean pictures `x0` in [-1, 1] at the given levels and noise.
-pub(super) fn task(
-    parametrisation: Parametrisation,
-    x0: &Image,
-    sigmas: &[f64],
-    noise: &Image,
-) -> Task {
+/// The recipe's task of clean pictures `x0` in [-1, 1] at the given levels and noise.
+pub(super) fn task(recipe: &Recipe, x0: &Image, sigmas: &[f64], noise: &Image) -> Task {
     let mut input = Image::zeros(x0.raw_dim());
     let mut target = Image::zeros(x0.raw_dim());
     for (i, &sigma) in sigmas.iter().enumerate() {
-        let f = parametrisation.factors(sigma);
-        // (x0 - skip*(x0 + sigma*eps))/out, written without the difference of nearly equal numbers.
-        let (of_x0, of_eps) = target_weights(parametrisation, sigma);
+        let f = recipe.parametrisation.factors(sigma);
+        let (of_x0, of_eps) = f.target(sigma);
         ndarray::Zip::from(input.index_axis_mut(Axis(0), i))
             .and(target.index_axis_mut(Axis(0), i))
             .and(x0.index_axis(Axis(0), i))
@@ -140,23 +135,10 @@ pub(super) fn task(
     }
     Task {
         input,
-        condition: sigmas.iter().map(|&s| condition(s)).collect(),
+        condition: sigmas
+            .iter()
+            .map(|&sigma| recipe.conditioning.of(sigma, Range::NETWORK))
+            .collect(),
         target,
-    }
-}
-
-/// Weights of `x0` and `eps` in the target `(x0 - skip*x)/out`.
-fn target_weights(parametrisation: Parametrisation, sigma: f64) -> (f64, f64) {
-    match parametrisation {
-        Parametrisation::Edm { sigma_data: d } => {
-            let norm = (sigma * sigma + d * d).sqrt();
-            (sigma / (d * norm), -d / norm)
-        }
-        Parametrisation::Eps => (0.0, 1.0),
-        Parametrisation::V => {
-            let norm = (1.0 + sigma * sigma).sqrt();
-            (-sigma / norm, 1.0 / norm)
-        }
-        Parametrisation::Velocity => (-1.0, 1.0),
     }
 }

@@ -184,10 +184,11 @@ fn values(gradient: &TensorData) -> &[f32] {
         .expect("gradients are f32, like the weights")
 }
 
-/// Moves the average `ema` towards `params`.
+/// Moves the average `ema` towards `params`, which has the same arrays.
 pub(super) fn average(ema: &mut Params, params: &Params, decay: f64) {
     let keep = decay as f32;
-    for (e, p) in ema.values_mut().zip(params.values()) {
+    for (name, e) in ema {
+        let p = params.get(name).expect("the average mirrors the weights");
         (&mut e.values, &p.values)
             .into_par_iter()
             .with_min_len(1 << 14)

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, NoiseLaw, Optimizer};
-use crate::checkpoint::Architecture;
+use crate::checkpoint::ModelSpec;
 use crate::files;
-use crate::prior::Parametrisation;
+use crate::net::Architecture;
+use crate::prior::{Conditioning, Parametrisation};
 
 /// What to train, on what, how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Recipe {
     pub network: Architecture,
     /// What it answers.
     pub parametrisation: Parametrisation,
+    /// How it is told the noise level.
+    #[serde(default)]
+    pub conditioning: Conditioning,
     /// At which noise levels it is trained.
     pub noise: NoiseLaw,
     /// Steps and step sizes.
@@ -152,6 +156,42 @@ impl Recipe {
             return wrong("the intervals of `schedule` must be at least 1 step");
         }
         self.noise.check().map_err(Error::Recipe)?;
-        self.optimizer.check().map_err(Error::Recipe)
+        self.optimizer.check().map_err(Error::Recipe)?;
+        self.spec()
+            .check()
+            .map_err(|e| Error::Recipe(e.to_string()))?;
+        self.check_network()
+    }
+
+    /// That crops fit the network, and its answer the loss.
+    fn check_network(&self) -> Result<(), Error> {
+        let facts = self.network.facts();
+        let wrong = |what: String| Err(Error::Recipe(what));
+        if (facts.channels_in, facts.channels_out) != (3, 3) {
+            return wrong(format!(
+                "training takes networks from 3 channels to 3, for photographs are RGB, and not from {} to {}; grey ones are made with data.grey",
+                facts.channels_in, facts.channels_out
+            ));
+        }
+        if !facts.any_size && !self.data.crop.is_multiple_of(facts.multiple) {
+            let multiple = facts.multiple;
+            return wrong(format!(
+                "data.crop must be a multiple of {multiple} for this network"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What its model is.
+    pub fn spec(&self) -> ModelSpec {
+        ModelSpec {
+            conditioning: self.conditioning.clone(),
+            about: self.about.clone(),
+            ..ModelSpec::new(
+                self.network.clone(),
+                self.parametrisation,
+                self.noise.bounds(),
+            )
+        }
     }
 }

@@ -8,12 +8,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::events::Events;
+use super::lock::Lock;
 use super::objective::{Task, task};
 use super::optimizer::{Gradient, average};
 use super::{Error, Photos, Recipe, Scores, State, Validation};
-use crate::checkpoint::{self, Architecture, Model, ModelSpec, Precision};
+use crate::checkpoint::{self, Model, Precision};
 use crate::image;
-use crate::net::{Loader, Params, Photo};
+use crate::net::{Loader, Params, fits};
 use crate::noise::{NoiseSource, Seeded};
 use crate::prior::{Network, in_pool, to_tensor};
 use crate::{Dims, Image};
@@ -29,6 +30,7 @@ pub struct Session {
     saved: u64,
     events: Events,
     device: Device,
+    _lock: Lock,
 }
 
 /// What a step did.
@@ -49,7 +51,7 @@ pub struct Report {
 }
 
 impl Session {
-    /// Begins, or continues what is saved in the folder `out`.
+    /// Begins, or continues what is saved in the folder `out`, which no other training may use meanwhile.
     pub fn open(recipe: Recipe, out: &Path, device: &Device) -> Result<Session, Error> {
         recipe.check()?;
         let io = |source| checkpoint::Error::Io {
@@ -57,6 +59,7 @@ impl Session {
             source,
         };
         std::fs::create_dir_all(out).map_err(io)?;
+        let lock = Lock::take(out)?;
         image::sweep(out).map_err(io)?;
         let photos = Photos::open(&recipe.data.train, &recipe.data.scales, recipe.data.crop)?;
         let largest = recipe.data.largest_crop();
@@ -67,9 +70,10 @@ impl Session {
             });
         }
         let validation = Validation::new(&recipe)?;
-        let state = match State::open(&out.join("state.safetensors"), &recipe)? {
+        let pictures = photos.digest();
+        let state = match State::open(&out.join("state.safetensors"), &recipe, pictures)? {
             Some(state) => state,
-            None => State::new(first_weights(&recipe)?),
+            None => State::new(first_weights(&recipe)?, pictures),
         };
         Ok(Session {
             out: out.to_owned(),
@@ -80,6 +84,7 @@ impl Session {
             events: Events::open(out).map_err(io)?,
             device: device.clone(),
             recipe,
+            _lock: lock,
         })
     }
 
@@ -111,12 +116,11 @@ impl Session {
     fn step_in_pool(&mut self) -> Result<Report, Error> {
         let n = self.state.step;
         let task = self.task(n);
-        let Architecture::Photo(config) = &self.recipe.network;
         let mut loader = Loader::tracked(&self.state.params, &self.device);
-        let photo = Photo::load(config, &mut loader)?;
+        let net = self.recipe.network.load(&mut loader)?;
         let tracked = loader.finish()?;
         let device = self.device.clone().autodiff();
-        let answer = photo.forward(to_tensor(&task.input, &device), &task.condition);
+        let answer = net.forward(to_tensor(&task.input, &device), &task.condition);
         let error = answer - to_tensor(&task.target, &device);
         let loss = (error.clone() * error).mean();
         let mut grads = loss.backward();
@@ -154,13 +158,13 @@ impl Session {
         let (batch, crop) = data.crops_of(n);
         let mut x0 = self.photos.crops(batch, crop, &mut rng);
         let sigmas = self.recipe.noise.draw(batch, &mut rng);
-        let mut noise = Seeded::new(rng.random()).normal(batch, Dims::of(&x0));
+        let mut noise = Seeded::new(rng.random(), "training").normal(batch, Dims::of(&x0));
         for i in 0..batch {
             if rng.random::<f64>() < data.grey {
                 make_grey(&mut x0, &mut noise, i);
             }
         }
-        task(self.recipe.parametrisation, &x0, &sigmas, &noise)
+        task(&self.recipe, &x0, &sigmas, &noise)
     }
 
     fn after(&mut self, mut report: Report) -> Result<Report, Error> {
@@ -183,6 +187,7 @@ impl Session {
                 ("psnr/25", scores.psnr[1]),
                 ("psnr/50", scores.psnr[2]),
             ]);
+            scalars.retain(|(_, value)| !value.is_nan());
             if scores.loss < self.state.best {
                 self.state.best = scores.loss;
                 report.best = true;
@@ -220,12 +225,7 @@ impl Session {
     /// The averaged weights as a model.
     pub fn model(&self) -> Model {
         Model {
-            spec: ModelSpec {
-                network: self.recipe.network.clone(),
-                parametrisation: self.recipe.parametrisation,
-                sigma: self.recipe.noise.bounds(),
-                about: self.recipe.about.clone(),
-            },
+            spec: self.recipe.spec(),
             params: self.state.ema.clone(),
         }
     }
@@ -242,30 +242,35 @@ impl Session {
 
 /// Random weights, or those of the model that the recipe starts from.
 fn first_weights(recipe: &Recipe) -> Result<Params, Error> {
-    let Architecture::Photo(config) = &recipe.network;
     let Some(path) = &recipe.from else {
-        return Ok(config.init(recipe.seed)?);
+        return Ok(recipe.network.init(recipe.seed)?);
     };
-    let model = Model::open(path).map_err(|e| Error::Data {
+    let fail = |reason: String| Error::Data {
         path: path.clone(),
-        reason: e.to_string(),
-    })?;
-    let same = [
-        ("network", model.spec.network == recipe.network),
+        reason,
+    };
+    let Model { spec, params } = Model::open(path).map_err(|e| fail(e.to_string()))?;
+    let wanted = recipe.spec();
+    for (what, same) in [
+        ("network", spec.network == wanted.network),
         (
             "parametrisation",
-            model.spec.parametrisation == recipe.parametrisation,
+            spec.parametrisation == wanted.parametrisation,
         ),
-    ];
-    for (what, same) in same {
+        ("conditioning", spec.conditioning == wanted.conditioning),
+        ("data", spec.data == wanted.data),
+        ("mean", spec.mean() == wanted.mean()),
+    ] {
         if !same {
-            return Err(Error::Data {
-                path: path.clone(),
-                reason: format!("this model's {what} is not the recipe's"),
-            });
+            return Err(fail(format!("this model's {what} is not the recipe's")));
         }
     }
-    Ok(model.params)
+    recipe
+        .network
+        .shapes()
+        .and_then(|shapes| fits(&params, &shapes))
+        .map_err(|e| fail(e.to_string()))?;
+    Ok(params)
 }
 
 /// Makes picture `i` grey, with the same noise in all channels: what a grey photograph looks like to the network.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Adam, Error, Recipe};
 use crate::checkpoint::{self, Precision};
-use crate::net::Params;
+use crate::net::{Params, fits};
 
 /// Everything that the next step depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct State {
     pub adam: Adam,
     /// The best validation loss so far.
     pub best: f64,
+    /// The checksum of the pictures that it is trained on ([`Photos::digest`](super::Photos::digest)).
+    pub pictures: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -29,32 +31,30 @@ struct Header {
     step: u64,
     best: Option<f64>,
     recipe: Recipe,
+    /// Not in files of old.
+    pictures: Option<u32>,
 }
 
 const KEY: &str = "tweedie-training";
 
 impl State {
     /// Before the first step.
-    pub fn new(params: Params) -> State {
+    pub fn new(params: Params, pictures: u32) -> State {
         State {
             step: 0,
             ema: params.clone(),
             adam: Adam::new(&params),
             params,
             best: f64::INFINITY,
+            pictures,
         }
     }
 
     /// Saves the state, replacing an older one only when it is complete.
     pub fn save(&self, path: &Path, recipe: &Recipe) -> Result<(), Error> {
-        let parts = [
-            ("weights", &self.params),
-            ("ema", &self.ema),
-            ("mean", &self.adam.mean),
-            ("square", &self.adam.square),
-        ];
-        let all: Params = parts
+        let all: Params = PARTS
             .into_iter()
+            .zip(self.parts())
             .flat_map(|(part, params)| {
                 params
                     .iter()
@@ -65,6 +65,7 @@ impl State {
             step: self.step,
             best: self.best.is_finite().then_some(self.best),
             recipe: recipe.clone(),
+            pictures: Some(self.pictures),
         };
         let json = serde_json::to_string(&header).expect("a header is plain data");
         let metadata = HashMap::from([(KEY.to_owned(), json)]);
@@ -74,9 +75,12 @@ impl State {
 
     /// Reads a saved state; `None` where there is none.
     ///
-    /// It must come from the same data, network, objective and seed. The number of steps, the step sizes and the
-    /// intervals may differ: a run may be prolonged.
-    pub fn open(path: &Path, recipe: &Recipe) -> Result<Option<State>, Error> {
+    /// It must come from the same pictures (whose checksum is `pictures`), network, objective and seed. The number of steps,
+    /// the step sizes and the intervals may differ: a run may be prolonged.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if it does not, [`Error::Broken`] if its arrays are not the network's.
+    pub fn open(path: &Path, recipe: &Recipe, pictures: u32) -> Result<Option<State>, Error> {
         if !path.exists() {
             return Ok(None);
         }
@@ -86,38 +90,66 @@ impl State {
             .ok_or_else(|| checkpoint::Error::Metadata(KEY, "not there".into()))?;
         let header: Header = serde_json::from_str(json)
             .map_err(|e| checkpoint::Error::Metadata(KEY, e.to_string()))?;
-        if let Some(what) = difference(&header.recipe, recipe) {
+        if header.pictures.is_none() {
+            log::warn!(
+                "{} does not say what it was trained on; the pictures are taken to be the same",
+                path.display()
+            );
+        }
+        let pictures_differ = header.pictures.is_some_and(|saved| saved != pictures);
+        let what = difference(&header.recipe, recipe);
+        if let Some(what) = what.or(pictures_differ.then_some("the pictures")) {
             return Err(Error::Foreign {
                 path: path.to_owned(),
                 what,
             });
         }
-        let mut part = |part: &str| -> Params {
-            let prefix = format!("{part}/");
-            let names: Vec<String> = all
-                .keys()
-                .filter(|name| name.starts_with(&prefix))
-                .cloned()
-                .collect();
-            names
-                .into_iter()
-                .map(|name| {
-                    let array = all.remove(&name).expect("the name was just listed");
-                    (name[prefix.len()..].to_owned(), array)
-                })
-                .collect()
-        };
-        Ok(Some(State {
+        let mut part = |name: &str| take(&mut all, name);
+        let [params, ema, mean, square] = PARTS.map(&mut part);
+        let state = State {
             step: header.step,
-            params: part("weights"),
-            ema: part("ema"),
-            adam: Adam {
-                mean: part("mean"),
-                square: part("square"),
-            },
+            params,
+            ema,
+            adam: Adam { mean, square },
             best: header.best.unwrap_or(f64::INFINITY),
-        }))
+            pictures,
+        };
+        let broken = |reason| Error::Broken {
+            path: path.to_owned(),
+            reason,
+        };
+        if let Some(name) = all.keys().next() {
+            return Err(broken(format!("`{name}` belongs to no part")));
+        }
+        state.check(recipe).map_err(broken)?;
+        Ok(Some(state))
     }
+
+    /// That every part has the arrays of the recipe's network.
+    fn check(&self, recipe: &Recipe) -> Result<(), String> {
+        let shapes = recipe.network.shapes().map_err(|e| e.to_string())?;
+        for (part, params) in PARTS.into_iter().zip(self.parts()) {
+            fits(params, &shapes).map_err(|e| format!("in `{part}`, {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// In the order of their names.
+    fn parts(&self) -> [&Params; 4] {
+        [&self.params, &self.ema, &self.adam.mean, &self.adam.square]
+    }
+}
+
+/// Names of the four maps of arrays.
+const PARTS: [&str; 4] = ["weights", "ema", "mean", "square"];
+
+/// Takes the arrays of one part.
+fn take(all: &mut Params, part: &str) -> Params {
+    let prefix = format!("{part}/");
+    let taken = all.extract_if(.., |name, _| name.starts_with(&prefix));
+    taken
+        .map(|(name, array)| (name[prefix.len()..].to_owned(), array))
+        .collect()
 }
 
 fn difference(a: &Recipe, b: &Recipe) -> Option<&'static str> {
@@ -134,6 +166,7 @@ fn difference(a: &Recipe, b: &Recipe) -> Option<&'static str> {
         ("seed", a.seed == b.seed),
         ("network", a.network == b.network),
         ("parametrisation", a.parametrisation == b.parametrisation),
+        ("conditioning", a.conditioning == b.conditioning),
         ("noise", a.noise == b.noise),
         ("data", data(a) == data(b)),
     ]

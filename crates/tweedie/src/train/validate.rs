@@ -24,7 +24,7 @@ pub struct Validation {
 pub struct Scores {
     /// The training loss on the fixed pairs.
     pub loss: f64,
-    /// Mean PSNR in dB of one denoising, at sigma 15/255, 25/255 and 50/255.
+    /// Mean PSNR in dB of one denoising, at sigma 15/255, 25/255 and 50/255; NaN where training leaves that level out.
     pub psnr: [f64; 3],
 }
 
@@ -37,11 +37,13 @@ const SIDE: usize = 96;
 impl Validation {
     /// Chooses the crops and the noise, from the recipe's seed.
     pub fn new(recipe: &Recipe) -> Result<Validation, Error> {
-        let side = SIDE.max(recipe.data.crop);
+        let facts = recipe.network.facts();
+        let multiple = if facts.any_size { 1 } else { facts.multiple };
+        let side = SIDE.max(recipe.data.crop).next_multiple_of(multiple);
         let photos = Photos::open(&recipe.data.valid, &[1], side)?;
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed ^ 0x7661_6c69_6461_7465);
         let crops = photos.crops(CROPS, side, &mut rng);
-        let noise = Seeded::new(recipe.seed ^ 1).normal(CROPS, crate::Dims::of(&crops));
+        let noise = Seeded::new(recipe.seed, "validation").normal(CROPS, crate::Dims::of(&crops));
         let mut sigmas = recipe.noise.draw(CROPS, &mut rng);
         sigmas.sort_by(f64::total_cmp);
         Ok(Validation {
@@ -56,7 +58,7 @@ impl Validation {
         let mut loss = 0.0;
         for i in 0..CROPS {
             let (x0, eps) = (self.picture(&self.crops, i), self.picture(&self.noise, i));
-            let task = task(recipe.parametrisation, &x0, &self.sigmas[i..=i], &eps);
+            let task = task(recipe, &x0, &self.sigmas[i..=i], &eps);
             let answer = network.answer(&task.input, &task.condition)?;
             loss += mean_square(&(&answer - &task.target)) / CROPS as f64;
         }
@@ -68,6 +70,9 @@ impl Validation {
     }
 
     fn psnr(&self, network: &Network, sigma: f64) -> Result<f64, Error> {
+        if !network.card().knows(sigma) {
+            return Ok(f64::NAN);
+        }
         let level = Level::ve(sigma);
         // Fewer crops than for the loss are enough: every one is seen at this level.
         let n = CROPS / 2;
@@ -75,7 +80,7 @@ impl Validation {
         for i in 0..n {
             let clean = self.picture(&self.crops, i).mapv(|v| 0.5 * v + 0.5);
             let x = level.mix(&clean, &self.picture(&self.noise, i));
-            let error = (network.denoise(&x, level)? - clean).mapv(|v| v.clamp(-1.0, 1.0));
+            let error = (network.denoise(&x, level)?.x0 - clean).mapv(|v| v.clamp(-1.0, 1.0));
             sum -= 10.0 * mean_square(&error).log10();
         }
         Ok(sum / n as f64)

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nalgebra::{DMatrix, DVector};
 use ndarray::Array2;
-use tweedie::level::{Grid, Range, Schedule, Subset};
+use tweedie::grid::{Grid, Schedule, Subset};
+use tweedie::level::{Level, Range};
 use tweedie::method::Method;
 use tweedie::noise::{NoiseSource, Zeros};
-use tweedie::operator::{Operator, cg};
+use tweedie::operator::{Gain, Linear, Loss, Operator, Spectrum, cg};
 use tweedie::prior::{Gaussian, Prior};
 use tweedie::problem::Problem;
 use tweedie::run::Run;
@@ -45,23 +46,26 @@ pub(crate) fn problem(batch: usize, sigma: f64) -> Problem {
     problem_of(operator(), &Y, batch, sigma)
 }
 
-pub(crate) fn problem_of(operator: Dense, y: &[f64], batch: usize, sigma: f64) -> Problem {
+pub(crate) fn problem_of(
+    operator: impl Operator + 'static,
+    y: &[f64],
+    batch: usize,
+    sigma: f64,
+) -> Problem {
     let y = Image::from_shape_fn(operator.output().batch(batch), |(_, i, _, _)| y[i] as f32);
     Problem::new(y, Box::new(operator), sigma).unwrap()
 }
 
-/// A matrix as an operator, with exact prox and pseudo-inverse, in f64.
+/// A matrix as an operator, with exact prox and pseudo-inverse, in f64. It knows no singular vectors.
 #[derive(Clone, Debug)]
 pub(crate) struct Dense(pub(crate) DMatrix<f64>);
 
-impl Dense {
-    fn map(&self, m: &DMatrix<f64>, x: &Image) -> Image {
-        let rows = columns(x);
-        let out = m * rows;
-        Image::from_shape_fn((x.dim().0, m.nrows(), 1, 1), |(n, i, _, _)| {
-            out[(i, n)] as f32
-        })
-    }
+/// What a matrix makes of each picture.
+fn times(m: &DMatrix<f64>, x: &Image) -> Image {
+    let out = m * columns(x);
+    Image::from_shape_fn((x.dim().0, m.nrows(), 1, 1), |(n, i, _, _)| {
+        out[(i, n)] as f32
+    })
 }
 
 /// The pictures of a batch as the columns of a matrix.
@@ -71,6 +75,10 @@ pub(crate) fn columns(x: &Image) -> DMatrix<f64> {
 }
 
 impl Operator for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
     fn input(&self) -> Dims {
         Dims::new(self.0.ncols(), 1, 1)
     }
@@ -80,15 +88,36 @@ impl Operator for Dense {
     }
 
     fn apply(&self, x: &Image) -> Image {
-        self.map(&self.0, x)
+        times(&self.0, x)
     }
 
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.adjoint(u)
+    }
+
+    fn guess(&self, y: &Image) -> Image {
+        self.pseudo_inverse(y)
+    }
+
+    fn loss(&self) -> Loss {
+        Loss {
+            detail: true,
+            ..Loss::NOTHING
+        }
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
+    }
+}
+
+impl Linear for Dense {
     fn adjoint(&self, u: &Image) -> Image {
-        self.map(&self.0.transpose(), u)
+        times(&self.0.transpose(), u)
     }
 
     fn pseudo_inverse(&self, y: &Image) -> Image {
-        self.map(&self.0.clone().pseudo_inverse(1e-12).unwrap(), y)
+        times(&self.0.clone().pseudo_inverse(1e-12).unwrap(), y)
     }
 
     /// `z + A^T (A A^T + rho I)^-1 (y - A z)`, in f64 from end to end.
@@ -101,6 +130,110 @@ impl Operator for Dense {
         Image::from_shape_fn(self.input().batch(z.ncols()), |(n, i, _, _)| {
             x[(i, n)] as f32
         })
+    }
+}
+
+/// The same with its singular vectors.
+#[derive(Clone, Debug)]
+pub(crate) struct Spectral(pub(crate) DMatrix<f64>);
+
+impl Operator for Spectral {
+    fn name(&self) -> &'static str {
+        "spectral"
+    }
+
+    fn input(&self) -> Dims {
+        Dense(self.0.clone()).input()
+    }
+
+    fn output(&self) -> Dims {
+        Dense(self.0.clone()).output()
+    }
+
+    fn apply(&self, x: &Image) -> Image {
+        times(&self.0, x)
+    }
+
+    fn vjp(&self, _: &Image, u: &Image) -> Image {
+        self.adjoint(u)
+    }
+
+    fn guess(&self, y: &Image) -> Image {
+        self.pseudo_inverse(y)
+    }
+
+    fn loss(&self) -> Loss {
+        Dense(self.0.clone()).loss()
+    }
+
+    fn linear(&self) -> Option<&dyn Linear> {
+        Some(self)
+    }
+}
+
+impl Linear for Spectral {
+    fn adjoint(&self, u: &Image) -> Image {
+        times(&self.0.transpose(), u)
+    }
+
+    fn spectrum(&self) -> Option<&dyn Spectrum> {
+        Some(self)
+    }
+}
+
+impl Spectrum for Spectral {
+    fn image(&self, x: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let svd = Svd::new(&self.0);
+        gains.iter().map(|g| times(&svd.image(g), x)).collect()
+    }
+
+    fn back(&self, y: &Image, gains: &[Gain<'_>]) -> Vec<Image> {
+        let svd = Svd::new(&self.0);
+        gains.iter().map(|g| times(&svd.back(g), y)).collect()
+    }
+
+    fn norm(&self) -> f64 {
+        Svd::new(&self.0).s.max()
+    }
+}
+
+/// A singular value decomposition with all right vectors.
+pub(crate) struct Svd {
+    /// As many as there are columns, zeros for those that are not seen.
+    pub(crate) s: DVector<f64>,
+    pub(crate) u: DMatrix<f64>,
+    pub(crate) v: DMatrix<f64>,
+}
+
+impl Svd {
+    pub(crate) fn new(a: &DMatrix<f64>) -> Svd {
+        let n = a.ncols();
+        // Zero rows until it is square: then all right vectors come.
+        let tall = a.clone().resize_vertically(n.max(a.nrows()), 0.0);
+        let svd = tall.svd(true, true);
+        Svd {
+            s: svd.singular_values,
+            u: svd.u.unwrap().resize_vertically(a.nrows(), 0.0),
+            v: svd.v_t.unwrap().transpose(),
+        }
+    }
+
+    fn gains(&self, g: impl Fn(f64) -> f64) -> DMatrix<f64> {
+        DMatrix::from_diagonal(&self.s.map(g))
+    }
+
+    /// `V g(S) V^T`.
+    pub(crate) fn image(&self, g: impl Fn(f64) -> f64) -> DMatrix<f64> {
+        let zero = 1e-9 * self.s.max();
+        let g = self.gains(|s| g(if s <= zero { 0.0 } else { s }));
+        &self.v * g * self.v.transpose()
+    }
+
+    /// `V g(S) U^T`, 0 for singular values of 0.
+    pub(crate) fn back(&self, g: impl Fn(f64) -> f64) -> DMatrix<f64> {
+        let zero = 1e-9 * self.s.max();
+        let g = self.gains(|s| if s <= zero { 0.0 } else { g(s) });
+        &self.v * g * self.u.transpose()
     }
 }
 
@@ -121,10 +254,6 @@ impl NoiseSource for Impulses {
             }
         }
         out
-    }
-
-    fn uniform(&mut self, _: usize, _: Dims) -> Image {
-        unreachable!("no affine sampler draws uniform noise")
     }
 }
 
@@ -164,14 +293,20 @@ pub(crate) fn sampler_moments(sampler: &dyn Sampler) -> (Vec<f64>, Vec<f64>) {
 /// Moments of a method on G4.
 pub(crate) fn method_moments(method: &dyn Method, sigma: f64) -> (Vec<f64>, Vec<f64>) {
     let prior = prior();
-    moments(|batch, run| method.restore(&prior, &problem(batch, sigma), run).unwrap())
+    moments(|batch, run| {
+        method
+            .restore(&prior, &problem(batch, sigma), run)
+            .unwrap()
+            .x
+    })
 }
 
 /// What a method makes of a problem without any noise of its own.
 pub(crate) fn quiet(method: &dyn Method, prior: &dyn Prior, problem: &Problem) -> Vec<f64> {
     let out = method
         .restore(prior, problem, &mut Run::with(Zeros, ()))
-        .unwrap();
+        .unwrap()
+        .x;
     out.iter().map(|&v| f64::from(v)).collect()
 }
 
@@ -212,4 +347,9 @@ pub(crate) fn difference(a: &Image, b: &Image) -> f64 {
     a.iter()
         .zip(b)
         .fold(0.0_f64, |m, (p, q)| m.max(f64::from((p - q).abs())))
+}
+
+/// The score by Tweedie's formula, `(a*x0 - x)/b^2`.
+pub(crate) fn tweedie_score(level: Level, x: &Image, x0: &Image) -> Image {
+    (x0 * level.a as f32 - x) / (level.b * level.b) as f32
 }

@@ -1,51 +1,32 @@
 //! Levels, transitions, schedules and grids against their definitions and published values.
 
-use tweedie::level::{Grid, Level, Range, Rate, Schedule, Subset, Transition, walk};
+use tweedie::grid::{Error, Grid, MAX_STEPS, Schedule, Subset};
+use tweedie::level::{Level, Range, Transition, walk};
 use tweedie::noise::{NoiseSource, Seeded};
+use tweedie::prior::Card;
 use tweedie::{Dims, Image};
 
 use crate::fixture::difference;
 
 fn images() -> (Image, Image) {
-    let mut noise = Seeded::new(1);
+    let mut noise = Seeded::new(1, "test");
     let dims = Dims::new(2, 3, 5);
     (noise.normal(2, dims), noise.normal(2, dims))
 }
 
-/// One level of each kind, with the derivatives of its path.
-fn kinds() -> [(&'static str, Level, Rate); 4] {
+/// One level of each kind.
+fn kinds() -> [(&'static str, Level); 4] {
     let t: f64 = 0.4;
-    let turn = std::f64::consts::FRAC_PI_2;
+    let (b, a) = (std::f64::consts::FRAC_PI_2 * t).sin_cos();
+    let flow = Level {
+        a: 1.0 - t,
+        b: 0.5 * t,
+    };
     [
-        // abar = exp(-u): da = -a/2, db = abar/(2 sqrt(1 - abar)), at abar = 0.3.
-        (
-            "vp",
-            Level::vp(0.3, 0.5),
-            Rate {
-                da: -0.5 * 0.3_f64.sqrt(),
-                db: 0.5 * 0.15 / 0.7_f64.sqrt(),
-            },
-        ),
-        ("ve", Level::ve(0.7), Rate { da: 0.0, db: 1.0 }),
-        (
-            "flow",
-            Level {
-                a: 1.0 - t,
-                b: 0.5 * t,
-            },
-            Rate::straight(0.5),
-        ),
-        (
-            "trigonometric",
-            Level {
-                a: (turn * t).cos(),
-                b: (turn * t).sin(),
-            },
-            Rate {
-                da: -turn * (turn * t).sin(),
-                db: turn * (turn * t).cos(),
-            },
-        ),
+        ("vp", Level::vp(0.3, 0.5)),
+        ("ve", Level::ve(0.7)),
+        ("flow", flow),
+        ("trigonometric", Level { a, b }),
     ]
 }
 
@@ -53,71 +34,34 @@ fn largest(x: &Image) -> f64 {
     x.iter().fold(0.0, |m, v| f64::from(v.abs()).max(m))
 }
 
-/// Wrong: `b` for `b^2` in Tweedie's formula, a sign in `v` or the velocity, or `a^2 + b^2 = 1` taken for granted.
+/// `x = a*x0 + b*eps` and back. Wrong: `a^2 + b^2 = 1` taken for granted, a sign.
 #[test]
 fn conversions_agree_with_their_definitions() {
     let (x0, eps) = images();
-    for (name, level, rate) in kinds() {
+    for (name, level) in kinds() {
         let Level { a, b } = level;
         let x = level.mix(&x0, &eps);
         let near = |got: Image, expected: &Image, what: &str| {
             let off = difference(&got, expected) / largest(expected).max(1.0);
             assert!(off < 2e-6, "{name}: {what} is off by {off:.1e}");
         };
-        let score = &eps * (-1.0 / b) as f32;
-        let v = &eps * a as f32 - &x0 * b as f32;
-        let velocity = &x0 * rate.da as f32 + &eps * rate.db as f32;
+        near(&x0 * a as f32 + &eps * b as f32, &x, "the mixture");
         near(level.x0_from_eps(&x, &eps), &x0, "x0 from eps");
         near(level.eps_from_x0(&x, &x0), &eps, "eps from x0");
-        near(level.score_from_eps(&eps), &score, "score from eps");
-        near(level.score_from_x0(&x, &x0), &score, "score from x0");
-        near(level.x0_from_score(&x, &score), &x0, "x0 from score");
-        near(level.v_from_x0(&x, &x0), &v, "v from x0");
-        near(level.x0_from_v(&x, &v), &x0, "x0 from v");
-        near(
-            level.velocity_from_x0(rate, &x, &x0),
-            &velocity,
-            "velocity from x0",
-        );
-        near(
-            level.x0_from_velocity(rate, &x, &velocity),
-            &x0,
-            "x0 from velocity",
-        );
     }
 }
 
-/// An error `d` of the clean image is one of `-a/b d` in eps, `a/b^2 d` in the score and `-(a^2 + b^2)/b d` in `v`: the
-/// weights that make the losses of the parametrisations equal.
+/// An error `d` of the clean image is one of `-a/b d` in eps: the weight that makes the losses equal.
 #[test]
 fn errors_scale_as_the_losses_say() {
     let (x0, eps) = images();
     let wrong = &x0 + 0.25;
-    for (name, level, _) in kinds() {
+    for (name, level) in kinds() {
         let Level { a, b } = level;
         let x = level.mix(&x0, &eps);
-        let all_are = |got: Image, expected: f64, what: &str| {
-            let off = got
-                .iter()
-                .fold(0.0_f64, |m, &v| m.max((f64::from(v) - expected).abs()));
-            assert!(off < 1e-5, "{name}: {what} is off by {off:.1e}");
-        };
-        let change = |f: &dyn Fn(&Image) -> Image| f(&wrong) - f(&x0);
-        all_are(
-            change(&|x0| level.eps_from_x0(&x, x0)),
-            -a / b * 0.25,
-            "eps",
-        );
-        all_are(
-            change(&|x0| level.score_from_x0(&x, x0)),
-            a / (b * b) * 0.25,
-            "score",
-        );
-        all_are(
-            change(&|x0| level.v_from_x0(&x, x0)),
-            -(a * a + b * b) / b * 0.25,
-            "v",
-        );
+        let change = level.eps_from_x0(&x, &wrong) - level.eps_from_x0(&x, &x0);
+        let off = largest(&(change + (a / b * 0.25) as f32));
+        assert!(off < 1e-5, "{name}: off by {off:.1e}");
     }
 }
 
@@ -207,7 +151,7 @@ fn ve_and_flow_schedules() {
     near(sigmas[0], 0.01, 12);
     near(sigmas[2], (0.01_f64 * 50.0).sqrt(), 12);
     near(sigmas[4], 50.0, 12);
-    let flow = Schedule::Flow { steps: 4 }.levels(Range::IMAGE);
+    let flow = Schedule::flow(4).levels(Range::IMAGE);
     near(flow[1].a, 0.5, 12);
     near(flow[1].b, 0.25, 12);
     assert!(flow[3].a > 0.0 && flow[3].sigma() > 100.0);
@@ -220,7 +164,7 @@ fn image_units_halve_the_noise() {
         Schedule::DDPM,
         Schedule::VpCosine { steps: 50 },
         Schedule::edm(18),
-        Schedule::Flow { steps: 10 },
+        Schedule::flow(10),
     ] {
         let wide = schedule.levels(Range::NETWORK);
         for (image, network) in schedule.levels(Range::IMAGE).iter().zip(wide) {
@@ -256,13 +200,15 @@ fn subsets_as_published() {
             26, 0
         ]
     );
-    let uniform = Subset::DiffpirUniform { steps: 100 }.indices(1000);
+    // The published `iter_num = 100` visits 101: steps are levels here.
+    let uniform = Subset::DiffpirUniform { steps: 101 }.indices(1000);
     assert_eq!((uniform.len(), uniform[0], uniform[1]), (101, 999, 989));
     assert_eq!(&uniform[98..], [19, 9, 0]);
 
     let quad = Subset::DdimQuad { steps: 50 }.indices(1000);
-    // The published list has index 0 twice.
-    assert_eq!((quad.len(), quad[48]), (49, 0));
+    // The published list has index 0 twice, and so 49 different ones; here the second becomes 1, and there are 50.
+    assert_eq!((quad.len(), quad[49], quad[48], quad[47]), (50, 0, 1, 2));
+    assert_eq!(&quad[44..47], [8, 5, 3]);
     assert!((799..=800).contains(&quad[0]));
     assert_eq!(
         Subset::All.indices(1000),
@@ -270,23 +216,200 @@ fn subsets_as_published() {
     );
 }
 
-/// A grid stays within what the prior knows, and keeps one level whatever that is.
+/// The card of a prior that knows these sigmas, in image units.
+fn knowing(sigma: [f64; 2]) -> Card {
+    Card {
+        sigma,
+        ..Card::any()
+    }
+}
+
+/// A grid stays within what the prior knows; where it knows none of the levels, that is an error, which says both. Wrong: the
+/// cleanest level whatever the prior knows, which asks it for noise that it has never seen.
 #[test]
 fn grids_respect_the_prior() {
-    let grid = Grid {
-        schedule: Schedule::DDPM,
-        subset: Subset::Spaced { steps: 10 },
-    };
-    let levels = grid.levels(Range::IMAGE, 0.5);
+    let grid = Grid::ddpm(Subset::Spaced { steps: 10 });
+    let levels = grid.levels(&knowing([0.0, 0.5])).unwrap();
     assert_eq!(levels.len(), 10);
     assert!(levels[0].sigma() <= 0.5 && levels[0].sigma() > 0.49);
     assert!(levels.windows(2).all(|w| w[0].sigma() > w[1].sigma()));
-    assert_eq!(grid.levels(Range::IMAGE, 0.0).len(), 1);
+    let error = grid.levels(&knowing([0.0, 1e-6])).unwrap_err();
+    let Error::Unknown { grid: ends, prior } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(prior, [0.0, 1e-6]);
+    near(ends[0], 0.00500025, 6);
+    assert_eq!(grid.len(&knowing([0.0, 1e-6])), 0);
 
     let hops: Vec<_> = walk(&levels).collect();
     assert_eq!(hops.len(), 10);
     assert_eq!(hops[3], (levels[3], levels[4]));
     assert_eq!(hops[9], (levels[9], Level::CLEAN));
+}
+
+/// Curves of sigma end where the prior does, with all their levels, and so does a flow; their inner levels are those of the
+/// curve between the new ends. Wrong: levels beyond the ends dropped, or all set to the end.
+#[test]
+fn curves_end_where_the_prior_does() {
+    let card = knowing([0.002, 0.5]);
+    let ve = Schedule::Ve {
+        sigma_min: 0.001,
+        sigma_max: 50.0,
+        steps: 7,
+    };
+    for schedule in [Schedule::edm(7), ve, Schedule::flow(7)] {
+        let levels = Grid::all(schedule.clone()).levels(&card).unwrap();
+        assert_eq!(levels.len(), 7, "{schedule:?}");
+        near(levels[0].sigma(), 0.5, 9);
+        assert!(levels.windows(2).all(|w| w[0].sigma() > w[1].sigma()));
+        if !matches!(schedule, Schedule::Flow { .. }) {
+            near(levels[6].sigma(), 0.002, 9);
+        }
+        if let Schedule::Edm { .. } = schedule {
+            let root = |sigma: f64| sigma.powf(1.0 / 7.0);
+            let middle = ((root(0.5) + root(0.002)) / 2.0).powi(7);
+            near(levels[3].sigma(), middle, 9);
+        }
+    }
+}
+
+/// Every rule visits exactly as many different levels as it is told, also where its formula repeats itself, and also more than
+/// the schedule has. Wrong: repeats dropped, or the schedule's length as a limit.
+#[test]
+fn subsets_visit_as_many_as_they_are_told() {
+    let rules: [fn(usize) -> Subset; 6] = [
+        |steps| Subset::Spaced { steps },
+        |steps| Subset::Uniform { steps },
+        |steps| Subset::Trailing { steps },
+        |steps| Subset::DdimQuad { steps },
+        |steps| Subset::DiffpirQuad { steps },
+        |steps| Subset::DiffpirUniform { steps },
+    ];
+    for rule in rules {
+        for sigma in [[0.0, f64::INFINITY], [0.002, 0.5], [0.02, 0.3]] {
+            for n in [1, 2, 3, 7, 50, 60, 101, 333, 501, 999, 1000, 1001, 1500] {
+                let subset = rule(n);
+                let levels = Grid::ddpm(subset).levels(&knowing(sigma)).unwrap();
+                assert_eq!(levels.len(), n, "{subset:?}, {sigma:?}");
+                let falls = levels.windows(2).all(|w| w[0].sigma() > w[1].sigma());
+                assert!(falls, "{subset:?}, {sigma:?}");
+                let within = |l: &Level| (sigma[0]..=sigma[1]).contains(&l.sigma());
+                assert!(levels.iter().all(within), "{subset:?}, {sigma:?}");
+            }
+        }
+    }
+}
+
+/// One and the same law at other numbers: `with_steps` keeps the rule, and makes a curve anew. Wrong: EDM's 18 levels thinned
+/// out to 9, whose second is 40.8.
+#[test]
+fn grids_with_other_numbers_of_steps() {
+    let card = Card {
+        range: Range::NETWORK,
+        ..Card::any()
+    };
+    let edm = Grid::all(Schedule::edm(18)).with_steps(9);
+    assert_eq!(edm, Grid::all(Schedule::edm(9)));
+    near(edm.levels(&card).unwrap()[1].sigma(), 39.0167, 6);
+    let quad = Grid::ddpm(Subset::DiffpirQuad { steps: 100 }).with_steps(20);
+    assert_eq!(quad, Grid::ddpm(Subset::DiffpirQuad { steps: 20 }));
+    let all = Grid::all(Schedule::DDPM).with_steps(1000);
+    assert_eq!(all.levels(&card), Grid::all(Schedule::DDPM).levels(&card));
+}
+
+/// Betas that are stated, sigmas that are listed, the prior's own levels, and the shift of a flow. Wrong: a shift of `t/shift`,
+/// which has 0.167 in the middle.
+#[test]
+fn the_other_schedules() {
+    let ddpm = Schedule::Vp {
+        beta: [1e-4, 0.02],
+        steps: 1000,
+    };
+    let same = |p: &Schedule, q: &Schedule| p.levels(Range::IMAGE) == q.levels(Range::IMAGE);
+    assert!(same(&ddpm, &Schedule::DDPM));
+    let short = Schedule::Vp {
+        beta: [1e-4, 0.02],
+        steps: 250,
+    };
+    assert!(!same(&short, &Schedule::VpLinear { steps: 250 }));
+
+    let listed = Grid::all(Schedule::Sigmas {
+        sigmas: vec![0.1, 2.0, 0.5, 0.1],
+    });
+    let levels = listed.levels(&knowing([0.2, 9.0])).unwrap();
+    assert_eq!(levels, [Level::ve(2.0), Level::ve(0.5)]);
+
+    let own = vec![Level::vp(0.9, 0.5), Level::vp(0.1, 0.5)];
+    let named = Card {
+        levels: Some(own.clone()),
+        ..Card::any()
+    };
+    let native = Grid::all(Schedule::Native {});
+    assert_eq!(native.levels(&named).unwrap(), [own[1], own[0]]);
+    assert_eq!(
+        native.levels(&Card::any()),
+        Err(Error::NotNative([0.0, f64::INFINITY]))
+    );
+
+    let shifted = Schedule::Flow {
+        steps: 4,
+        shift: 3.0,
+    };
+    near(shifted.levels(Range::NETWORK)[1].b, 0.75, 12);
+}
+
+/// Numbers that make no schedule, and numbers that would take all memory, are errors at once.
+#[test]
+fn schedules_that_cannot_be() {
+    let card = Card::any();
+    let curve = |sigma_min, sigma_max| Schedule::Ve {
+        sigma_min,
+        sigma_max,
+        steps: 3,
+    };
+    let vp = |lo, hi| Schedule::Vp {
+        beta: [lo, hi],
+        steps: 3,
+    };
+    let edm = |rho| Schedule::Edm {
+        sigma_min: 0.1,
+        sigma_max: 1.0,
+        rho,
+        steps: 3,
+    };
+    for schedule in [
+        Schedule::VpLinear { steps: 0 },
+        Schedule::VpLinear {
+            steps: 1_000_000_000_000,
+        },
+        Schedule::VpCosine { steps: usize::MAX },
+        Schedule::flow(usize::MAX),
+        Schedule::edm(usize::MAX),
+        curve(0.0, 1.0),
+        curve(2.0, 1.0),
+        curve(f64::NAN, 1.0),
+        curve(1.0, f64::INFINITY),
+        vp(0.0, 0.1),
+        vp(0.2, 0.1),
+        vp(0.1, 1.0),
+        edm(0.0),
+        edm(f64::NAN),
+        Schedule::Flow {
+            steps: 3,
+            shift: -1.0,
+        },
+        Schedule::Sigmas { sigmas: vec![] },
+        Schedule::Sigmas { sigmas: vec![0.0] },
+    ] {
+        let error = Grid::all(schedule.clone()).levels(&card);
+        assert!(matches!(error, Err(Error::Schedule { .. })), "{schedule:?}");
+    }
+    for steps in [0, MAX_STEPS + 1, 1_000_000_000_000, usize::MAX] {
+        for subset in [Subset::Spaced { steps }, Subset::DdimQuad { steps }] {
+            let error = Grid::ddpm(subset).levels(&card);
+            assert_eq!(error, Err(Error::Steps(steps)));
+        }
+    }
 }
 
 /// Three forms of the ancestral mean, and the posterior variance as precisions add up. Wrong: `sqrt(abar)` for
@@ -306,7 +429,7 @@ fn ancestral_step_in_all_forms() {
         let x = now.mix(&x0, &eps);
         let mean = hop.posterior_mean(&x, &x0);
         let by_eps = (&x - &eps * (beta / now.b) as f32) / alpha.sqrt() as f32;
-        let score = now.score_from_eps(&eps);
+        let score = &eps * (-1.0 / now.b) as f32;
         let by_score = (&x + &score * beta as f32) / alpha.sqrt() as f32;
         assert!(difference(&mean, &by_eps) < 3e-6, "t {t}");
         assert!(difference(&mean, &by_score) < 3e-6, "t {t}");
@@ -323,7 +446,7 @@ fn transitions_compose() {
     for schedule in [
         Schedule::VpCosine { steps: 20 },
         Schedule::edm(20),
-        Schedule::Flow { steps: 20 },
+        Schedule::flow(20),
     ] {
         let levels = schedule.levels(Range::IMAGE);
         for pair in levels.windows(2) {

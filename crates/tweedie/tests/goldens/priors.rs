@@ -8,7 +8,7 @@ use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::prior::{Error, Gaussian, Prior, Stationary};
 use tweedie::{Dims, Image};
 
-use crate::fixture::{C, DIMS, MU, columns, covariance, difference, prior};
+use crate::fixture::{C, DIMS, MU, columns, covariance, difference, prior, tweedie_score};
 
 const LEVELS: [Level; 4] = [
     Level { a: 1.0, b: 0.02 },
@@ -27,7 +27,7 @@ fn jacobian(level: Level) -> DMatrix<f64> {
 /// Wrong: `a` left out before the mean, or `b` for `b^2`.
 #[test]
 fn gaussian_denoises_as_dense_algebra_says() {
-    let x = Seeded::new(3).normal(5, DIMS);
+    let x = Seeded::new(3, "test").normal(5, DIMS);
     for level in LEVELS {
         let (x0, pullback) = prior()
             .denoise_with_pullback(&x, level)
@@ -37,7 +37,7 @@ fn gaussian_denoises_as_dense_algebra_says() {
         let (j, x) = (jacobian(level), columns(&x));
         for n in 0..5 {
             let expected = &mu + &j * (x.column(n) - &mu * level.a);
-            assert!((columns(&x0).column(n) - expected).amax() < 1e-6);
+            assert!((columns(&x0.x0).column(n) - expected).amax() < 1e-6);
             assert!((columns(&pullback).column(n) - j.transpose() * x.column(n)).amax() < 1e-6);
         }
     }
@@ -65,11 +65,11 @@ fn score_density_and_denoiser_agree() {
     let gaussian = prior();
     let level = Level { a: 0.9, b: 0.4 };
     // Steps and points are dyadic, so that f32 holds them exactly.
-    let x = Seeded::new(4)
+    let x = Seeded::new(4, "test")
         .normal(1, DIMS)
         .mapv(|v| (v * 64.0).round() / 64.0);
     let score = gaussian.score(&x, level).unwrap();
-    let tweedie = level.score_from_x0(&x, &gaussian.denoise(&x, level).unwrap());
+    let tweedie = tweedie_score(level, &x, &gaussian.denoise(&x, level).unwrap().x0);
     assert!(difference(&score, &tweedie) < 1e-5);
     let h = 1.0 / 64.0;
     for i in 0..4 {
@@ -100,18 +100,19 @@ fn log_density_of_one_dimension() {
 /// A VP level is the VE level of the same sigma on the picture scaled back.
 #[test]
 fn vp_and_ve_are_one() {
-    let x = Seeded::new(5).normal(2, DIMS);
+    let x = Seeded::new(5, "test").normal(2, DIMS);
     let level = Level::vp(0.3, 1.0);
-    let vp = prior().denoise(&x, level).unwrap();
+    let vp = prior().denoise(&x, level).unwrap().x0;
     let ve = prior()
         .denoise(&(&x / level.a as f32), Level::ve(level.sigma()))
-        .unwrap();
+        .unwrap()
+        .x0;
     assert!(difference(&vp, &ve) < 1e-6);
 }
 
 #[test]
 fn gaussian_draws_have_its_moments() {
-    let draws = columns(&prior().sample(40_000, &mut Seeded::new(6)));
+    let draws = columns(&prior().sample(40_000, &mut Seeded::new(6, "test")));
     let mean = draws.column_mean();
     let centred = DMatrix::from_fn(4, 40_000, |i, n| draws[(i, n)] - mean[i]);
     let cov = &centred * centred.transpose() / 40_000.0;
@@ -129,9 +130,9 @@ fn gaussian_draws_have_its_moments() {
 fn singular_covariance() {
     let gaussian =
         Gaussian::new(DIMS, &MU, &Array2::from_elem((4, 4), 0.25), Range::NETWORK).unwrap();
-    let x = Seeded::new(7).normal(1, DIMS);
+    let x = Seeded::new(7, "test").normal(1, DIMS);
     for level in [Level::CLEAN, Level::ve(0.1)] {
-        let x0 = gaussian.denoise(&x, level).unwrap();
+        let x0 = gaussian.denoise(&x, level).unwrap().x0;
         let offset = x0[[0, 0, 0, 0]] - MU[0] as f32;
         for (v, mu) in x0.iter().zip(MU) {
             assert!(
@@ -146,7 +147,7 @@ fn singular_covariance() {
         certain.score(&x, Level::CLEAN),
         Err(Error::Invalid(_))
     ));
-    assert!((certain.denoise(&x, Level::CLEAN).unwrap()[[0, 2, 0, 0]] - 0.3).abs() < 1e-7);
+    assert!((certain.denoise(&x, Level::CLEAN).unwrap().x0[[0, 2, 0, 0]] - 0.3).abs() < 1e-7);
 }
 
 #[test]
@@ -220,12 +221,12 @@ fn dense_texture() -> (Dims, Stationary, Gaussian) {
 #[test]
 fn stationary_is_the_circulant_gaussian() {
     let (dims, stationary, gaussian) = dense_texture();
-    let x = Seeded::new(8).normal(3, dims);
+    let x = Seeded::new(8, "test").normal(3, dims);
     for level in LEVELS {
         let (x0, pullback) = stationary.denoise_with_pullback(&x, level).unwrap();
         let (expected, dense) = gaussian.denoise_with_pullback(&x, level).unwrap();
-        assert!(difference(&x0, &expected) < 2e-6);
-        let v = Seeded::new(9).normal(3, dims);
+        assert!(difference(&x0.x0, &expected.x0) < 2e-6);
+        let v = Seeded::new(9, "test").normal(3, dims);
         assert!(difference(&pullback(&v).unwrap(), &dense(&v).unwrap()) < 2e-6);
     }
 }
@@ -233,14 +234,14 @@ fn stationary_is_the_circulant_gaussian() {
 #[test]
 fn stationary_draws_and_fit() {
     let (dims, stationary, gaussian) = dense_texture();
-    let draws = stationary.sample(20_000, &mut Seeded::new(10));
+    let draws = stationary.sample(20_000, &mut Seeded::new(10, "test"));
     // Learnt back from its own draws, it denoises alike.
     let learnt = Stationary::fit(&[draws]).unwrap();
-    let x = Seeded::new(11).normal(2, dims);
+    let x = Seeded::new(11, "test").normal(2, dims);
     let level = Level::ve(0.3);
     let off = difference(
-        &learnt.denoise(&x, level).unwrap(),
-        &gaussian.denoise(&x, level).unwrap(),
+        &learnt.denoise(&x, level).unwrap().x0,
+        &gaussian.denoise(&x, level).unwrap().x0,
     );
     assert!(off < 0.03, "{off}");
 }
@@ -249,12 +250,15 @@ fn stationary_draws_and_fit() {
 #[test]
 fn stationary_learns_from_one_picture() {
     let dims = Dims::new(3, 5, 6);
-    let picture = Seeded::new(12).uniform(1, dims);
+    let picture = Seeded::new(12, "test").normal(1, dims) * 0.25 + 0.5;
     let prior = Stationary::fit(std::slice::from_ref(&picture)).unwrap();
-    assert_eq!((prior.channels(), prior.dims()), (3, dims));
-    let x0 = prior.denoise(&picture, Level::ve(1e-6)).unwrap();
+    assert_eq!(
+        (prior.card().channels.as_slice(), prior.dims()),
+        (&[3][..], dims)
+    );
+    let x0 = prior.denoise(&picture, Level::ve(1e-6)).unwrap().x0;
     assert!(difference(&x0, &picture) < 1e-5);
-    let blurred = prior.denoise(&picture, Level::ve(100.0)).unwrap();
+    let blurred = prior.denoise(&picture, Level::ve(100.0)).unwrap().x0;
     assert!(difference(&blurred.mapv(|v| v - 0.5), &Image::zeros(blurred.dim())) < 0.2);
 }
 

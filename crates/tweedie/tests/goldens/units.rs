@@ -4,7 +4,8 @@
 //! moves a result by percents.
 
 use nalgebra::DMatrix;
-use tweedie::level::{Range, Subset};
+use tweedie::grid::Subset;
+use tweedie::level::Range;
 use tweedie::method::{Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Start, StepRule};
 use tweedie::prior::Gaussian;
 use tweedie::run::Run;
@@ -33,10 +34,12 @@ fn check(name: &str, method: &dyn Method, operator: &Dense, y: &[f64], sigma: f6
     let image = problem_of(operator.clone(), &image_y, 4, sigma / 2.0);
     let a = method
         .restore(&prior(), &network, &mut Run::new(9))
-        .unwrap();
+        .unwrap()
+        .x;
     let b = method
         .restore(&image_prior(), &image, &mut Run::new(9))
-        .unwrap();
+        .unwrap()
+        .x;
     let off = gap(&a, &b);
     assert!(off < 1e-4, "{name}: {off:.1e}");
 }
@@ -48,14 +51,14 @@ fn samplers_are_free_of_units() {
         (
             "ddpm",
             Box::new(Ddpm {
-                grid: thinned,
+                grid: thinned.clone(),
                 ..Ddpm::default()
             }),
         ),
         (
             "ddim",
             Box::new(Ddim {
-                grid: thinned,
+                grid: thinned.clone(),
                 ..Ddim::default()
             }),
         ),
@@ -84,7 +87,7 @@ fn samplers_are_free_of_units() {
 fn methods_are_free_of_units() {
     let hundred = grid(Subset::Uniform { steps: 100 });
     let dps = |rule| Dps {
-        grid: hundred,
+        grid: hundred.clone(),
         rule,
         ..Dps::default()
     };
@@ -158,12 +161,14 @@ fn methods_from_a_guess_are_free_of_units() {
         .zip(full.0.row_iter())
         .map(|(y, row)| (y + row.sum()) / 2.0)
         .collect();
-    let image = problem_of(full, &image_y, 1, 0.05);
+    let image = problem_of(full.clone(), &image_y, 1, 0.05);
     let a = from(0.8)
         .restore(&prior(), &network, &mut Run::new(9))
-        .unwrap();
+        .unwrap()
+        .x;
     let b = from(0.4)
         .restore(&image_prior(), &image, &mut Run::new(9))
-        .unwrap();
+        .unwrap()
+        .x;
     assert!(gap(&a, &b) < 1e-4);
 }

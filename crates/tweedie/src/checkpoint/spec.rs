@@ -1,0 +1,132 @@
+//! What must be known of a network besides its weights.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::level;
+use crate::net::{Architecture, ParamsError};
+use crate::prior::{Conditioning, Parametrisation};
+
+/// What must be known of a network besides its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Its shape.
+    pub network: Architecture,
+    /// What it answers.
+    pub parametrisation: Parametrisation,
+    /// How it is told the noise level.
+    #[serde(default)]
+    pub conditioning: Conditioning,
+    /// The smallest and the largest sigma that it was trained on, in the units of its data.
+    pub sigma: [f64; 2],
+    /// What black and white are to it.
+    #[serde(default = "symmetric")]
+    pub data: [f64; 2],
+    /// The channels of its answer that the parametrisation speaks of; the first ones, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Range<usize>>,
+    /// Those that hold the learned variance of an ancestral step, as `v` in [-1, 1] (Nichol and Dhariwal 2021).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variance: Option<Range<usize>>,
+    /// What the file is, in a line.
+    #[serde(default)]
+    pub about: String,
+}
+
+fn symmetric() -> [f64; 2] {
+    [-1.0, 1.0]
+}
+
+impl ModelSpec {
+    /// A network that is told `ln(sigma)/4`, for data in [-1, 1], without a learned variance.
+    pub fn new(
+        network: impl Into<Architecture>,
+        parametrisation: Parametrisation,
+        sigma: [f64; 2],
+    ) -> ModelSpec {
+        ModelSpec {
+            network: network.into(),
+            parametrisation,
+            conditioning: Conditioning::default(),
+            sigma,
+            data: symmetric(),
+            mean: None,
+            variance: None,
+            about: String::new(),
+        }
+    }
+
+    /// The channels of the answer that the parametrisation speaks of.
+    pub fn mean(&self) -> Range<usize> {
+        let first = || 0..self.network.facts().channels_in;
+        self.mean.clone().unwrap_or_else(first)
+    }
+
+    /// The range of the network's data.
+    pub fn range(&self) -> level::Range {
+        let [low, high] = self.data;
+        level::Range {
+            center: 0.5 * (low + high),
+            half: 0.5 * (high - low),
+        }
+    }
+
+    /// That the numbers describe a prior.
+    ///
+    /// # Errors
+    /// [`ParamsError::Config`] names the key and what is wrong with it.
+    pub fn check(&self) -> Result<(), ParamsError> {
+        self.network.check()?;
+        let wrong =
+            |key: &str, what: String| ParamsError::Config(format!("model, `{key}`: {what}"));
+        let [low, high] = self.data;
+        if !(low < high && (high - low).is_finite()) {
+            let what = format!("black must be below white, not {:?}", self.data);
+            return Err(wrong("data", what));
+        }
+        let [least, most] = self.sigma;
+        if !(0.0 < least && least <= most && most.is_finite()) {
+            let what = format!(
+                "must be a positive sigma and a larger, finite one, not {:?}",
+                self.sigma
+            );
+            return Err(wrong("sigma", what));
+        }
+        self.parametrisation
+            .check()
+            .map_err(|what| wrong("parametrisation", what))?;
+        self.conditioning
+            .check(self.range(), self.sigma)
+            .map_err(|what| wrong("conditioning", what))?;
+        self.check_channels()
+            .map_err(|(key, what)| wrong(key, what))
+    }
+
+    /// That the network takes a picture and answers what is read from its answer.
+    fn check_channels(&self) -> Result<(), (&'static str, String)> {
+        let facts = self.network.facts();
+        if let Some(n) = facts.classes {
+            let what = format!("a network that is told one of {n} classes makes no prior");
+            return Err(("network", what));
+        }
+        let (own, out) = (facts.channels_in, facts.channels_out);
+        let mean = self.mean();
+        let parts = [("mean", Some(&mean)), ("variance", self.variance.as_ref())];
+        for (key, part) in parts {
+            let Some(part) = part else { continue };
+            if part.len() != own || part.end > out {
+                let what = format!("{own} of the answer's {out} channels are wanted, not {part:?}");
+                return Err((key, what));
+            }
+        }
+        match &self.variance {
+            Some(variance) if variance.start < mean.end && mean.start < variance.end => {
+                let what = format!("{variance:?} are channels of the mean, {mean:?}, too");
+                Err(("variance", what))
+            }
+            _ => Ok(()),
+        }
+    }
+}

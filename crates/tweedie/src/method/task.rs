@@ -1,0 +1,51 @@
+//! What there is to restore, as far as a choice of method and settings depends on it.
+
+use crate::Dims;
+use crate::operator::{Loss, Operator};
+use crate::problem::Problem;
+
+/// A task, for the settings that suit it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Task {
+    /// What the operator takes from the picture.
+    pub loss: Loss,
+    /// Whether the operator is linear.
+    pub linear: bool,
+    /// Standard deviation of the noise in the measurement, for pictures in [0, 1]; 0 for none.
+    pub sigma: f64,
+    /// The clean image's dimensions.
+    pub input: Dims,
+    /// The measurement's.
+    pub output: Dims,
+    /// How many noise levels to visit; `None` for as many as suit the method.
+    pub steps: Option<usize>,
+}
+
+impl Task {
+    /// The task of a problem.
+    pub fn of(problem: &Problem, steps: Option<usize>) -> Task {
+        Task {
+            sigma: problem.sigma(),
+            steps,
+            ..Task::exact(problem.operator.as_ref())
+        }
+    }
+
+    /// How many times more pixels the picture has than the measurement.
+    pub fn enlarged(&self) -> f64 {
+        let pixels = |dims: Dims| (dims.h * dims.w) as f64;
+        pixels(self.input) / pixels(self.output)
+    }
+
+    /// The task of an exact measurement by an operator.
+    pub fn exact(operator: &dyn Operator) -> Task {
+        Task {
+            loss: operator.loss(),
+            linear: operator.linear().is_some(),
+            sigma: 0.0,
+            input: operator.input(),
+            output: operator.output(),
+            steps: None,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Degrading clean pictures the way a camera would.
+
+use ndarray::{Array2, Axis};
+
+use super::{Error, ensure};
+use crate::image::Picture;
+use crate::noise::{NoiseSource, Seeded};
+use crate::operator::Spec;
+use crate::{Dims, Image};
+
+/// A measurement made of a clean picture.
+#[derive(Clone, Debug)]
+pub struct Degraded {
+    /// What was recorded, with what travels with the picture.
+    pub picture: Picture,
+    /// Which pixels were recorded, `[height, width]`; `None` if all were.
+    pub known: Option<Array2<bool>>,
+}
+
+/// `A(x)` with white noise of standard deviation `sigma`, for pictures in [0, 1], from the seed's stream "measurement".
+/// Holes hide the noise as they hide the picture.
+///
+/// # Errors
+/// [`Error::Operator`] if the operator does not fit, [`Error::NoRoom`].
+pub fn degrade(picture: &Picture, spec: &Spec, sigma: f64, seed: u64) -> Result<Degraded, Error> {
+    ensure(4 * picture.dims().len())?;
+    let operator = spec.build(picture.dims())?;
+    let mut y = operator.apply(&picture.pixels);
+    add_noise(&mut y, sigma, seed);
+    let known = operator.recorded();
+    if let Some(known) = &known {
+        for mut channel in y.index_axis_mut(Axis(0), 0).outer_iter_mut() {
+            channel.zip_mut_with(known, |v, &known| *v = if known { *v } else { 0.0 });
+        }
+    }
+    Ok(Degraded {
+        picture: picture.with_pixels(y),
+        known,
+    })
+}
+
+fn add_noise(y: &mut Image, sigma: f64, seed: u64) {
+    if sigma > 0.0 {
+        let noise = Seeded::new(seed, "measurement").normal(1, Dims::of(y));
+        y.scaled_add(sigma as f32, &noise);
+    }
+}

@@ -1,0 +1,294 @@
+//! The whole job: a picture in, its noise estimated, a method chosen, restored, checked, a picture out, with a report.
+//!
+//! What the command does, and whatever else restores pictures for people. [`Job::prepare`] does all that can be done, and
+//! refuses all that can be refused, before the work; [`Ready::run`] is the work.
+//!
+//! ```no_run
+//! use tweedie::prior::Network;
+//! use tweedie::restore::Job;
+//! use tweedie::{Device, checkpoint::Model};
+//!
+//! let picture = tweedie::image::read("noisy.png")?;
+//! let prior = Network::new(&Model::photo()?, &Device::default())?;
+//! let job = Job::new(toml::from_str("kind = 'identity'")?);
+//! let (restored, report) = job.prepare(&picture)?.run(&prior, ())?;
+//! println!("{}: sigma {}", report.method, report.sigma);
+//! tweedie::image::write("clean.png", &restored, &Default::default(), tweedie::image::Overwrite::Refuse)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod degrade;
+mod memory;
+mod record;
+
+pub use degrade::{Degraded, degrade};
+pub use memory::{NoRoom, ensure};
+pub use record::record;
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::image::{Depth, Picture};
+use crate::method::{self, Settings, Task};
+use crate::noise::Seeded;
+use crate::operator::{self, Loss, Operator, Spec};
+use crate::prior::{Prior, in_pool};
+use crate::problem::{Noise, Problem};
+use crate::run::{self, Observer, Run};
+use crate::{Dims, Image, noise_level, recommend};
+
+/// How to restore a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// What the camera did.
+    pub spec: Spec,
+    /// The noise in the measurement; `None` to estimate it.
+    pub noise: Option<Noise>,
+    /// The method.
+    pub method: Choice,
+    /// How many noise levels to visit; `None` for as many as suit the method.
+    pub steps: Option<usize>,
+    /// Decides all that is random.
+    pub seed: u64,
+    /// Whether what is known of the picture (pixels beside the holes, the grey of a picture that wants colours) may be
+    /// changed, to remove its noise. If not it is returned as it was.
+    pub denoise_known: bool,
+}
+
+/// Which method.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// The one that suits the task best.
+    Best,
+    /// One by name, with the settings that suit the task.
+    Named(String),
+    /// These settings.
+    Settings(Box<Settings>),
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The method's name.
+    pub method: &'static str,
+    /// Evaluations of the prior.
+    pub nfe: usize,
+    /// How long the method took.
+    pub seconds: f64,
+    /// Standard deviation of the noise in the measurement, for pictures in [0, 1]; 0 where there is none to speak of.
+    pub sigma: f64,
+    /// Whether it was estimated.
+    pub sigma_estimated: bool,
+    /// What was assumed, dropped or limited, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Why a picture could not be restored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operator does not fit the picture.
+    #[error(transparent)]
+    Operator(#[from] operator::Error),
+    /// The noise could not be estimated.
+    #[error("the noise level cannot be estimated here ({0}); state it")]
+    Noise(#[from] noise_level::Error),
+    /// The method failed or was stopped.
+    #[error(transparent)]
+    Run(#[from] run::Error),
+    /// The picture and what is made of it do not fit into memory.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// No method of that name.
+    #[error("there is no method `{0}`; there are {list}", list = Settings::NAMES.join(", "))]
+    Method(String),
+}
+
+/// Images of the size of the result that restoring holds at once, the network's own left out.
+const COPIES: usize = 10;
+
+impl Job {
+    /// With noise estimated, the best method, seed 0.
+    pub fn new(spec: Spec) -> Job {
+        Job {
+            spec,
+            noise: None,
+            method: Choice::Best,
+            steps: None,
+            seed: 0,
+            denoise_known: false,
+        }
+    }
+
+    /// Makes operator and problem, estimates the noise, chooses the method.
+    ///
+    /// # Errors
+    /// [`Error`]: whatever can be known before the work.
+    pub fn prepare(&self, picture: &Picture) -> Result<Ready, Error> {
+        let picture = with_channels(picture, self.spec.channels_recorded());
+        let input = self.spec.input_for(picture.dims())?;
+        ensure(COPIES * input.len())?;
+        let operator = self.spec.build(input)?;
+        let mut notes = Vec::new();
+        let noise = match self.noise {
+            Some(noise) => noise,
+            None => estimate(&picture, operator.as_ref(), &mut notes)?,
+        };
+        let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
+        let task = Task::of(&problem, self.steps);
+        let settings = match &self.method {
+            Choice::Best => recommend::method(&task),
+            Choice::Named(name) => {
+                Settings::tuned(name, &task).ok_or_else(|| Error::Method(name.clone()))?
+            }
+            Choice::Settings(settings) => match self.steps {
+                Some(n) => settings.as_ref().clone().with_steps(n),
+                None => settings.as_ref().clone(),
+            },
+        };
+        Ok(Ready {
+            picture,
+            problem,
+            settings,
+            notes,
+            estimated: self.noise.is_none(),
+            seed: self.seed,
+            denoise_known: self.denoise_known,
+        })
+    }
+}
+
+/// A job of which only the work is left.
+#[derive(Debug)]
+pub struct Ready {
+    picture: Picture,
+    problem: Problem,
+    settings: Settings,
+    notes: Vec<String>,
+    estimated: bool,
+    seed: u64,
+    denoise_known: bool,
+}
+
+impl Ready {
+    /// Dimensions of the result.
+    pub fn output(&self) -> Dims {
+        self.problem.operator.input()
+    }
+
+    /// The method that was chosen, with its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The problem that it solves.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// Restores the picture. What travels with it (depth, alpha, profile) is kept.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the method fails or the observer stops it.
+    pub fn run(
+        self,
+        prior: &dyn Prior,
+        observer: impl Observer + Send,
+    ) -> Result<(Picture, Report), Error> {
+        let (restored, report) = self.solve(prior, observer)?;
+        Ok((self.picture.with_pixels(restored.x), report))
+    }
+
+    /// The same as an image, and its spread where the method knows it.
+    ///
+    /// # Errors
+    /// Those of [`Ready::run`].
+    pub fn solve(
+        &self,
+        prior: &dyn Prior,
+        observer: impl Observer + Send,
+    ) -> Result<(method::Restored, Report), Error> {
+        in_pool(|| self.solve_in_pool(prior, observer))
+    }
+
+    fn solve_in_pool(
+        &self,
+        prior: &dyn Prior,
+        observer: impl Observer,
+    ) -> Result<(method::Restored, Report), Error> {
+        let begun = Instant::now();
+        let mut run = Run::with(Seeded::new(self.seed, "method"), observer);
+        let method = self.settings.as_dyn();
+        let mut restored = method.restore(prior, &self.problem, &mut run)?;
+        if !self.denoise_known {
+            restored.x = self.keep_known(restored.x);
+        }
+        let mut notes = self.notes.clone();
+        notes.extend_from_slice(run.notes());
+        let report = Report {
+            method: self.settings.name(),
+            nfe: run.nfe(),
+            seconds: begun.elapsed().as_secs_f64(),
+            sigma: self.problem.sigma(),
+            sigma_estimated: self.estimated,
+            notes,
+        };
+        Ok((restored, report))
+    }
+
+    /// Where pixels or colours are missing and nothing else, what is there is returned as it was.
+    fn keep_known(&self, x: Image) -> Image {
+        let loss = self.problem.operator.loss();
+        let only_missing = (loss.pixels || loss.colours) && !loss.detail && !loss.scales;
+        match self.problem.operator.linear() {
+            Some(linear)
+                if only_missing && loss != Loss::NOTHING && linear.isometry().is_some() =>
+            {
+                linear.project(&self.problem.y, &x)
+            }
+            _ => x,
+        }
+    }
+}
+
+/// A grey measurement may come as a colour picture with equal channels.
+fn with_channels(picture: &Picture, wanted: Option<usize>) -> Picture {
+    match wanted {
+        Some(1) if picture.dims().c > 1 => {
+            let grey = picture.pixels.mean_axis(ndarray::Axis(1));
+            let grey = grey.expect("there are channels");
+            picture.with_pixels(grey.insert_axis(ndarray::Axis(1)))
+        }
+        _ => picture.clone(),
+    }
+}
+
+/// The noise that the measurement itself shows, where the operator lets it be seen. What rounding explains is none.
+fn estimate(
+    picture: &Picture,
+    operator: &dyn Operator,
+    notes: &mut Vec<String>,
+) -> Result<Noise, noise_level::Error> {
+    let known = operator.recorded();
+    let known = known.as_ref().map(|k| k.view());
+    match noise_level::estimate(&picture.pixels, known) {
+        Ok(sigma) if sigma < rounding(picture.depth) => Ok(Noise::Exact),
+        Ok(sigma) => Ok(Noise::White(sigma)),
+        Err(noise_level::Error::TooSmall { .. }) => {
+            notes.push(
+                "too few pixels lie side by side to tell the noise from: taken as none".to_owned(),
+            );
+            Ok(Noise::Exact)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// The least noise that is more than a file's rounding: twice its standard deviation, 0.29 of a step.
+fn rounding(depth: Depth) -> f64 {
+    match depth {
+        Depth::Eight => 0.6 / 255.0,
+        Depth::Sixteen => 0.6 / 65535.0,
+    }
+}

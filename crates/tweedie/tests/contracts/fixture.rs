@@ -1,0 +1,138 @@
+//! A prior and an operator that are as simple as can be.
+
+use std::sync::Mutex;
+
+use tweedie::level::Level;
+use tweedie::noise::{NoiseSource, Seeded};
+use tweedie::operator::{Identity, Loss, Operator};
+use tweedie::prior::{Card, Error, Estimate, Prior, Pullback};
+use tweedie::problem::Problem;
+use tweedie::{Dims, Image};
+
+/// Its variance.
+pub(crate) const V: f64 = 0.04;
+
+/// Independent pixels of N(0.5, V), for pictures of any size, with any card; it remembers what it was asked.
+#[derive(Debug)]
+pub(crate) struct White {
+    pub(crate) card: Card,
+    /// Its learned variance, everywhere the same.
+    pub(crate) share: Option<f32>,
+    pub(crate) asked: Mutex<Vec<f64>>,
+}
+
+impl White {
+    pub(crate) fn new(card: Card) -> White {
+        White {
+            card,
+            share: None,
+            asked: Mutex::default(),
+        }
+    }
+
+    /// One channel, any size, a pullback.
+    pub(crate) fn any() -> White {
+        White::new(Card {
+            channels: vec![1],
+            ..Card::any()
+        })
+    }
+
+    pub(crate) fn knowing(sigma: [f64; 2]) -> White {
+        White::new(Card {
+            sigma,
+            ..White::any().card
+        })
+    }
+
+    /// The different sigmas that it was asked for.
+    pub(crate) fn visited(&self) -> usize {
+        let mut asked = self.asked.lock().unwrap().clone();
+        asked.sort_by(f64::total_cmp);
+        asked.dedup();
+        asked.len()
+    }
+}
+
+fn gain(level: Level) -> f64 {
+    level.a * V / (level.a * level.a * V + level.b * level.b)
+}
+
+impl Prior for White {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        self.asked.lock().unwrap().push(level.sigma());
+        let (gain, mean) = (gain(level) as f32, 0.5 * level.a as f32);
+        Ok(Estimate {
+            x0: x.mapv(|x| 0.5 + gain * (x - mean)),
+            share: self.share.map(|share| Image::from_elem(x.dim(), share)),
+        })
+    }
+
+    fn estimate_with_pullback<'a>(
+        &'a self,
+        x: &Image,
+        level: Level,
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        let pullback = move |v: &Image| Ok(v * gain(level) as f32);
+        Ok((self.estimate(x, level)?, Box::new(pullback)))
+    }
+}
+
+/// `A(x) = x^2`, pixel by pixel: not linear.
+#[derive(Debug)]
+pub(crate) struct Square(pub(crate) Dims);
+
+impl Operator for Square {
+    fn name(&self) -> &'static str {
+        "square"
+    }
+
+    fn input(&self) -> Dims {
+        self.0
+    }
+
+    fn output(&self) -> Dims {
+        self.0
+    }
+
+    fn apply(&self, x: &Image) -> Image {
+        x.mapv(|x| x * x)
+    }
+
+    fn vjp(&self, x: &Image, u: &Image) -> Image {
+        2.0 * x * u
+    }
+
+    fn guess(&self, y: &Image) -> Image {
+        y.mapv(|y| y.max(0.0).sqrt())
+    }
+
+    fn loss(&self) -> Loss {
+        Loss {
+            detail: true,
+            ..Loss::NOTHING
+        }
+    }
+}
+
+/// A draw of the prior.
+pub(crate) fn truth(dims: Dims, seed: u64) -> Image {
+    Seeded::new(seed, "truth").normal(1, dims) * V.sqrt() as f32 + 0.5
+}
+
+/// What an operator makes of such a draw, with noise.
+pub(crate) fn measured(operator: impl Operator + 'static, sigma: f64) -> Problem {
+    let mut y = operator.apply(&truth(operator.input(), 1));
+    let noise = Seeded::new(2, "noise").normal(1, operator.output());
+    y.scaled_add(sigma as f32, &noise);
+    Problem::new(y, Box::new(operator), sigma).unwrap()
+}
+
+/// The same of nothing but noise.
+pub(crate) fn noisy(dims: Dims, sigma: f64) -> Problem {
+    measured(Identity::new(dims).unwrap(), sigma)
+}

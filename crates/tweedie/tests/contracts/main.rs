@@ -1,0 +1,7 @@
+//! What priors, operators, methods and runs promise each other, and what becomes of a promise that cannot be kept.
+
+mod draws;
+mod fixture;
+mod limits;
+mod needs;
+mod runs;
