@@ -1,5 +1,6 @@
 //! Methods: draws from the posterior, or its best estimate. One file each, written like its paper.
 
+mod classical;
 mod ddnm;
 mod diffpir;
 mod dpir;
@@ -114,5 +115,6 @@ registry! {
         Dpir in dpir = "dpir",
         Mean in draws = "mean",
         Tweedie in tweedie = "tweedie",
+        Classical in classical = "classical",
     }
 }
