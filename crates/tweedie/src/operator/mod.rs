@@ -21,6 +21,7 @@ mod convolve;
 mod decimate;
 mod diagonal;
 mod downsample;
+mod gamma;
 mod gray;
 mod identity;
 mod kernel_spec;
@@ -76,6 +77,7 @@ spec::operators! {
         Gray(gray::GraySpec) = "gray",
         Compose(compose::ComposeSpec) = "compose",
         Stack(stack::StackSpec) = "stack",
+        Gamma(gamma::GammaSpec) = "gamma",
     }
 }
 
