@@ -8,6 +8,7 @@
 
 mod adm;
 mod architecture;
+mod dncnn;
 mod layer;
 pub(crate) mod ops;
 mod params;
@@ -24,6 +25,7 @@ pub use params::{Array, Loader, Params, ParamsError, Shapes};
 architecture::architectures! {
     Photo(photo::PhotoConfig) = "photo",
     Adm(adm::AdmConfig) = "adm",
+    Dncnn(dncnn::DncnnConfig) = "dncnn",
 }
 
 /// A network on a device.
