@@ -15,6 +15,7 @@
 
 #[cfg(feature = "lpips")]
 mod lpips;
+mod mae;
 mod psnr;
 mod ssim;
 
@@ -101,6 +102,7 @@ pub const METRICS: &[Metric] = &[
     psnr::PSNR,
     psnr::PSNR8,
     ssim::SSIM,
+    mae::MAE,
     #[cfg(feature = "lpips")]
     lpips::LPIPS,
 ];
