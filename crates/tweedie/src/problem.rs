@@ -1,7 +1,7 @@
 //! A measurement: what was recorded, how, and how noisily.
 
 use crate::level::Range;
-use crate::operator::{AnySpectrum, Error, Lanczos, Linear, Operator, cg, tikhonov};
+use crate::operator::{AnySpectrum, Error, Lanczos, Linear, Operator, cg, lanczos, tikhonov};
 use crate::{Dims, Image};
 
 /// What stands between `A(x)` and the measurement.
@@ -98,14 +98,15 @@ impl Problem {
             .expect("a method that needs a linear operator is given one")
     }
 
-    /// Functions of the operator's singular values: its own, or those that a Lanczos process finds.
+    /// Functions of the operator's singular values: its own, or those that a Lanczos process finds, as closely as
+    /// [`lanczos::Params::STEP`] says.
     ///
     /// # Panics
     /// Where [`Problem::linear`] does.
     pub fn spectrum(&self) -> AnySpectrum<'_> {
         match self.linear().spectrum() {
             Some(closed) => AnySpectrum::Closed(closed),
-            None => AnySpectrum::Lanczos(Lanczos::new(self.linear())),
+            None => AnySpectrum::Lanczos(Lanczos::with(self.linear(), lanczos::Params::STEP)),
         }
     }
 

@@ -40,6 +40,17 @@ impl Default for Params {
     }
 }
 
+impl Params {
+    /// For a step among others, in which noise is added anyway: a change of 1e-2, or 16 steps.
+    ///
+    /// The inverse of a weak singular value is not reached then, which keeps it tame, as the limit of
+    /// [`cg::Params::STEP`] does.
+    pub const STEP: Params = Params {
+        tolerance: 1e-2,
+        steps: 16,
+    };
+}
+
 /// Bytes that the vectors of one process may take: large pictures get fewer steps.
 const MEMORY: usize = 2 << 30;
 
