@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
-use crate::grid::{Grid, Schedule, Subset};
+use crate::grid::{Grid, MAX_STEPS, Schedule, Subset};
 use crate::level::{Level, combine, walk};
 use crate::operator::{Loss, norm_at};
 use crate::prior::{Card as PriorCard, Prior};
@@ -38,6 +38,12 @@ pub enum DataStep {
     /// prox is slow. It nears the prox as `rho` grows beyond `|A|^2`; smaller `rho` are raised to `|A|^2`, where the step
     /// would diverge.
     Gradient,
+    /// So many gradient steps towards the proximal map, each of the inverse of `|A|^2 + rho`: for operators that are not
+    /// linear, where one step goes too short a way.
+    Descent {
+        /// Steps, each with one application of the operator and one product with its Jacobian.
+        steps: usize,
+    },
 }
 
 /// What the last step returns.
@@ -140,7 +146,7 @@ impl Tuned for DiffPir {
         }
         let data = match task.linear {
             true => DataStep::Prox,
-            false => DataStep::Gradient,
+            false => DataStep::Descent { steps: 20 },
         };
         DiffPir {
             data,
@@ -168,6 +174,11 @@ impl DiffPir {
         Error::unless((0.0..=1.0).contains(&self.zeta), || {
             format!("zeta must be between 0 and 1, not {}", self.zeta)
         })?;
+        if let DataStep::Descent { steps } = self.data {
+            Error::unless((1..=MAX_STEPS).contains(&steps), || {
+                format!("a descent takes 1 to {MAX_STEPS} steps, not {steps}")
+            })?;
+        }
         Error::unless(self.guidance.is_finite(), || {
             "guidance must be finite".into()
         })
@@ -185,11 +196,11 @@ impl DiffPir {
         Ok(levels)
     }
 
-    /// The smallest `rho` that the data step takes.
-    fn least_rho(&self, problem: &Problem) -> f64 {
+    /// `|A|^2`, for data steps by gradients.
+    fn norm2(&self, problem: &Problem) -> f64 {
         match self.data {
             DataStep::Prox => 0.0,
-            DataStep::Gradient => {
+            DataStep::Gradient | DataStep::Descent { .. } => {
                 let guess = problem.operator.guess(&problem.y);
                 // Power iteration comes within 2 % of the norm from below.
                 (1.02 * norm_at(problem.operator.as_ref(), &guess, 20)).powi(2)
@@ -197,13 +208,16 @@ impl DiffPir {
         }
     }
 
-    fn data_step(&self, problem: &Problem, x0: &Image, rho: f64) -> Image {
+    fn data_step(&self, problem: &Problem, x0: &Image, rho: f64, norm2: f64) -> Image {
+        let back = |x: &Image| problem.operator.vjp(x, &problem.residual(x));
         let x0y = match self.data {
             DataStep::Prox => problem.prox(x0, rho),
-            DataStep::Gradient => {
-                let back = problem.operator.vjp(x0, &problem.residual(x0));
-                combine(1.0, x0, 1.0 / rho, &back)
-            }
+            DataStep::Gradient => combine(1.0, x0, 1.0 / rho.max(norm2), &back(x0)),
+            DataStep::Descent { steps } => (0..steps).fold(x0.clone(), |x, _| {
+                let step = 1.0 / (norm2 + rho);
+                let towards = combine(rho, &(x0 - &x), 1.0, &back(&x));
+                combine(1.0, &x, step, &towards)
+            }),
         };
         if self.guidance == 1.0 {
             return x0y;
@@ -212,7 +226,7 @@ impl DiffPir {
     }
 
     /// From the prior's last estimate, or the image `x` that it was made from, to the result.
-    fn last(&self, problem: &Problem, x: Image, x0: Image, rho: f64) -> Image {
+    fn last(&self, problem: &Problem, x: Image, x0: Image, rho: f64, norm2: f64) -> Image {
         match self.output {
             Output::Level => x,
             Output::Denoised => x0,
@@ -220,7 +234,7 @@ impl DiffPir {
             Output::Auto if self.data == DataStep::Prox && self.guidance == 1.0 => {
                 problem.settle(&x0, rho)
             }
-            Output::Auto | Output::Prox => self.data_step(problem, &x0, rho),
+            Output::Auto | Output::Prox => self.data_step(problem, &x0, rho, norm2),
         }
     }
 }
@@ -229,7 +243,7 @@ impl Method for DiffPir {
     fn needs(&self) -> Vec<Need> {
         match self.data {
             DataStep::Prox => vec![Need::Linear],
-            DataStep::Gradient => Vec::new(),
+            DataStep::Gradient | DataStep::Descent { .. } => Vec::new(),
         }
     }
 
@@ -243,7 +257,7 @@ impl Method for DiffPir {
         let range = prior.card().range;
         let levels = self.levels(prior.card())?;
         let sigma_y = problem.sigma_floored(range);
-        let least_rho = self.least_rho(problem);
+        let norm2 = self.norm2(problem);
         run.begin(levels.len());
         let mut x = self.start.draw(range, problem, levels[0], run);
         for (t, s) in walk(&levels) {
@@ -252,14 +266,14 @@ impl Method for DiffPir {
             if self.clamp {
                 range.clamp(&mut x0);
             }
-            let rho = (self.lambda * (sigma_y / t.sigma()).powi(2)).max(least_rho);
+            let rho = self.lambda * (sigma_y / t.sigma()).powi(2);
             if s == Level::CLEAN {
                 run.show(&x0, t)?;
-                return Ok(self.last(problem, x, x0, rho).into());
+                return Ok(self.last(problem, x, x0, rho, norm2).into());
             }
             run.poll(&x0)?;
             // Data.
-            let x0y = self.data_step(problem, &x0, rho);
+            let x0y = self.data_step(problem, &x0, rho, norm2);
             // On to the next level.
             let eps = t.eps_from_x0(&x, &x0y);
             let kept = Level {
