@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Serialize;
 use tweedie::image::Picture;
+use tweedie::method::Settings;
 use tweedie::operator::Spec;
 use tweedie::restore::{self, Job, record};
 
-use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs};
+use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs, say_force};
 use crate::{output, watched};
 
 /// A picture to restore, and how.
@@ -35,6 +36,21 @@ impl JobArgs {
     /// Decides all that is random.
     pub(crate) fn seed(&self) -> u64 {
         self.compute.seed
+    }
+
+    /// That a picture of the spread can be had and written, if one is asked for.
+    fn check_spread(&self, method: &Settings) -> anyhow::Result<()> {
+        let Some(file) = &self.spread else {
+            return Ok(());
+        };
+        anyhow::ensure!(
+            method.as_dyn().knows_spread(),
+            "{} does not know how sure it is; --method mean does",
+            method.name()
+        );
+        tweedie::image::check_write(file, &Default::default(), self.output.overwrite())
+            .map(drop)
+            .map_err(say_force)
     }
 }
 
@@ -95,29 +111,20 @@ pub(crate) fn execute(
     args.output.check_size(&path, ready.output())?;
     let prior = args.prior.open(&device)?;
     let name = ready.settings().name();
-    if let Some(file) = &args.spread {
-        tweedie::image::check_write(file, &Default::default(), args.output.overwrite())?;
-        let knows = ready.settings().as_dyn().knows_spread();
-        anyhow::ensure!(
-            knows,
-            "{name} does not know how sure it is; --method mean does"
-        );
-    }
+    args.check_spread(ready.settings())?;
     let (restored, report) = watched::run(name, |observer| ready.solve(prior.as_ref(), observer))
         .with_context(|| format!("{verb} by {name}"))?;
     let mut result = picture.with_pixels(restored.x);
+    let how = serde_json::json!({
+        "verb": verb,
+        "operator": job.spec,
+        "method": ready.settings(),
+        "sigma": report.sigma,
+        "prior": args.prior.prior,
+        "seed": job.seed,
+    });
     result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
-    result.set_text(
-        "tweedie",
-        record(serde_json::json!({
-            "verb": verb,
-            "operator": job.spec,
-            "method": ready.settings(),
-            "sigma": report.sigma,
-            "prior": args.prior.prior,
-            "seed": job.seed,
-        })),
-    );
+    result.set_text("tweedie", record(how));
     if let (Some(file), Some(std)) = (&args.spread, restored.std) {
         write_spread(file, std, &args.output)?;
     }

@@ -170,20 +170,14 @@ impl Schedule {
 
     /// The same for a model that knows the sigmas from `least` to `most` (in the units of `range`): curves of sigma (EDM,
     /// VE, flow) end there, as in EDM's own code; lists do not heed it.
-    pub(super) fn within(&self, range: Range, [least, most]: [f64; 2]) -> Vec<Level> {
+    pub(super) fn within(&self, range: Range, known: [f64; 2]) -> Vec<Level> {
         let half = range.half;
-        let line = |lo: f64, hi: f64, steps: usize| {
-            (0..steps).map(move |i| lo + fraction(i, steps) * (hi - lo))
-        };
         match *self {
             Schedule::VpLinear { steps } => {
                 let scale = 1000.0 / steps as f64;
-                abar_levels(line(1e-4 * scale, 0.02 * scale, steps), half)
+                abar_levels(line([1e-4 * scale, 0.02 * scale], steps), half)
             }
-            Schedule::Vp {
-                beta: [lo, hi],
-                steps,
-            } => abar_levels(line(lo, hi, steps), half),
+            Schedule::Vp { beta, steps } => abar_levels(line(beta, steps), half),
             Schedule::VpCosine { steps } => abar_levels(cosine_betas(steps), half),
             Schedule::Ve {
                 sigma_min,
@@ -191,11 +185,8 @@ impl Schedule {
                 steps,
             } => {
                 let unit = 2.0 * half;
-                let [lo, hi] = limited([sigma_min, sigma_max], [least / unit, most / unit]);
-                (0..steps)
-                    .map(|i| lo * (hi / lo).powf(fraction(i, steps)))
-                    .map(|sigma| Level::ve(sigma * unit))
-                    .collect()
+                let ends = limited([sigma_min, sigma_max], known.map(|sigma| sigma / unit));
+                ve_levels(line(ends.map(f64::ln), steps).map(f64::exp), unit)
             }
             Schedule::Edm {
                 sigma_min,
@@ -203,38 +194,16 @@ impl Schedule {
                 rho,
                 steps,
             } => {
-                let root = |sigma: f64| sigma.powf(1.0 / rho);
-                let ends = limited([sigma_min, sigma_max], [least / half, most / half]);
-                let [lo, hi] = ends.map(root);
-                line(lo, hi, steps)
-                    .map(|root| Level::ve(root.powf(rho) * half))
-                    .collect()
+                let ends = limited([sigma_min, sigma_max], known.map(|sigma| sigma / half));
+                let roots = line(ends.map(|sigma| sigma.powf(1.0 / rho)), steps);
+                ve_levels(roots.map(|root| root.powf(rho)), half)
             }
-            Schedule::Flow { steps, shift } => {
-                let end = if most.is_finite() {
-                    (most / half / (1.0 + most / half)).min(FLOW_END)
-                } else {
-                    FLOW_END
-                };
-                let scale = if end < FLOW_END { end } else { 1.0 };
-                (1..=steps)
-                    .map(|i| i as f64 / steps as f64)
-                    .map(|t| shift * t / (1.0 + (shift - 1.0) * t))
-                    .map(|t| (t * scale).min(end))
-                    .map(|t| Level {
-                        a: 1.0 - t,
-                        b: half * t,
-                    })
-                    .collect()
-            }
+            Schedule::Flow { steps, shift } => flow_levels(steps, shift, half, known[1] / half),
             Schedule::Sigmas { ref sigmas } => {
                 let mut sigmas = sigmas.clone();
                 sigmas.sort_by(f64::total_cmp);
                 sigmas.dedup();
-                sigmas
-                    .into_iter()
-                    .map(|sigma| Level::ve(sigma * 2.0 * half))
-                    .collect()
+                ve_levels(sigmas.into_iter(), 2.0 * half)
             }
             Schedule::Native {} => Vec::new(),
         }
@@ -245,6 +214,39 @@ impl Schedule {
 fn limited([lo, hi]: [f64; 2], [least, most]: [f64; 2]) -> [f64; 2] {
     let ends = [lo.max(least), hi.min(most)];
     if ends[0] <= ends[1] { ends } else { [lo, hi] }
+}
+
+/// `n` points from the first to the last end.
+fn line([first, last]: [f64; 2], n: usize) -> impl Iterator<Item = f64> {
+    (0..n).map(move |i| first + fraction(i, n) * (last - first))
+}
+
+/// Levels of sigmas that are published in this unit.
+fn ve_levels(sigmas: impl Iterator<Item = f64>, unit: f64) -> Vec<Level> {
+    sigmas.map(|sigma| Level::ve(sigma * unit)).collect()
+}
+
+/// Levels of the straight path, up to the largest sigma that is known (for data of half-width 1).
+fn flow_levels(steps: usize, shift: f64, half: f64, most: f64) -> Vec<Level> {
+    let known = if most.is_finite() {
+        most / (1.0 + most)
+    } else {
+        1.0
+    };
+    let (end, scale) = match known < FLOW_END {
+        true => (known, known),
+        false => (FLOW_END, 1.0),
+    };
+    let at = |i: usize| {
+        let t = i as f64 / steps as f64;
+        let t = shift * t / (1.0 + (shift - 1.0) * t);
+        let t = (t * scale).min(end);
+        Level {
+            a: 1.0 - t,
+            b: half * t,
+        }
+    };
+    (1..=steps).map(at).collect()
 }
 
 /// `i` of `n` points on [0, 1].
