@@ -40,7 +40,8 @@ impl Method for Tweedie {
         vec![Need::NoiseOnly]
     }
 
-    /// A measurement without noise, or with less than the prior knows, is left as it is.
+    /// A measurement without noise is left as it is, and so is one with less than half of what the prior knows; with a little
+    /// less than that the prior is asked at its least level.
     fn solve(
         &self,
         prior: &dyn Prior,
@@ -48,20 +49,76 @@ impl Method for Tweedie {
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
         run.begin(1);
-        let [least, _] = prior.card().sigma;
+        let ([least, _], sigma) = (prior.card().sigma, problem.sigma());
         if problem.exact() {
             run.note("no noise: the picture is left as it is");
             return Ok(problem.y.clone().into());
         }
-        if problem.sigma() < least {
+        if sigma < 0.5 * least {
             run.note(format!(
-                "the noise is below what the prior knows (sigma {least}): the picture is left as it is"
+                "the noise is far below what the prior knows (sigma {least}): the picture is left as it is"
             ));
             return Ok(problem.y.clone().into());
         }
-        let level = Level::ve(problem.sigma());
+        if sigma < least {
+            run.note(format!(
+                "the noise is below what the prior knows: removed as if it were {least}"
+            ));
+        }
+        let level = Level::ve(sigma.max(least));
         let x0 = run.denoise(prior, &problem.y, level)?;
         run.show(&x0, level)?;
         Ok(x0.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::operator::Identity;
+    use crate::prior::{Card, Estimate, Gaussian};
+    use crate::{Dims, Image};
+
+    /// A Gaussian that knows no noise below 0.001.
+    struct Limited(Gaussian, Card);
+
+    impl Prior for Limited {
+        fn card(&self) -> &Card {
+            &self.1
+        }
+
+        fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, crate::prior::Error> {
+            self.0.estimate(x, level)
+        }
+    }
+
+    /// Noise around the least that a prior knows. Wrong: an error, or a stronger denoising without a word.
+    #[test]
+    fn little_noise_is_removed_or_left_and_said() {
+        let dims = Dims::new(1, 2, 2);
+        let range = crate::level::Range::IMAGE;
+        let gaussian = Gaussian::new(dims, &[0.5; 4], &Array2::eye(4), range).unwrap();
+        let card = Card {
+            sigma: [0.001, 40.0],
+            ..gaussian.card().clone()
+        };
+        let prior = Limited(gaussian, card);
+        let y = Image::from_elem(dims.batch(1), 0.3);
+        for (sigma, nfe, says) in [
+            (0.0, 0, "no noise"),
+            (0.0003, 0, "far below"),
+            (0.0008, 1, "as if it were 0.001"),
+            (0.002, 1, ""),
+        ] {
+            let operator = Box::new(Identity::new(dims).unwrap());
+            let problem = Problem::new(y.clone(), operator, sigma).unwrap();
+            let mut run = Run::new(0);
+            let x = Tweedie {}.restore(&prior, &problem, &mut run).unwrap().x;
+            assert_eq!((run.nfe(), x == y), (nfe, nfe == 0), "{sigma}");
+            assert_eq!(run.notes().len(), usize::from(!says.is_empty()));
+            assert!(run.notes().iter().all(|note| note.contains(says)));
+        }
     }
 }
