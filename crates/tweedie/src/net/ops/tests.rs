@@ -1,6 +1,7 @@
 //! Every operation against burn's own, on the same numbers.
 
-use burn::tensor::{DType, Device, Distribution, Tensor, activation};
+use burn::tensor::{DType, Device, Tensor, TensorData, activation};
+use rand::RngExt;
 
 use super::regroup::Regroup;
 use super::*;
@@ -12,6 +13,15 @@ fn distance(a: Tensor<4>, b: Tensor<4>) -> f32 {
     norm(a - b.clone()) / norm(b).max(1e-20)
 }
 
+/// Numbers from -1 to 1 that the seed decides.
+fn uniform(shape: [usize; 4], seed: u64, device: &Device) -> Tensor<4> {
+    let mut rng = crate::noise::generator(seed, "test");
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| rng.random_range(-1.0..1.0))
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
 /// Compares output and all gradients of an operation with those of its stock form: relative L2 at most 3e-6, which is
 /// what Winograd's transforms cost in f32; a transposed or shifted kernel gives about 1.
 fn compare<const N: usize>(
@@ -20,10 +30,14 @@ fn compare<const N: usize>(
     stock: impl Fn([Tensor<4>; N]) -> Tensor<4>,
 ) {
     let device = Device::flex().autodiff();
-    let uniform = Distribution::Uniform(-1.0, 1.0);
-    let inputs = shapes.map(|s| Tensor::<4>::random(s, uniform, &device).require_grad());
+    let mut seed = 0;
+    let mut random = |shape: [usize; 4]| {
+        seed += 1;
+        uniform(shape, seed, &device)
+    };
+    let inputs = shapes.map(|s| random(s).require_grad());
     // Not summed plainly: all the output gradients would be ones.
-    let weights = Tensor::<4>::random(stock(inputs.clone()).dims(), uniform, &device);
+    let weights = random(stock(inputs.clone()).dims());
     let run = |op: &dyn Fn([Tensor<4>; N]) -> Tensor<4>| {
         let y = op(inputs.clone());
         let grads = (y.clone() * weights.clone()).sum().backward();
