@@ -49,10 +49,9 @@ impl fmt::Display for Report {
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let truth = tweedie::image::read(&args.truth)?;
     let picture = tweedie::image::read(&args.picture)?;
-    let measure = |metric: &'static Metric| match (metric.measure)(&truth.pixels, &picture.pixels) {
-        Ok(value) => Ok((metric, Some(value))),
-        Err(Error::TooSmall { .. } | Error::Channels { .. }) => Ok((metric, None)),
-        Err(e) => Err(e),
+    let measure = |metric: &'static Metric| {
+        let value = metric.of(&truth.pixels, &picture.pixels)?;
+        Ok((metric, value))
     };
     let found: Result<_, Error> = METRICS.iter().map(measure).collect();
     let found = found

@@ -97,6 +97,16 @@ pub struct Metric {
     pub measure: fn(&Image, &Image) -> Result<f64, Error>,
 }
 
+impl Metric {
+    /// What it finds; `None` for pictures that are too small for it, or have other channels than it takes.
+    ///
+    /// # Errors
+    /// [`Error`] if the shapes differ or a value is NaN.
+    pub fn of(&self, a: &Image, b: &Image) -> Result<Option<f64>, Error> {
+        if_it_fits((self.measure)(a, b))
+    }
+}
+
 /// All metrics; each says what it is in its own file.
 pub const METRICS: &[Metric] = &[
     psnr::PSNR,

@@ -19,7 +19,7 @@ use nalgebra::{DMatrix, DVector};
 
 use super::cg::{self, dot};
 use super::{Gain, Linear, Spectrum, norm};
-use crate::{Dims, Image};
+use crate::Image;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,11 +131,6 @@ impl<'a> Lanczos<'a> {
             }
         }
         out
-    }
-
-    /// Dimensions of the images that it takes.
-    pub fn input(&self) -> Dims {
-        self.operator.input()
     }
 }
 

@@ -59,14 +59,14 @@ impl Stack {
     /// The part of a measurement that each operator recorded.
     fn split(&self, y: &Image) -> Vec<Image> {
         plane::check(y, self.output);
+        let y = y.as_standard_layout();
+        let pictures = y.as_slice().expect("in standard layout");
         let mut first = 0;
         let mut part = |dims: Dims| {
             let range = first..first + dims.len();
             first = range.end;
-            let numbers = y.outer_iter().flat_map(|y| {
-                let y: Vec<f32> = y.iter().copied().collect();
-                y[range.clone()].to_vec()
-            });
+            let pictures = pictures.chunks_exact(self.output.len());
+            let numbers = pictures.flat_map(|y| &y[range.clone()]).copied();
             Image::from_shape_vec(dims.batch(y.dim().0), numbers.collect())
                 .expect("as many numbers as the operator records")
         };

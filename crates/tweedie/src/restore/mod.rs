@@ -32,7 +32,7 @@ use serde::Serialize;
 use crate::image::{Depth, Picture};
 use crate::method::{self, Settings, Task};
 use crate::noise::Seeded;
-use crate::operator::{self, Loss, Operator, Spec};
+use crate::operator::{self, Operator, Spec};
 use crate::prior::{Prior, in_pool};
 use crate::problem::{Noise, Problem};
 use crate::run::{self, Observer, Run};
@@ -242,9 +242,7 @@ impl Ready {
         let loss = self.problem.operator.loss();
         let only_missing = (loss.pixels || loss.colours) && !loss.detail && !loss.scales;
         match self.problem.operator.linear() {
-            Some(linear)
-                if only_missing && loss != Loss::NOTHING && linear.isometry().is_some() =>
-            {
+            Some(linear) if only_missing && linear.isometry().is_some() => {
                 linear.project(&self.problem.y, &x)
             }
             _ => x,
