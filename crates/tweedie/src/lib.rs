@@ -17,6 +17,7 @@ pub mod metric;
 pub mod net;
 pub mod noise;
 pub mod noise_level;
+pub mod noise_map;
 pub mod operator;
 pub mod prior;
 pub mod problem;

@@ -91,8 +91,12 @@ impl Mean {
 fn line(report: &Report, mean: &Mean) -> String {
     let scores = report.scores.as_ref().expect("called after a validation");
     let [a, b, c] = scores.psnr;
+    let mapped = scores.mapped.iter();
+    let mapped: String = mapped
+        .map(|(kind, psnr)| format!("  {} {psnr:.2}", kind.name()))
+        .collect();
     format!(
-        "step {:>6}  loss {:.4}  valid {:.4}  psnr {a:.2} {b:.2} {c:.2} dB at sigma 15 25 50{}",
+        "step {:>6}  loss {:.4}  valid {:.4}  psnr {a:.2} {b:.2} {c:.2} dB at sigma 15 25 50{mapped}{}",
         report.step,
         mean.0.unwrap_or(f64::NAN),
         scores.loss,

@@ -100,6 +100,12 @@ impl ModelSpec {
         self.conditioning
             .check(self.range(), self.sigma)
             .map_err(|what| wrong("conditioning", what))?;
+        let pixelwise = matches!(self.parametrisation, Parametrisation::Edm { .. })
+            && self.conditioning == Conditioning::LogSigma;
+        if self.network.facts().maps && !pixelwise {
+            let what = "a network with maps answers as `edm` does and is told `log-sigma`".to_owned();
+            return Err(wrong("parametrisation", what));
+        }
         self.check_channels()
             .map_err(|(key, what)| wrong(key, what))
     }

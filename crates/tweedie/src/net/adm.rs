@@ -20,7 +20,7 @@ use super::ops::{
     Features, Norm, NormConv, add, attention, average_pool, concat, conv1x1_concat,
     conv3x3_stride2, group_norm, group_norm_pool, nearest_upsample, silu,
 };
-use super::{Array, Facts, Loader, Net, Params, ParamsError, Shapes};
+use super::{Array, Condition, Facts, Loader, Net, Params, ParamsError, Shapes};
 
 /// The shape of an ADM network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,6 +151,7 @@ impl AdmConfig {
             multiple: 1 << (self.widths.len() - 1),
             any_size: false,
             classes: self.classes,
+            maps: false,
         }
     }
 
@@ -492,8 +493,8 @@ impl Adm {
 
 impl Net for Adm {
     /// A network with classes wants more than this tells it.
-    fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4> {
-        Adm::forward(self, x, condition, None)
+    fn forward(&self, x: Tensor<4>, condition: Condition<'_>) -> Tensor<4> {
+        Adm::forward(self, x, condition.levels(), None)
     }
 }
 

@@ -15,7 +15,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
-use super::{Array, Facts, Loader, Net, Params, ParamsError, Shapes};
+use super::{Array, Condition, Facts, Loader, Net, Params, ParamsError, Shapes};
 
 /// The shape of a DnCNN: 64 channels and 17 convolutions in the paper, 20 for several levels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ impl DncnnConfig {
             multiple: 1,
             any_size: true,
             classes: None,
+            maps: false,
         }
     }
 
@@ -122,7 +123,7 @@ impl<T> Dncnn<T> {
 }
 
 impl Net for Dncnn {
-    fn forward(&self, x: Tensor<4>, _: &[f32]) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, _: Condition<'_>) -> Tensor<4> {
         let (last, hidden) = self
             .convolutions
             .split_last()

@@ -13,10 +13,13 @@ mod layer;
 pub(crate) mod ops;
 mod params;
 mod photo;
+mod photo_map;
 
 use std::fmt::Debug;
 
 use burn::tensor::Tensor;
+
+use crate::Image;
 
 pub use adm::{Heads, QkvOrder, Resampling};
 pub(crate) use params::fits;
@@ -30,12 +33,40 @@ architecture::architectures! {
 
 /// A network on a device.
 pub trait Net: Send + Sync + Debug {
-    /// Its answer to `x` `[n, channels_in, h, w]` and the noise level of each picture, `[n]`, in the terms that it was
-    /// trained in: `[n, channels_out, h, w]`.
+    /// Its answer to `x` `[n, channels_in, h, w]`, in the terms that it was trained in: `[n, channels_out, h, w]`.
     ///
     /// # Panics
-    /// If shapes are not those of its [`Facts`].
-    fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4>;
+    /// If shapes are not those of its [`Facts`], or it is told a map and its facts say that it knows none.
+    fn forward(&self, x: Tensor<4>, condition: Condition<'_>) -> Tensor<4>;
+}
+
+/// What a network is told of the noise.
+#[derive(Clone, Copy, Debug)]
+pub enum Condition<'a> {
+    /// The noise level of each picture, `[n]`, as its conditioning has it.
+    Levels(&'a [f32]),
+    /// That of each pixel: [`NoiseMap::logarithms`](crate::noise_map::NoiseMap) over four, `[n, c + c*(c + 1)/2, h, w]` for
+    /// pictures of `c` channels.
+    Map(&'a Image),
+}
+
+impl<'a> Condition<'a> {
+    /// The levels.
+    ///
+    /// # Panics
+    /// If it is a map.
+    pub fn levels(self) -> &'a [f32] {
+        match self {
+            Condition::Levels(levels) => levels,
+            Condition::Map(_) => panic!("a network that knows no maps was told one"),
+        }
+    }
+}
+
+impl<'a, T: AsRef<[f32]> + ?Sized> From<&'a T> for Condition<'a> {
+    fn from(levels: &'a T) -> Condition<'a> {
+        Condition::Levels(levels.as_ref())
+    }
 }
 
 /// What must be known of a network to ask it.
@@ -53,4 +84,6 @@ pub struct Facts {
     pub any_size: bool,
     /// Classes, if it wants to be told one.
     pub classes: Option<usize>,
+    /// Whether it can be told the noise of each pixel.
+    pub maps: bool,
 }

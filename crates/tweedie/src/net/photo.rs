@@ -5,6 +5,10 @@
 //! no attention: each output pixel depends on the pixels within its reach ([`PhotoConfig::facts`]) alone, so that a large picture can be
 //! worked on in tiles without a trace.
 //!
+//! With `maps` it can be told the noise of each pixel as well (`photo_map`): every block is then modulated pixel by pixel, by
+//! the embedding of the levels around it, and the stem sees what the map says within a block of pixels. Told one level, it
+//! is the same network without a map, at the same cost.
+//!
 //! ```text
 //! x (3) -unshuffle-> 12 -3x3-> [64] ---------- + -> [64] -silu-3x3-> 12 -shuffle-> F (3)
 //!                               |down          |up
@@ -13,15 +17,18 @@
 //!                               [256 .. 256]                 [c] = `blocks` times  x + conv(silu(film(conv(silu(x)))))
 //! ```
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
-use super::ops::{add, pixel_shuffle, pixel_unshuffle, residual_block, silu};
-use super::{Array, Facts, Loader, Net, Params, ParamsError, Shapes};
+use super::photo_map;
+use super::ops::{add, conv3x3, pixel_shuffle, pixel_unshuffle, residual_block, silu};
+use super::{Array, Condition, Facts, Loader, Net, Params, ParamsError, Shapes};
+use crate::Image;
+use crate::prior::to_tensor;
 
 /// The shape of a photo network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +42,9 @@ pub struct PhotoConfig {
     pub blocks: Vec<usize>,
     /// Width of the noise level's embedding.
     pub embedding: usize,
+    /// Whether it can be told the noise of each pixel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maps: bool,
 }
 
 impl Default for PhotoConfig {
@@ -44,6 +54,7 @@ impl Default for PhotoConfig {
             widths: vec![64, 128, 256],
             blocks: vec![2, 2, 2],
             embedding: 64,
+            maps: false,
         }
     }
 }
@@ -76,6 +87,7 @@ impl PhotoConfig {
             multiple: 1 << self.widths.len(),
             any_size: true,
             classes: None,
+            maps: self.maps,
         }
     }
 
@@ -95,8 +107,8 @@ impl PhotoConfig {
             .sum()
     }
 
-    /// Random weights to start training from: He's normal, and zeros where a branch ends, so that at first every block
-    /// is the identity and the network's answer is 0.
+    /// Random weights to start training from: He's normal, and zeros where a branch ends, so that at first every block and
+    /// every coarser scale is the identity, maps say nothing, and the network's answer is 0.
     pub fn init(&self, seed: u64) -> Result<Params, ParamsError> {
         let shapes = self.shapes()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -106,6 +118,8 @@ impl PhotoConfig {
             let zero = name.ends_with(".bias")
                 || name.ends_with(".conv2.weight")
                 || name.ends_with(".film.weight")
+                || name.starts_with("up.")
+                || name == "stem.map.weight"
                 || name == "out.weight";
             let std = if zero {
                 0.0
@@ -178,13 +192,12 @@ pub struct Photo<T = Tensor<4>> {
     multiple: usize,
     embed: [Layer<T>; 2],
     stem: Layer<T>,
+    /// The stem's part for maps, without a bias.
+    stem_map: Option<T>,
     scales: Vec<Scale<T>>,
     middle: Vec<Block<T>>,
     out: Layer<T>,
 }
-
-/// Frequencies of the noise level's Fourier features.
-const FREQUENCIES: usize = 16;
 
 impl<T> Photo<T> {
     fn build<S: Source<Item = T>>(
@@ -202,10 +215,16 @@ impl<T> Photo<T> {
                 .collect::<Result<Vec<_>, _>>()
         };
         let embed = [
-            Layer::take(source, "embed.0", [e, 2 * FREQUENCIES, 1])?,
+            Layer::take(source, "embed.0", [e, photo_map::FEATURES, 1])?,
             Layer::take(source, "embed.1", [e, e, 1])?,
         ];
         let stem = Layer::take(source, "stem", [widths[0], pixels, 3])?;
+        let pairs = 4 * photo_map::pairs(config.channels);
+        let shape = [widths[0], pairs, 3, 3];
+        let stem_map = config
+            .maps
+            .then(|| source.take("stem.map.weight".to_owned(), shape))
+            .transpose()?;
         let scales = (0..coarsest)
             .map(|i| {
                 let (fine, coarse) = (widths[i], widths[i + 1]);
@@ -220,6 +239,7 @@ impl<T> Photo<T> {
         Ok(Photo {
             embed,
             stem,
+            stem_map,
             scales,
             middle: blocks(source, "middle", coarsest)?,
             out: Layer::take(source, "out", [pixels, widths[0], 3])?,
@@ -234,23 +254,34 @@ impl Photo {
         Photo::build(config, loader)
     }
 
-    /// `F(x, c)`: x `[n, c, h, w]` of any size with unit variance or so, `condition` `[n]` the noise level as
-    /// `ln(sigma)/4` (Karras et al. 2022, table 1). The answer has the shape of `x`.
-    pub fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4> {
+    /// `F(x, c)`: x `[n, c, h, w]` of any size with unit variance or so, `condition` the noise level as `ln(sigma)/4`
+    /// (Karras et al. 2022, table 1), of each picture or each pixel. The answer has the shape of `x`.
+    ///
+    /// # Panics
+    /// If it is told a map, and has no `maps`.
+    pub fn forward<'a>(&self, x: Tensor<4>, condition: impl Into<Condition<'a>>) -> Tensor<4> {
         let [n, c, h, w] = x.dims();
-        let embedding = self.embedding(condition, x.dtype(), &x.device().inner());
         let x = self.pad(x);
+        let (embeddings, map) = match condition.into() {
+            Condition::Levels(levels) => (vec![self.embed_levels(levels, &x)], None),
+            Condition::Map(map) => self.embed_map(map, &x),
+        };
+        // One embedding serves all scales, or each has its own.
+        let embedding = |scale: usize| &embeddings[scale.min(embeddings.len() - 1)];
         let mut x = self.stem.conv3(pixel_unshuffle(x));
+        if let Some(map) = map {
+            x = add(x, map);
+        }
         let mut skips = Vec::with_capacity(self.scales.len());
-        for scale in &self.scales {
-            x = forward(&scale.encode, x, &embedding);
+        for (i, scale) in self.scales.iter().enumerate() {
+            x = forward(&scale.encode, x, embedding(i));
             skips.push(x.clone());
             x = scale.down.conv1(pixel_unshuffle(x));
         }
-        x = forward(&self.middle, x, &embedding);
-        for (scale, skip) in self.scales.iter().zip(skips).rev() {
+        x = forward(&self.middle, x, embedding(self.scales.len()));
+        for ((i, scale), skip) in self.scales.iter().enumerate().zip(skips).rev() {
             x = add(pixel_shuffle(scale.up.conv1(x)), skip);
-            x = forward(&scale.decode, x, &embedding);
+            x = forward(&scale.decode, x, embedding(i));
         }
         pixel_shuffle(self.out.conv3(silu(x))).slice([0..n, 0..c, 0..h, 0..w])
     }
@@ -272,27 +303,41 @@ impl Photo {
         x
     }
 
-    /// Fourier features of `ln(sigma)`, periods from 1/4 to 64 e-folds, through two dense layers: `[n, e, 1, 1]`.
-    fn embedding(&self, condition: &[f32], dtype: DType, device: &Device) -> Tensor<4> {
-        let features: Vec<f32> = condition
-            .iter()
-            .flat_map(|&c| {
-                let phases = (0..FREQUENCIES).map(move |k| {
-                    let period = 0.25 * 256f32.powf(k as f32 / (FREQUENCIES - 1) as f32);
-                    4.0 * c * std::f32::consts::TAU / period
-                });
-                phases.clone().map(f32::cos).chain(phases.map(f32::sin))
-            })
-            .collect();
-        let data = TensorData::new(features, [condition.len(), 2 * FREQUENCIES, 1, 1]);
-        let features = Tensor::<4>::from_data(data, device).cast(dtype);
+    /// The embedding of one level a picture, `[n, e, 1, 1]`, for the padded `x`.
+    fn embed_levels(&self, levels: &[f32], x: &Tensor<4>) -> Tensor<4> {
+        let features: Vec<f32> = levels.iter().flat_map(|&l| photo_map::fourier(l)).collect();
+        let shape = (levels.len(), photo_map::FEATURES, 1, 1);
+        let features = Image::from_shape_vec(shape, features).expect("as many as were made");
+        self.embedding(beside(x, &features))
+    }
+
+    /// The embeddings of a map at each scale, `[n, e, h, w]` of the scale, and what the stem adds for it.
+    fn embed_map(&self, map: &Image, x: &Tensor<4>) -> (Vec<Tensor<4>>, Option<Tensor<4>>) {
+        let weight = self.stem_map.as_ref().expect("a network with maps");
+        let [_, c, h, w] = x.dims();
+        let map = photo_map::pad(map, h, w);
+        let features = photo_map::features(&map, c, self.scales.len() + 1);
+        let embeddings = features.iter().map(|f| self.embedding(beside(x, f)));
+        let details = beside(x, &photo_map::details(&map, c));
+        let none = beside(x, &Image::zeros((1, weight.dims()[0], 1, 1)));
+        let stem = conv3x3(pixel_unshuffle(details), weight.clone(), none);
+        (embeddings.collect(), Some(stem))
+    }
+
+    /// Fourier features through two dense layers.
+    fn embedding(&self, features: Tensor<4>) -> Tensor<4> {
         let hidden = silu(self.embed[0].conv1(features));
         silu(self.embed[1].conv1(hidden))
     }
 }
 
+/// A constant where `x` is, of its type.
+fn beside(x: &Tensor<4>, constant: &Image) -> Tensor<4> {
+    to_tensor(constant, &x.device().inner()).cast(x.dtype())
+}
+
 impl Net for Photo {
-    fn forward(&self, x: Tensor<4>, condition: &[f32]) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, condition: Condition<'_>) -> Tensor<4> {
         Photo::forward(self, x, condition)
     }
 }

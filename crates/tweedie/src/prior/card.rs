@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::level::{Level, Range};
+use crate::noise_map::NoiseMap;
 use crate::{Dims, Image};
 
 /// What a prior knows, so that nobody asks it for anything else.
@@ -21,6 +22,8 @@ pub struct Card {
     pub pullback: bool,
     /// Whether its estimates carry the learned variance of an ancestral step.
     pub variance: bool,
+    /// Whether it can be told the noise of each pixel ([`Prior::denoise_mapped`](super::Prior::denoise_mapped)).
+    pub maps: bool,
 }
 
 /// Heights and widths.
@@ -65,6 +68,7 @@ impl Card {
             sides: Sides::Exactly(dims.h, dims.w),
             pullback: true,
             variance: false,
+            maps: false,
         }
     }
 
@@ -87,18 +91,41 @@ impl Card {
     /// # Errors
     /// [`Error::Shape`] or [`Error::Level`], which name what it takes and what came.
     pub fn check(&self, x: &Image, level: Level) -> Result<(), Error> {
+        self.check_shape(x)?;
+        if !(level.a > 0.0 && self.knows(level.sigma())) {
+            return Err(Error::Level {
+                knows: self.sigma,
+                asked: level.sigma(),
+            });
+        }
+        Ok(())
+    }
+
+    /// That it can be asked for the clean image of `m` with that noise.
+    ///
+    /// # Errors
+    /// [`Error::NoMaps`] if it can be told of no such noise, [`Error::Shape`] if the picture or the map does not fit.
+    pub fn check_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<(), Error> {
+        if !self.maps {
+            return Err(Error::NoMaps);
+        }
+        self.check_shape(m)?;
+        if noise.fits(m.dim()) {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            expected: "the map's size".into(),
+            got: m.shape().to_vec(),
+        })
+    }
+
+    fn check_shape(&self, x: &Image) -> Result<(), Error> {
         let (n, c, h, w) = x.dim();
         if n == 0 || !self.channels.contains(&c) || !self.sides.hold(h, w) {
             let channels: Vec<String> = self.channels.iter().map(usize::to_string).collect();
             return Err(Error::Shape {
                 expected: format!("{} channels and {}", channels.join(" or "), self.sides),
                 got: x.shape().to_vec(),
-            });
-        }
-        if !(level.a > 0.0 && self.knows(level.sigma())) {
-            return Err(Error::Level {
-                knows: self.sigma,
-                asked: level.sigma(),
             });
         }
         Ok(())

@@ -5,6 +5,7 @@ use ndarray::Axis;
 use super::{Card, Error, Estimate, Prior, Pullback};
 use crate::Image;
 use crate::level::Level;
+use crate::noise_map::NoiseMap;
 
 /// A prior for pictures with fewer or more channels than those of the one inside.
 ///
@@ -105,5 +106,18 @@ impl<P: Prior> Prior for AnyChannels<P> {
         let own = self.own() as f32;
         let transposed = move |v: &Image| Ok(self.back(pullback(&(self.there(v) / own))?, c) * own);
         Ok((estimate, Box::new(transposed)))
+    }
+
+    /// A grey picture's noise is shown as that of each channel.
+    fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        let c = m.dim().1;
+        if c == self.own() {
+            return self.inner.estimate_mapped(m, noise);
+        }
+        if self.own() == 1 {
+            return Err(Error::NoMaps);
+        }
+        let Estimate { x0, .. } = self.inner.estimate_mapped(&self.there(m), noise)?;
+        Ok(self.back(x0, c).into())
     }
 }

@@ -22,10 +22,11 @@ pub use mixture::Mixture;
 pub use network::Network;
 pub use parametrisation::{Factors, Parametrisation, Path};
 pub use stationary::Stationary;
-pub(crate) use tensor::{in_pool, to_tensor};
+pub(crate) use tensor::{from_tensor, in_pool, to_tensor};
 
 use crate::Image;
 use crate::level::Level;
+use crate::noise_map::NoiseMap;
 
 /// What a prior makes of a noisy image.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +70,12 @@ pub trait Prior: Send + Sync {
         Err(Error::NoPullback)
     }
 
+    /// `E[x0 | m]` for `m = x0 + noise`, where the noise of each pixel has a covariance of its own; for priors whose card says
+    /// that they know maps. What `m` holds along a direction of infinite variance does not matter.
+    fn estimate_mapped(&self, _m: &Image, _noise: &NoiseMap) -> Result<Estimate, Error> {
+        Err(Error::NoMaps)
+    }
+
     /// [`Prior::estimate`], checked.
     ///
     /// # Errors
@@ -76,6 +83,15 @@ pub trait Prior: Send + Sync {
     fn denoise(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
         self.card().check(x, level)?;
         self.estimate(x, level)
+    }
+
+    /// [`Prior::estimate_mapped`], checked.
+    ///
+    /// # Errors
+    /// Those of [`Card::check_mapped`].
+    fn denoise_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        self.card().check_mapped(m, noise)?;
+        self.estimate_mapped(m, noise)
     }
 
     /// [`Prior::estimate_with_pullback`], checked.
@@ -115,6 +131,9 @@ pub enum Error {
         /// The sigma that was asked for.
         asked: f64,
     },
+    /// The prior knows one noise level for a whole picture.
+    #[error("the prior cannot be told the noise of each pixel")]
+    NoMaps,
     /// The prior cannot be differentiated.
     #[error("the prior has no pullback")]
     NoPullback,

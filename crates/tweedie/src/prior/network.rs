@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
-use ndarray::{ArrayView4, Zip, s};
+use ndarray::{ArrayView4, Axis, Zip, s};
 
 use super::tensor::{from_tensor, in_pool, to_tensor};
 use super::tiles::Tiling;
@@ -14,7 +14,8 @@ use super::{
 use crate::Image;
 use crate::checkpoint::{Model, ModelSpec};
 use crate::level::{self, Level};
-use crate::net::{Facts, Loader, Net, ParamsError};
+use crate::net::{Condition, Facts, Loader, Net, ParamsError};
+use crate::noise_map::NoiseMap;
 
 /// A network with what is needed to ask it: [`Prior`] for pictures in [0, 1], large ones in tiles where the network
 /// allows.
@@ -41,7 +42,7 @@ impl Network {
     }
 
     /// The network's bare answer to its bare input, for training.
-    pub(crate) fn answer(&self, input: &Image, condition: &[f32]) -> Result<Image, Error> {
+    pub(crate) fn answer(&self, input: &Image, condition: Condition<'_>) -> Result<Image, Error> {
         let adapter = self.0.inner();
         let input = to_tensor(input, &adapter.device);
         from_tensor(in_pool(|| adapter.net.forward(input, condition)))
@@ -64,6 +65,10 @@ impl Prior for Network {
     ) -> Result<(Estimate, Pullback<'a>), Error> {
         self.0.estimate_with_pullback(x, level)
     }
+
+    fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        self.0.estimate_mapped(m, noise)
+    }
 }
 
 /// The network as a prior for pictures of its own channels.
@@ -77,6 +82,8 @@ struct Adapter {
     variance: Option<Range<usize>>,
     /// What the network's data lie in.
     data: level::Range,
+    /// The sigmas that it was trained on, for them.
+    sigma: [f64; 2],
     card: Card,
     device: Device,
     tiling: Tiling,
@@ -105,6 +112,7 @@ impl Adapter {
             mean: spec.mean(),
             variance: spec.variance.clone(),
             data: spec.range(),
+            sigma: spec.sigma,
             card: card(spec, facts),
             device: device.clone(),
             tiling: Tiling::new(facts.reach, facts.multiple),
@@ -128,7 +136,7 @@ impl Adapter {
     fn forward(&self, question: &Question, x: Tensor<4>) -> Tensor<4> {
         let condition = vec![question.condition; x.dims()[0]];
         self.net
-            .forward(x * question.factors.input as f32, &condition)
+            .forward(x * question.factors.input as f32, Condition::Levels(&condition))
     }
 
     /// `F(input*x)` of the whole question, in tiles.
@@ -139,6 +147,19 @@ impl Adapter {
         };
         self.tiling
             .map(&question.x, self.facts.channels_out, network)
+    }
+
+    /// `F` of a question with a map, in tiles: the picture and what is told of its noise are cut together.
+    fn answer_mapped(&self, input: &Image, map: &Image) -> Result<Image, Error> {
+        let both = ndarray::concatenate(Axis(1), &[input.view(), map.view()]);
+        let both = both.expect("of one size");
+        let c = input.dim().1;
+        let network = |tile: &Image| {
+            let (x, map) = tile.view().split_at(Axis(1), c);
+            let (x, map) = (to_tensor(&x.to_owned(), &self.device), map.to_owned());
+            from_tensor(in_pool(|| self.net.forward(x, Condition::Map(&map))))
+        };
+        self.tiling.map(&both, self.facts.channels_out, network)
     }
 
     /// What the network's answer says.
@@ -216,6 +237,7 @@ fn card(spec: &ModelSpec, facts: Facts) -> Card {
         },
         pullback: true,
         variance: spec.variance.is_some(),
+        maps: facts.maps,
     }
 }
 
@@ -256,4 +278,31 @@ impl Prior for Adapter {
         };
         Ok((estimate, Box::new(pullback)))
     }
+
+    /// EDM's preconditioning (Karras et al. 2022, table 1) along each direction of a pixel: what is known comes back as it
+    /// is, and where nothing is known the network's answer is the estimate. Deviations beyond those that the network was
+    /// trained on are told to it as the least or the largest.
+    fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        let (data, range) = (self.data, self.card.range);
+        let unit = data.half / range.half;
+        let noise = noise.scaled(unit);
+        let z = m.mapv(|v| ((f64::from(v) - range.center) * unit + data.center) as f32);
+        let factors = |v: f32| self.parametrisation.factors(f64::from(v).sqrt());
+        let map = told(&noise, m.dim(), self.sigma);
+        let input = noise.filter(&z, |v| factors(v).input as f32);
+        let f = self.answer_mapped(&input, &map)?;
+        let mut x0 = noise.filter(&z, |v| factors(v).skip as f32);
+        x0 += &noise.filter(&f, |v| factors(v).out as f32);
+        x0.par_mapv_inplace(|v| ((f64::from(v) - data.center) / unit + range.center) as f32);
+        Ok(x0.into())
+    }
+}
+
+/// What the network is told of a batch of this shape, where `sigma` is what it was trained on.
+fn told(noise: &NoiseMap, shape: (usize, usize, usize, usize), sigma: [f64; 2]) -> Image {
+    let (n, c, h, w) = shape;
+    let map = noise.logarithms(c, sigma) / 4.0;
+    let channels = map.dim().1;
+    let all = map.broadcast((n, channels, h, w));
+    all.expect("a map that fits").to_owned()
 }

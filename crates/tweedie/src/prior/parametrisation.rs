@@ -82,7 +82,8 @@ impl Parametrisation {
                 Factors {
                     input: 1.0 / norm,
                     skip: d * d / (norm * norm),
-                    out: sigma * d / norm,
+                    // Of infinite noise, the deviation of the data.
+                    out: d / (1.0 + (d / sigma).powi(2)).sqrt(),
                 }
             }
             Parametrisation::Eps => Factors {

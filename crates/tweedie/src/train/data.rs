@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, ArrayView3, Axis, s};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, s};
 use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
 
 use super::Error;
 use crate::Image;
@@ -63,11 +64,12 @@ impl Photos {
         self.digest
     }
 
-    /// A batch of random crops in [-1, 1], in one of the eight orientations, `[batch, 3, crop, crop]`.
+    /// A batch of random crops in [-1, 1], in one of the eight orientations and with colours changed as `jitter` says,
+    /// `[batch, 3, crop, crop]`.
     ///
     /// # Panics
     /// If no picture [holds](Photos::hold) such a crop.
-    pub fn crops(&self, batch: usize, crop: usize, rng: &mut impl Rng) -> Image {
+    pub fn crops(&self, batch: usize, crop: usize, jitter: f64, rng: &mut impl Rng) -> Image {
         let mut out = Image::zeros((batch, 3, crop, crop));
         let fit = |scale: &Vec<_>| scale.iter().any(|p| holds(p, crop));
         let scales: Vec<_> = self.scales.iter().filter(|s| fit(s)).collect();
@@ -96,8 +98,27 @@ impl Photos {
                     .permuted_axes([2, 0, 1])
                     .mapv(|v| v as f32 / 127.5 - 1.0),
             );
+            if jitter > 0.0 {
+                change_colours(target, jitter, rng);
+            }
         }
         out
+    }
+}
+
+/// A random gamma, `exp(jitter*z)`, and a gain of each channel, `exp(jitter*z/2)`, not above white.
+fn change_colours(mut crop: ArrayViewMut3<'_, f32>, jitter: f64, rng: &mut impl Rng) {
+    let mut factor = |by: f64| {
+        let z: f64 = StandardNormal.sample(rng);
+        (by * z).exp() as f32
+    };
+    let gamma = factor(jitter);
+    for mut channel in crop.outer_iter_mut() {
+        let gain = factor(0.5 * jitter);
+        channel.mapv_inplace(|v| {
+            let light = gain * (0.5 * v + 0.5).max(0.0).powf(gamma);
+            2.0 * light.min(1.0) - 1.0
+        });
     }
 }
 

@@ -58,11 +58,11 @@ impl Events {
     }
 
     /// Adds scalars of a step.
-    pub(super) fn scalars(&mut self, step: u64, scalars: &[(&str, f64)]) -> io::Result<()> {
+    pub(super) fn scalars(&mut self, step: u64, scalars: &[(String, f64)]) -> io::Result<()> {
         let value = scalars
             .iter()
             .map(|(tag, v)| Value {
-                tag: (*tag).to_owned(),
+                tag: tag.clone(),
                 simple_value: Some(*v as f32),
             })
             .collect();

@@ -6,6 +6,7 @@
 mod data;
 mod events;
 mod lock;
+mod maps;
 mod objective;
 mod optimizer;
 mod recipe;
@@ -16,6 +17,7 @@ mod validate;
 use std::path::PathBuf;
 
 pub use data::Photos;
+pub use maps::{Kind, Maps};
 pub use objective::NoiseLaw;
 pub use optimizer::{Adam, Gradient, Optimizer};
 pub use recipe::Recipe;

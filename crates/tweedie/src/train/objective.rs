@@ -10,9 +10,12 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::Recipe;
+use super::maps::{Seen, weight};
 use crate::Image;
 use crate::grid::Schedule;
 use crate::level::Range;
+use crate::net::Condition;
+use crate::noise_map::NoiseMap;
 
 /// Distribution of the noise levels of training, as sigma for data in [-1, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,39 +109,103 @@ impl NoiseLaw {
     }
 }
 
-/// What a network is shown, and what it should answer.
+/// What a network is shown and told, and what it should answer.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
     /// `input*(x0 + sigma*eps)`.
     pub(super) input: Image,
-    /// The noise level of each picture, as the network is told it.
-    pub(super) condition: Vec<f32>,
+    told: Told,
     /// `(x0 - skip*x)/out`.
-    pub(super) target: Image,
+    target: Image,
+    /// The noise of each crop, where it is told maps.
+    noise: Vec<NoiseMap>,
 }
 
-/// The recipe's task of clean pictures `x0` in [-1, 1] at the given levels and noise.
-pub(super) fn task(recipe: &Recipe, x0: &Image, sigmas: &[f64], noise: &Image) -> Task {
-    let mut input = Image::zeros(x0.raw_dim());
-    let mut target = Image::zeros(x0.raw_dim());
-    for (i, &sigma) in sigmas.iter().enumerate() {
-        let f = recipe.parametrisation.factors(sigma);
-        let (of_x0, of_eps) = f.target(sigma);
-        ndarray::Zip::from(input.index_axis_mut(Axis(0), i))
-            .and(target.index_axis_mut(Axis(0), i))
-            .and(x0.index_axis(Axis(0), i))
-            .and(noise.index_axis(Axis(0), i))
-            .for_each(|input, target, &x0, &eps| {
-                *input = (f.input * (x0 as f64 + sigma * eps as f64)) as f32;
-                *target = (of_x0 * x0 as f64 + of_eps * eps as f64) as f32;
-            });
+#[derive(Clone, Debug)]
+enum Told {
+    Levels(Vec<f32>),
+    Map(Image),
+}
+
+impl Task {
+    /// The recipe's task of clean pictures `x0` in [-1, 1] at the given levels and noise.
+    pub(super) fn plain(recipe: &Recipe, x0: &Image, sigmas: &[f64], noise: &Image) -> Task {
+        let mut input = Image::zeros(x0.raw_dim());
+        let mut target = Image::zeros(x0.raw_dim());
+        for (i, &sigma) in sigmas.iter().enumerate() {
+            let f = recipe.parametrisation.factors(sigma);
+            let (of_x0, of_eps) = f.target(sigma);
+            ndarray::Zip::from(input.index_axis_mut(Axis(0), i))
+                .and(target.index_axis_mut(Axis(0), i))
+                .and(x0.index_axis(Axis(0), i))
+                .and(noise.index_axis(Axis(0), i))
+                .for_each(|input, target, &x0, &eps| {
+                    *input = (f.input * (x0 as f64 + sigma * eps as f64)) as f32;
+                    *target = (of_x0 * x0 as f64 + of_eps * eps as f64) as f32;
+                });
+        }
+        let level = |&sigma: &f64| recipe.conditioning.of(sigma, Range::NETWORK);
+        Task {
+            input,
+            told: Told::Levels(sigmas.iter().map(level).collect()),
+            target,
+            noise: Vec::new(),
+        }
     }
-    Task {
-        input,
-        condition: sigmas
-            .iter()
-            .map(|&sigma| recipe.conditioning.of(sigma, Range::NETWORK))
-            .collect(),
-        target,
+
+    /// The recipe's task of clean pictures `x0` in [-1, 1], each seen with a map of noise: what a plain task is along each
+    /// direction of each pixel.
+    pub(super) fn mapped(recipe: &Recipe, x0: &Image, seen: Vec<Seen>) -> Task {
+        let factors = |v: f32| recipe.parametrisation.factors(f64::from(v).sqrt());
+        let (mut inputs, mut maps, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        for (x0, Seen { m, noise }) in x0.outer_iter().zip(&seen) {
+            let x0 = x0.insert_axis(Axis(0)).to_owned();
+            // What is known for certain has no target; nor does it count.
+            let divided = |by: f64, out: f64| if out > 0.0 { by / out } else { 0.0 };
+            let of_x0 = |v: f32| divided(1.0, factors(v).out) as f32;
+            let of_m = |v: f32| divided(factors(v).skip, factors(v).out) as f32;
+            inputs.push(noise.filter(m, |v| factors(v).input as f32));
+            targets.push(noise.filter(&x0, of_x0) - noise.filter(m, of_m));
+            maps.push(noise.logarithms(x0.dim().1, recipe.noise.bounds()) / 4.0);
+        }
+        Task {
+            input: stacked(&inputs),
+            told: Told::Map(stacked(&maps)),
+            target: stacked(&targets),
+            noise: seen.into_iter().map(|seen| seen.noise).collect(),
+        }
     }
+
+    /// What the network is told.
+    pub(super) fn condition(&self) -> Condition<'_> {
+        match &self.told {
+            Told::Levels(levels) => Condition::Levels(levels),
+            Told::Map(map) => Condition::Map(map),
+        }
+    }
+
+    /// The loss of an answer, and its gradient.
+    pub(super) fn loss(&self, answer: &Image) -> (f64, Image) {
+        let mut gradient = answer - &self.target;
+        let mut sum = 0.0;
+        for (i, mut error) in gradient.outer_iter_mut().enumerate() {
+            let whole = error.view().insert_axis(Axis(0)).to_owned();
+            let weighed = match self.noise.get(i) {
+                Some(noise) => noise.filter(&whole, weight),
+                None => whole.clone(),
+            };
+            let product = |(&a, &b): (&f32, &f32)| f64::from(a) * f64::from(b);
+            sum += whole.iter().zip(&weighed).map(product).sum::<f64>();
+            error.assign(&weighed.index_axis(Axis(0), 0));
+        }
+        let n = answer.len() as f64;
+        gradient *= (2.0 / n) as f32;
+        (sum / n, gradient)
+    }
+}
+
+/// Pictures as a batch.
+fn stacked(pictures: &[Image]) -> Image {
+    let views: Vec<_> = pictures.iter().map(|p| p.view()).collect();
+    ndarray::concatenate(Axis(0), &views).expect("crops are alike")
 }

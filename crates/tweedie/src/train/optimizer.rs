@@ -22,8 +22,11 @@ pub struct Optimizer {
     pub warmup: u64,
     /// Largest norm of the gradient; larger ones are scaled down.
     pub clip: f64,
-    /// Decay of the weights' moving average; it is warmed up as `(1 + n)/(10 + n)`.
+    /// Decay of the weights' moving average, which is warmed up as `(1 + n)/(10 + n)`.
     pub ema: f64,
+    /// Decay of a second average, of another length; the one that validates better is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_ema: Option<f64>,
 }
 
 impl Optimizer {
@@ -33,12 +36,12 @@ impl Optimizer {
             && self.rate.is_finite()
             && (0.0..=self.rate).contains(&self.final_rate)
             && self.clip > 0.0
-            && (0.0..1.0).contains(&self.ema);
+            && self.decays().all(|decay| (0.0..1.0).contains(&decay));
         if sound {
             Ok(())
         } else {
             Err(format!(
-                "`optimizer` needs steps > 0, rate > 0, 0 <= final_rate <= rate, clip > 0, 0 <= ema < 1: {self:?}"
+                "`optimizer` needs steps > 0, rate > 0, 0 <= final_rate <= rate, clip > 0, 0 <= ema < 1 for each average: {self:?}"
             ))
         }
     }
@@ -54,9 +57,15 @@ impl Optimizer {
         self.final_rate + (self.rate - self.final_rate) * cosine
     }
 
-    /// The moving average's decay after step `n`, from 0.
-    pub fn ema_at(&self, n: u64) -> f64 {
-        self.ema.min((1 + n) as f64 / (10 + n) as f64)
+    /// The decay of each average.
+    fn decays(&self) -> impl Iterator<Item = f64> {
+        [self.ema].into_iter().chain(self.slow_ema)
+    }
+
+    /// The decay of each average after step `n`, from 0.
+    pub fn decays_at(&self, n: u64) -> Vec<f64> {
+        let warm = (1 + n) as f64 / (10 + n) as f64;
+        self.decays().map(|decay| decay.min(warm)).collect()
     }
 }
 

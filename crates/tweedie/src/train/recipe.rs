@@ -1,10 +1,11 @@
 //! Recipes: all that decides a training run, in a TOML file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, NoiseLaw, Optimizer};
+use super::{Error, Maps, NoiseLaw, Optimizer};
 use crate::checkpoint::ModelSpec;
 use crate::files;
 use crate::net::Architecture;
@@ -22,6 +23,10 @@ pub struct Recipe {
     /// A model to start from, relative to the recipe, in the place of random weights: to train it further in another way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// Parts of that model that have another name in this network, which may be larger: `"middle.2.0" = "encode.2.0"`. What
+    /// the model lacks starts as in a new network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed: Option<BTreeMap<String, String>>,
     /// The pictures.
     pub data: Data,
     /// The network.
@@ -33,6 +38,9 @@ pub struct Recipe {
     pub conditioning: Conditioning,
     /// At which noise levels it is trained.
     pub noise: NoiseLaw,
+    /// Which maps of noise it is told, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maps: Option<Maps>,
     /// Steps and step sizes.
     pub optimizer: Optimizer,
     /// When to look, and when to save.
@@ -62,6 +70,12 @@ pub struct Data {
     /// Share of crops that are made grey, with the same noise in all channels.
     #[serde(default)]
     pub grey: f64,
+    /// Share of crops whose noisy version is limited and rounded to 8 bits, as in a file.
+    #[serde(default)]
+    pub rounded: f64,
+    /// Standard deviation of the logarithm of a random gamma, and twice that of a gain of each channel.
+    #[serde(default)]
+    pub jitter: f64,
 }
 
 fn one() -> Vec<usize> {
@@ -126,6 +140,8 @@ impl Recipe {
             ref growth,
             ref scales,
             grey,
+            rounded,
+            jitter,
             ..
         } = self.data;
         let wrong = |what: &str| Err(Error::Recipe(what.to_owned()));
@@ -147,6 +163,9 @@ impl Recipe {
         if !(0.0..=1.0).contains(&grey) {
             return wrong("data.grey must be from 0 to 1");
         }
+        if !(0.0..=1.0).contains(&rounded) || !(0.0..=1.0).contains(&jitter) {
+            return wrong("data.rounded and data.jitter must be from 0 to 1");
+        }
         let Schedule {
             log,
             validate,
@@ -157,6 +176,9 @@ impl Recipe {
         }
         self.noise.check().map_err(Error::Recipe)?;
         self.optimizer.check().map_err(Error::Recipe)?;
+        if let Some(maps) = &self.maps {
+            maps.check().map_err(Error::Recipe)?;
+        }
         self.spec()
             .check()
             .map_err(|e| Error::Recipe(e.to_string()))?;
@@ -172,6 +194,9 @@ impl Recipe {
                 "training takes networks from 3 channels to 3, for photographs are RGB, and not from {} to {}; grey ones are made with data.grey",
                 facts.channels_in, facts.channels_out
             ));
+        }
+        if self.maps.is_some() && !facts.maps {
+            return wrong("this network can be told no `maps`".to_owned());
         }
         if !facts.any_size && !self.data.crop.is_multiple_of(facts.multiple) {
             let multiple = facts.multiple;

@@ -1,22 +1,24 @@
 //! The training loop.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use ndarray::Axis;
+use ndarray::{Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::events::Events;
 use super::lock::Lock;
-use super::objective::{Task, task};
+use super::maps::as_in_a_file;
+use super::objective::Task;
 use super::optimizer::{Gradient, average};
 use super::{Error, Photos, Recipe, Scores, State, Validation};
 use crate::checkpoint::{self, Model, Precision};
 use crate::image;
 use crate::net::{Loader, Params, fits};
 use crate::noise::{NoiseSource, Seeded};
-use crate::prior::{Network, in_pool, to_tensor};
+use crate::prior::{Network, from_tensor, in_pool, to_tensor};
 use crate::{Dims, Image};
 
 /// A training run that can be taken step by step.
@@ -73,7 +75,10 @@ impl Session {
         let pictures = photos.digest();
         let state = match State::open(&out.join("state.safetensors"), &recipe, pictures)? {
             Some(state) => state,
-            None => State::new(first_weights(&recipe)?, pictures),
+            None => {
+                let averages = recipe.optimizer.decays_at(0).len();
+                State::new(first_weights(&recipe)?, averages, pictures)
+            }
         };
         Ok(Session {
             out: out.to_owned(),
@@ -120,11 +125,11 @@ impl Session {
         let net = self.recipe.network.load(&mut loader)?;
         let tracked = loader.finish()?;
         let device = self.device.clone().autodiff();
-        let answer = net.forward(to_tensor(&task.input, &device), &task.condition);
-        let error = answer - to_tensor(&task.target, &device);
-        let loss = (error.clone() * error).mean();
-        let mut grads = loss.backward();
-        let loss = loss.into_scalar::<f32>() as f64;
+        let input = to_tensor(&task.input, &device);
+        let answer = net.forward(input, task.condition());
+        let (loss, slope) = task.loss(&from_tensor(answer.clone().inner())?);
+        // The gradient of this product is the loss's.
+        let mut grads = (answer * to_tensor(&slope, &self.device)).sum().backward();
         let gradient = Gradient::new(tracked.gradients(&mut grads).collect());
         let norm = gradient.norm();
         if !loss.is_finite() || !norm.is_finite() {
@@ -135,10 +140,15 @@ impl Session {
         }
         let settings = self.recipe.optimizer;
         let State {
-            params, ema, adam, ..
+            params,
+            averages,
+            adam,
+            ..
         } = &mut self.state;
         adam.step(&settings, n, params, &gradient);
-        average(ema, params, settings.ema_at(n));
+        for (ema, decay) in averages.iter_mut().zip(settings.decays_at(n)) {
+            average(ema, params, decay);
+        }
         self.state.step = n + 1;
         self.after(Report {
             step: n + 1,
@@ -156,15 +166,31 @@ impl Session {
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         rng.set_stream(n + 1);
         let (batch, crop) = data.crops_of(n);
-        let mut x0 = self.photos.crops(batch, crop, &mut rng);
+        let mut x0 = self.photos.crops(batch, crop, data.jitter, &mut rng);
         let sigmas = self.recipe.noise.draw(batch, &mut rng);
         let mut noise = Seeded::new(rng.random(), "training").normal(batch, Dims::of(&x0));
+        if let Some(maps) = self.recipe.maps.as_ref().filter(|maps| maps.due(n)) {
+            let seen = (0..batch).map(|i| {
+                let (x0, eps) = (x0.slice(s![i..=i, .., .., ..]), noise.slice(s![i..=i, .., .., ..]));
+                // The first evaluation of a restoration has no sample beside the measurement.
+                let beside = match rng.random::<bool>() {
+                    true => f64::INFINITY,
+                    false => sigmas[i],
+                };
+                let rounded = rng.random::<f64>() < data.rounded;
+                maps.kind(&mut rng).see(x0, eps, beside, rounded, &mut rng)
+            });
+            return Task::mapped(&self.recipe, &x0, seen.collect());
+        }
         for i in 0..batch {
             if rng.random::<f64>() < data.grey {
                 make_grey(&mut x0, &mut noise, i);
             }
+            if data.rounded > 0.0 && rng.random::<f64>() < data.rounded && sigmas[i] < 1.0 {
+                round(&x0, sigmas[i], &mut noise, i);
+            }
         }
-        task(&self.recipe, &x0, &sigmas, &noise)
+        Task::plain(&self.recipe, &x0, &sigmas, &noise)
     }
 
     fn after(&mut self, mut report: Report) -> Result<Report, Error> {
@@ -172,26 +198,22 @@ impl Session {
         let due = |interval: u64| report.step.is_multiple_of(interval) || self.finished();
         let mut scalars = Vec::new();
         if due(every.log) {
-            scalars.extend([
+            let named = [
                 ("loss/train", report.loss),
                 ("gradient", report.gradient),
                 ("rate", report.rate),
-            ]);
+            ];
+            scalars.extend(named.map(|(name, value)| (name.to_owned(), value)));
         }
         let (validate, save) = (due(every.validate), due(every.save));
         if validate {
-            let scores = self.validation.score(&self.recipe, &self.network()?)?;
-            scalars.extend([
-                ("loss/valid", scores.loss),
-                ("psnr/15", scores.psnr[0]),
-                ("psnr/25", scores.psnr[1]),
-                ("psnr/50", scores.psnr[2]),
-            ]);
+            let (scores, network) = self.best_average()?;
+            scalars.extend(scores.named());
             scalars.retain(|(_, value)| !value.is_nan());
             if scores.loss < self.state.best {
                 self.state.best = scores.loss;
                 report.best = true;
-                self.model().save(&self.best_path(), Precision::F32)?;
+                network.save(&self.best_path(), Precision::F32)?;
             }
             report.scores = Some(scores);
         }
@@ -222,16 +244,30 @@ impl Session {
         self.out.join("best.safetensors")
     }
 
-    /// The averaged weights as a model.
+    /// The averaged weights as a model; the first average, where there are several.
     pub fn model(&self) -> Model {
+        self.average(0)
+    }
+
+    fn average(&self, i: usize) -> Model {
         Model {
             spec: self.recipe.spec(),
-            params: self.state.ema.clone(),
+            params: self.state.averages[i].clone(),
         }
     }
 
-    fn network(&self) -> Result<Network, Error> {
-        Ok(Network::new(&self.model(), &self.device)?)
+    /// The average that validates best, with its scores.
+    fn best_average(&self) -> Result<(Scores, Model), Error> {
+        let scored = (0..self.state.averages.len()).map(|i| {
+            let model = self.average(i);
+            let network = Network::new(&model, &self.device)?;
+            Ok((self.validation.score(&self.recipe, &network)?, model))
+        });
+        let scored: Vec<_> = scored.collect::<Result<_, Error>>()?;
+        let best = scored
+            .into_iter()
+            .min_by(|(a, _), (b, _)| a.loss.total_cmp(&b.loss));
+        Ok(best.expect("there is an average"))
     }
 
     /// The present weights (not their average).
@@ -249,10 +285,13 @@ fn first_weights(recipe: &Recipe) -> Result<Params, Error> {
         path: path.clone(),
         reason,
     };
-    let Model { spec, params } = Model::open(path).map_err(|e| fail(e.to_string()))?;
+    let Model { spec, mut params } = Model::open(path).map_err(|e| fail(e.to_string()))?;
     let wanted = recipe.spec();
     for (what, same) in [
-        ("network", spec.network == wanted.network),
+        (
+            "network",
+            recipe.renamed.is_some() || spec.network == wanted.network,
+        ),
         (
             "parametrisation",
             spec.parametrisation == wanted.parametrisation,
@@ -265,12 +304,41 @@ fn first_weights(recipe: &Recipe) -> Result<Params, Error> {
             return Err(fail(format!("this model's {what} is not the recipe's")));
         }
     }
+    if let Some(renamed) = &recipe.renamed {
+        params = grown(params, renamed, recipe.network.init(recipe.seed)?);
+    }
     recipe
         .network
         .shapes()
         .and_then(|shapes| fits(&params, &shapes))
         .map_err(|e| fail(e.to_string()))?;
     Ok(params)
+}
+
+/// A model's arrays by their new names, and those of a new network that it lacks.
+fn grown(model: Params, renamed: &BTreeMap<String, String>, new: Params) -> Params {
+    let rename = |name: String| {
+        let part = |(old, new): (&String, &String)| {
+            let rest = name.strip_prefix(old.as_str())?.strip_prefix('.')?;
+            Some(format!("{new}.{rest}"))
+        };
+        renamed.iter().find_map(part).unwrap_or(name)
+    };
+    let known: Params = model.into_iter().map(|(k, v)| (rename(k), v)).collect();
+    let mut all = new;
+    let added: Vec<_> = all.keys().filter(|k| !known.contains_key(*k)).collect();
+    log::info!("{} arrays start as in a new network: {added:?}", added.len());
+    all.extend(known);
+    all
+}
+
+/// Limits and rounds picture `i` with its noise as a file does: the noise that is left.
+fn round(x0: &Image, sigma: f64, noise: &mut Image, i: usize) {
+    let mut noise = noise.index_axis_mut(Axis(0), i);
+    let sigma = sigma as f32;
+    noise.zip_mut_with(&x0.index_axis(Axis(0), i), |eps, &x0| {
+        *eps = (as_in_a_file(x0 + sigma * *eps) - x0) / sigma;
+    });
 }
 
 /// Makes picture `i` grey, with the same noise in all channels: what a grey photograph looks like to the network.

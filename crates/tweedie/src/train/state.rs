@@ -16,8 +16,8 @@ pub struct State {
     pub step: u64,
     /// The weights.
     pub params: Params,
-    /// Their moving average: the model that is kept.
-    pub ema: Params,
+    /// Their moving averages, of which the best is the model that is kept.
+    pub averages: Vec<Params>,
     /// The optimiser's moments.
     pub adam: Adam,
     /// The best validation loss so far.
@@ -39,10 +39,10 @@ const KEY: &str = "tweedie-training";
 
 impl State {
     /// Before the first step.
-    pub fn new(params: Params, pictures: u32) -> State {
+    pub fn new(params: Params, averages: usize, pictures: u32) -> State {
         State {
             step: 0,
-            ema: params.clone(),
+            averages: vec![params.clone(); averages],
             adam: Adam::new(&params),
             params,
             best: f64::INFINITY,
@@ -52,9 +52,9 @@ impl State {
 
     /// Saves the state, replacing an older one only when it is complete.
     pub fn save(&self, path: &Path, recipe: &Recipe) -> Result<(), Error> {
-        let all: Params = PARTS
+        let all: Params = self
+            .parts()
             .into_iter()
-            .zip(self.parts())
             .flat_map(|(part, params)| {
                 params
                     .iter()
@@ -105,11 +105,12 @@ impl State {
             });
         }
         let mut part = |name: &str| take(&mut all, name);
-        let [params, ema, mean, square] = PARTS.map(&mut part);
+        let [params, mean, square] = ["weights", "mean", "square"].map(&mut part);
+        let decays = recipe.optimizer.decays_at(0).len();
         let state = State {
             step: header.step,
             params,
-            ema,
+            averages: (0..decays).map(|i| part(&average_name(i))).collect(),
             adam: Adam { mean, square },
             best: header.best.unwrap_or(f64::INFINITY),
             pictures,
@@ -128,20 +129,33 @@ impl State {
     /// That every part has the arrays of the recipe's network.
     fn check(&self, recipe: &Recipe) -> Result<(), String> {
         let shapes = recipe.network.shapes().map_err(|e| e.to_string())?;
-        for (part, params) in PARTS.into_iter().zip(self.parts()) {
+        for (part, params) in self.parts() {
             fits(params, &shapes).map_err(|e| format!("in `{part}`, {e}"))?;
         }
         Ok(())
     }
 
-    /// In the order of their names.
-    fn parts(&self) -> [&Params; 4] {
-        [&self.params, &self.ema, &self.adam.mean, &self.adam.square]
+    /// The maps of arrays, by name.
+    fn parts(&self) -> Vec<(String, &Params)> {
+        let named = |(name, params): (&str, _)| (name.to_owned(), params);
+        let one = [
+            ("weights", &self.params),
+            ("mean", &self.adam.mean),
+            ("square", &self.adam.square),
+        ];
+        let averages = self.averages.iter().enumerate();
+        let averages = averages.map(|(i, params)| (average_name(i), params));
+        one.map(named).into_iter().chain(averages).collect()
     }
 }
 
-/// Names of the four maps of arrays.
-const PARTS: [&str; 4] = ["weights", "ema", "mean", "square"];
+/// The name of an average; the first had it before there were others.
+fn average_name(i: usize) -> String {
+    match i {
+        0 => "ema".to_owned(),
+        i => format!("ema-{i}"),
+    }
+}
 
 /// Takes the arrays of one part.
 fn take(all: &mut Params, part: &str) -> Params {
@@ -159,7 +173,7 @@ fn difference(a: &Recipe, b: &Recipe) -> Option<&'static str> {
             r.data.batch,
             r.data.growth.clone(),
             r.data.scales.clone(),
-            r.data.grey,
+            (r.data.grey, r.data.rounded, r.data.jitter),
         )
     };
     [
@@ -168,6 +182,7 @@ fn difference(a: &Recipe, b: &Recipe) -> Option<&'static str> {
         ("parametrisation", a.parametrisation == b.parametrisation),
         ("conditioning", a.conditioning == b.conditioning),
         ("noise", a.noise == b.noise),
+        ("maps", a.maps == b.maps),
         ("data", data(a) == data(b)),
     ]
     .into_iter()

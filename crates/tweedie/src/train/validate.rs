@@ -1,10 +1,11 @@
 //! Validation on fixed crops, noise levels and noise.
 
-use ndarray::Axis;
+use ndarray::{Axis, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::objective::task;
+use super::maps::{Kind, Seen};
+use super::objective::Task;
 use super::{Error, Photos, Recipe};
 use crate::Image;
 use crate::level::Level;
@@ -17,19 +18,38 @@ pub struct Validation {
     crops: Image,
     noise: Image,
     sigmas: Vec<f64>,
+    /// The first crops as they are seen with maps of each kind.
+    mapped: Vec<(Kind, Vec<Seen>)>,
 }
 
 /// How good a network is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
-    /// The training loss on the fixed pairs.
+    /// The training loss on the fixed pairs; with maps, the mean over plain levels and maps by their shares.
     pub loss: f64,
     /// Mean PSNR in dB of one denoising, at sigma 15/255, 25/255 and 50/255; NaN where training leaves that level out.
     pub psnr: [f64; 3],
+    /// PSNR in dB of one estimate from what each kind of map leaves, over all its crops.
+    pub mapped: Vec<(Kind, f64)>,
+}
+
+impl Scores {
+    /// All numbers, by name.
+    pub fn named(&self) -> Vec<(String, f64)> {
+        let mut all = vec![("loss/valid".to_owned(), self.loss)];
+        let levels = ["15", "25", "50"].into_iter().zip(self.psnr);
+        all.extend(levels.map(|(level, psnr)| (format!("psnr/{level}"), psnr)));
+        let kinds = self.mapped.iter();
+        all.extend(kinds.map(|(kind, psnr)| (format!("psnr/{}", kind.name()), *psnr)));
+        all
+    }
 }
 
 /// Validation crops; the noise levels of the loss are spread over them.
 const CROPS: usize = 96;
+
+/// Crops of each kind of map.
+const MAPPED: usize = 24;
 
 /// Side of the crops, at most; larger than in training, since quality at the full size is what counts.
 const SIDE: usize = 96;
@@ -42,11 +62,21 @@ impl Validation {
         let side = SIDE.max(recipe.data.crop).next_multiple_of(multiple);
         let photos = Photos::open(&recipe.data.valid, &[1], side)?;
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed ^ 0x7661_6c69_6461_7465);
-        let crops = photos.crops(CROPS, side, &mut rng);
+        let crops = photos.crops(CROPS, side, 0.0, &mut rng);
         let noise = Seeded::new(recipe.seed, "validation").normal(CROPS, crate::Dims::of(&crops));
         let mut sigmas = recipe.noise.draw(CROPS, &mut rng);
         sigmas.sort_by(f64::total_cmp);
+        let maps = recipe.maps.as_ref();
+        let kinds = maps.into_iter().flat_map(|maps| maps.kinds.keys());
+        let mapped = kinds.map(|&kind| {
+            let see = |i: usize| {
+                let [x0, eps] = [&crops, &noise].map(|of| of.slice(s![i..=i, .., .., ..]));
+                kind.see(x0, eps, f64::INFINITY, i % 2 == 0, &mut rng)
+            };
+            (kind, (0..MAPPED).map(see).collect())
+        });
         Ok(Validation {
+            mapped: mapped.collect(),
             crops,
             noise,
             sigmas,
@@ -58,15 +88,42 @@ impl Validation {
         let mut loss = 0.0;
         for i in 0..CROPS {
             let (x0, eps) = (self.picture(&self.crops, i), self.picture(&self.noise, i));
-            let task = task(recipe, &x0, &self.sigmas[i..=i], &eps);
-            let answer = network.answer(&task.input, &task.condition)?;
-            loss += mean_square(&(&answer - &task.target)) / CROPS as f64;
+            let task = Task::plain(recipe, &x0, &self.sigmas[i..=i], &eps);
+            loss += self.loss(&task, network)? / CROPS as f64;
+        }
+        if let Some(maps) = &recipe.maps {
+            loss = (1.0 - maps.share) * loss + maps.share * self.loss_mapped(recipe, network)?;
         }
         let mut psnr = [0.0; 3];
         for (mean, sigma) in psnr.iter_mut().zip([15.0, 25.0, 50.0]) {
             *mean = self.psnr(network, sigma / 255.0)?;
         }
-        Ok(Scores { loss, psnr })
+        let mapped = self
+            .mapped
+            .iter()
+            .map(|(kind, seen)| Ok((*kind, self.psnr_mapped(network, seen)?)));
+        Ok(Scores {
+            loss,
+            psnr,
+            mapped: mapped.collect::<Result<_, Error>>()?,
+        })
+    }
+
+    fn loss(&self, task: &Task, network: &Network) -> Result<f64, Error> {
+        let answer = network.answer(&task.input, task.condition())?;
+        Ok(task.loss(&answer).0)
+    }
+
+    fn loss_mapped(&self, recipe: &Recipe, network: &Network) -> Result<f64, Error> {
+        let mut sum = 0.0;
+        for (_, seen) in &self.mapped {
+            for (i, seen) in seen.iter().enumerate() {
+                let x0 = self.picture(&self.crops, i);
+                let task = Task::mapped(recipe, &x0, vec![seen.clone()]);
+                sum += self.loss(&task, network)?;
+            }
+        }
+        Ok(sum / (MAPPED * self.mapped.len()) as f64)
     }
 
     fn psnr(&self, network: &Network, sigma: f64) -> Result<f64, Error> {
@@ -86,11 +143,21 @@ impl Validation {
         Ok(sum / n as f64)
     }
 
+    fn psnr_mapped(&self, network: &Network, seen: &[Seen]) -> Result<f64, Error> {
+        let mut sum = 0.0;
+        for (i, Seen { m, noise }) in seen.iter().enumerate() {
+            let [clean, m] = [&self.picture(&self.crops, i), m].map(|x| x.mapv(|v| 0.5 * v + 0.5));
+            let x0 = network.denoise_mapped(&m, &noise.scaled(0.5))?.x0;
+            sum += mean_square(&(x0 - clean));
+        }
+        Ok(-10.0 * (sum / seen.len() as f64).log10())
+    }
+
     fn picture(&self, of: &Image, i: usize) -> Image {
         of.index_axis(Axis(0), i).insert_axis(Axis(0)).to_owned()
     }
 }
 
-pub(super) fn mean_square(x: &Image) -> f64 {
+fn mean_square(x: &Image) -> f64 {
     x.iter().map(|&v| v as f64 * v as f64).sum::<f64>() / x.len() as f64
 }

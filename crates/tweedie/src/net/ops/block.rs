@@ -2,29 +2,29 @@
 //! are folded into the passes beside them, and the branch's two gradients meet in one.
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 use tweedie_kernels as kernels;
 use tweedie_kernels::{ConvShape, FilmGradients, Scratch};
 
 use super::conv::{self, to_bias, to_weight};
 use super::memory::{dims, tensor, values};
 use super::operation::{Kept, Operation, has_kernels, senary};
-use super::{add, film_silu, silu};
+use super::{add, silu};
 
 /// `x + conv2(silu(film(conv1(silu(x)))))`, where `film(h) = h*(1 + scale) + shift`.
 ///
-/// `x` is `[n, c, h, w]`; `film` `[n, 2c, 1, 1]` holds all scales, then all shifts; a convolution is its weight
-/// `[c, c, 3, 3]` and bias `[1, c, 1, 1]`.
+/// `x` is `[n, c, h, w]`; `film` holds all scales, then all shifts, for whole planes, `[n, 2c, 1, 1]`, or for each of their
+/// pixels, `[n, 2c, h, w]`; a convolution is its weight `[c, c, 3, 3]` and bias `[1, c, 1, 1]`.
 pub(crate) fn residual_block(
     x: Tensor<4>,
     film: Tensor<4>,
     conv1: [Tensor<4>; 2],
     conv2: [Tensor<4>; 2],
 ) -> Tensor<4> {
-    let [n, c, _, _] = x.dims();
+    let [n, c, h, w] = x.dims();
     let square = |[w, b]: &[Tensor<4>; 2]| w.dims() == [c, c, 3, 3] && b.dims() == [1, c, 1, 1];
     assert!(
-        film.dims() == [n, 2 * c, 1, 1] && square(&conv1) && square(&conv2),
+        [[n, 2 * c, 1, 1], [n, 2 * c, h, w]].contains(&film.dims()) && square(&conv1) && square(&conv2),
         "shapes of film, weights and biases"
     );
     if !has_kernels(&x) {
@@ -43,7 +43,7 @@ pub(super) fn stock(
 ) -> Tensor<4> {
     let film = film.chunk(2, 1);
     let h = conv::stock(silu(x.clone()), w1, b1);
-    let h = film_silu(h, film[0].clone(), film[1].clone());
+    let h = activation::silu(h * (film[0].clone() + 1.0) + film[1].clone());
     add(x, conv::stock(h, w2, b2))
 }
 
@@ -81,27 +81,17 @@ impl Operation<6> for Block {
             unreachable!("kept by `forward_keeping`")
         };
         let h = kept.between.expect("kept by `forward_keeping`");
-        let (shape, [scale, shift]) = (shape(&x), split(&film));
+        let (shape, film) = (shape(&x), Film::of(&film, &h));
 
         let dw2 = wants_w2.then(|| {
-            let activated = tensor(dims(&h), |to| {
-                kernels::film_silu(values(&h), &scale, &shift, to);
-            });
+            let activated = tensor(dims(&h), |to| film.activate(values(&h), to));
             to_weight::<3>(&activated, &dy)
         });
         let db2 = wants_b2.then(|| to_bias(&dy));
 
         let mut between = Scratch::take(shape.x_len());
         kernels::conv3x3::input_gradient(shape, values(&dy), values(&w2), &mut between);
-        let [mut dscale, mut dshift] = [(); 2].map(|()| Scratch::take(scale.len()));
-        let dh = tensor(dims(&h), |dx| {
-            let (dscale, dshift) = (&mut dscale, &mut dshift);
-            let to = FilmGradients { dx, dscale, dshift };
-            kernels::film_silu_gradient(values(&h), &scale, &shift, &between, to);
-        });
-        let dfilm = tensor(dims(&film), |to| {
-            kernels::concat(shape.batch, &dscale, &dshift, to);
-        });
+        let (dh, dfilm) = film.gradients(&h, &between);
 
         let dw1 = wants_w1.then(|| {
             let activated = tensor(dims(&x), |to| kernels::silu(values(&x), to));
@@ -136,21 +126,69 @@ fn second_half(
     weight: &FlexTensor,
     bias: &FlexTensor,
 ) -> FlexTensor {
-    let (shape, [scale, shift]) = (shape(x), split(film));
+    let shape = shape(x);
     let mut activated = Scratch::take(shape.x_len());
-    kernels::film_silu(values(h), &scale, &shift, &mut activated);
+    Film::of(film, h).activate(values(h), &mut activated);
     let (weight, bias) = (values(weight), values(bias));
     tensor(dims(x), |y| {
         kernels::conv3x3::forward_add(shape, &activated, weight, bias, values(x), y);
     })
 }
 
-/// Scales and shifts, `[n, c]` each.
-fn split(film: &FlexTensor) -> [Scratch; 2] {
-    let [n, both, _, _] = dims(film);
-    let [mut scale, mut shift] = [(); 2].map(|()| Scratch::take(n * both / 2));
-    kernels::split(n, values(film), &mut scale, &mut shift);
-    [scale, shift]
+/// Scales and shifts.
+enum Film<'a> {
+    /// Of planes, `[n, c]` each.
+    Planes([Scratch; 2], &'a FlexTensor),
+    /// Of each pixel.
+    Pixels(&'a FlexTensor),
+}
+
+impl<'a> Film<'a> {
+    /// Those of `h`.
+    fn of(film: &'a FlexTensor, h: &FlexTensor) -> Film<'a> {
+        let [n, both, height, width] = dims(film);
+        let [_, _, h_height, h_width] = dims(h);
+        // One pixel is a plane.
+        if (height, width) == (h_height, h_width) && height * width > 1 {
+            return Film::Pixels(film);
+        }
+        let [mut scale, mut shift] = [(); 2].map(|()| Scratch::take(n * both / 2));
+        kernels::split(n, values(film), &mut scale, &mut shift);
+        Film::Planes([scale, shift], film)
+    }
+
+    /// `silu(h*(1 + scale) + shift)`
+    fn activate(&self, h: &[f32], to: &mut [f32]) {
+        match self {
+            Film::Planes([scale, shift], _) => kernels::film_silu(h, scale, shift, to),
+            Film::Pixels(film) => kernels::film_map_silu(dims(film)[0], h, values(film), to),
+        }
+    }
+
+    /// The gradients to `h` and to the film, where `dy` is that to what is activated.
+    fn gradients(&self, h: &FlexTensor, dy: &[f32]) -> (FlexTensor, FlexTensor) {
+        let mut dh = None;
+        let dfilm = match self {
+            Film::Planes([scale, shift], film) => {
+                let [mut dscale, mut dshift] = [(); 2].map(|()| Scratch::take(scale.len()));
+                dh = Some(tensor(dims(h), |dx| {
+                    let (dscale, dshift) = (&mut dscale, &mut dshift);
+                    let to = FilmGradients { dx, dscale, dshift };
+                    kernels::film_silu_gradient(values(h), scale, shift, dy, to);
+                }));
+                tensor(dims(film), |to| {
+                    kernels::concat(dims(film)[0], &dscale, &dshift, to);
+                })
+            }
+            Film::Pixels(film) => tensor(dims(film), |to| {
+                dh = Some(tensor(dims(h), |dx| {
+                    let (n, film) = (dims(film)[0], values(film));
+                    kernels::film_map_silu_gradient(n, values(h), film, dy, dx, to);
+                }));
+            }),
+        };
+        (dh.expect("made above"), dfilm)
+    }
 }
 
 fn shape(x: &FlexTensor) -> ConvShape {

@@ -16,7 +16,7 @@ mod norm_conv;
 mod operation;
 mod regroup;
 
-pub(crate) use activation::{film_silu, silu};
+pub(crate) use activation::silu;
 pub(crate) use add::add;
 pub(crate) use attention::attention;
 pub(crate) use block::residual_block;
