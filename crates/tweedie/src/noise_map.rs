@@ -4,9 +4,10 @@
 //! covariance of its channels, as orthonormal directions in them and a variance along each. A variance may be 0, for what is
 //! known, and infinite, for what nothing is known of; that is why it is not one matrix.
 
-use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, Array4, ArrayView2, Axis, Zip, s};
 
 use crate::Image;
+use crate::operator::Sample;
 
 /// Orthonormal directions in the channels of a pixel.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,12 +40,15 @@ impl Basis {
         self.turn(z, Turn::Back)
     }
 
-    fn turn(&self, x: &Image, turn: Turn) -> Image {
+    fn turn<S: Sample>(&self, x: &Array4<S>, turn: Turn) -> Array4<S> {
         if matches!(self, Basis::Channels) {
             return x.clone();
         }
         let c = x.dim().1;
-        let mut out = Image::zeros(x.raw_dim());
+        let add = |to: &mut S, weight: f32, v: S| {
+            *to = S::of((*to).into() + f64::from(weight) * v.into());
+        };
+        let mut out = Array4::from_elem(x.raw_dim(), S::of(0.0));
         for k in 0..x.dim().0 {
             for (i, j) in (0..c).flat_map(|i| (0..c).map(move |j| (i, j))) {
                 let (direction, channel) = match turn {
@@ -59,14 +63,16 @@ impl Basis {
                     Basis::Channels => unreachable!("returned above"),
                     Basis::One(rows) => {
                         let weight = rows[[direction, channel]];
-                        Zip::from(to).and(from).par_for_each(|to, &v| *to += weight * v);
+                        Zip::from(to)
+                            .and(from)
+                            .par_for_each(|to, &v| add(to, weight, v));
                     }
                     Basis::Each(rows) => {
                         let weight = plane(rows, k, direction * c + channel);
                         Zip::from(to)
                             .and(from)
                             .and(weight)
-                            .par_for_each(|to, &v, &weight| *to += weight * v);
+                            .par_for_each(|to, &v, &weight| add(to, weight, v));
                     }
                 }
             }
@@ -74,14 +80,13 @@ impl Basis {
         out
     }
 
-    /// The product of two directions' entries, `u_i[a]*u_i[b]`, at a pixel of picture `k`.
-    fn product(&self, k: usize, i: usize, [a, b]: [usize; 2], c: usize, at: [usize; 2]) -> f32 {
-        let entry = |channel: usize| match self {
+    /// What a channel has of direction `i` at a pixel of picture `k`.
+    pub(crate) fn entry(&self, k: usize, i: usize, channel: usize, at: [usize; 2]) -> f32 {
+        match self {
             Basis::Channels => f32::from(u8::from(i == channel)),
             Basis::One(rows) => rows[[i, channel]],
-            Basis::Each(rows) => plane(rows, k, i * c + channel)[at],
-        };
-        entry(a) * entry(b)
+            Basis::Each(rows) => plane(rows, k, i * rows.dim().1.isqrt() + channel)[at],
+        }
     }
 }
 
@@ -125,6 +130,26 @@ impl NoiseMap {
         NoiseMap::new(sigma.mapv(|s| s * s), Basis::Channels)
     }
 
+    /// The variance along direction `i` at a pixel of picture `k`.
+    pub(crate) fn variance_at(&self, k: usize, i: usize, at: [usize; 2]) -> f32 {
+        plane(&self.variance, k, i.min(self.variance.dim().1 - 1))[at]
+    }
+
+    /// The map of picture `k` alone.
+    pub(crate) fn picture(&self, k: usize) -> NoiseMap {
+        let of = |x: &Image| {
+            let k = k.min(x.dim().0 - 1);
+            x.slice(s![k..=k, .., .., ..]).to_owned()
+        };
+        NoiseMap {
+            variance: of(&self.variance),
+            basis: match &self.basis {
+                Basis::Each(rows) => Basis::Each(of(rows)),
+                same => same.clone(),
+            },
+        }
+    }
+
     /// The variances along the directions.
     pub fn variance(&self) -> &Image {
         &self.variance
@@ -153,13 +178,22 @@ impl NoiseMap {
     /// `U f(v) U^T x` for each of the functions of the variance: what `x` becomes when its part along each direction is
     /// multiplied by `f` of the variance there.
     pub fn filter(&self, x: &Image, f: impl Fn(f32) -> f32 + Sync) -> Image {
-        let mut z = self.basis.coordinates(x);
+        self.filter_as(x, |v| f64::from(f(v)))
+    }
+
+    /// The same in f32 or f64.
+    pub(crate) fn filter_as<S: Sample>(
+        &self,
+        x: &Array4<S>,
+        f: impl Fn(f32) -> f64 + Sync,
+    ) -> Array4<S> {
+        let mut z = self.basis.turn(x, Turn::Into);
         let shape = z.raw_dim();
         let variance = self.variance.broadcast(shape).expect("a map that fits");
         Zip::from(&mut z)
             .and(variance)
-            .par_for_each(|z, &v| *z *= f(v));
-        self.basis.picture(&z)
+            .par_for_each(|z, &v| *z = S::of((*z).into() * f(v)));
+        self.basis.turn(&z, Turn::Back)
     }
 
     /// What networks are told: for pictures of `c` channels the logarithms of the standard deviations, and the upper
@@ -185,7 +219,10 @@ impl NoiseMap {
             for (&pair, mut to) in pairs.iter().zip(matrix.outer_iter_mut()) {
                 Zip::indexed(&mut to).par_for_each(|at, to| {
                     let at = [at.0, at.1];
-                    let along = |i| self.basis.product(k, i, pair, c, at) * logs[[i, at[0], at[1]]];
+                    let along = |i| {
+                        let [a, b] = pair.map(|channel| self.basis.entry(k, i, channel, at));
+                        a * b * logs[[i, at[0], at[1]]]
+                    };
                     *to = (0..c).map(along).sum();
                 });
             }

@@ -20,6 +20,10 @@ pub enum Need {
     Linear,
     /// Noise alone: an operator that changes nothing.
     NoiseOnly,
+    /// A linear operator that acts on each pixel alone.
+    Pixelwise,
+    /// A prior that can be told the noise of each pixel.
+    Maps,
 }
 
 impl fmt::Display for Need {
@@ -29,6 +33,8 @@ impl fmt::Display for Need {
             Need::LearnedVariance => "learned variance",
             Need::Linear => "linear",
             Need::NoiseOnly => "noise only",
+            Need::Pixelwise => "pixelwise",
+            Need::Maps => "noise maps",
         })
     }
 }
@@ -40,6 +46,8 @@ impl Need {
             Need::LearnedVariance => "a learned variance",
             Need::Linear => "linearity (an adjoint)",
             Need::NoiseOnly => "a picture with noise and nothing else",
+            Need::Pixelwise => "a linear effect on each pixel alone (mask, mosaic, grey, gain)",
+            Need::Maps => "to be told the noise of each pixel (as `photo` can)",
         }
     }
 
@@ -50,14 +58,16 @@ impl Need {
             Need::LearnedVariance => card.variance,
             Need::Linear => operator.linear().is_some(),
             Need::NoiseOnly => operator.loss() == operator::Loss::NOTHING,
+            Need::Pixelwise => operator.linear().is_some_and(|linear| linear.pixelwise()),
+            Need::Maps => card.maps,
         }
     }
 
     /// Who would have to give it.
     pub(crate) fn of_whom(self, problem: &Problem) -> String {
         match self {
-            Need::Pullback | Need::LearnedVariance => "the prior".to_owned(),
-            Need::Linear | Need::NoiseOnly => format!("the operator `{}`", problem.operator.name()),
+            Need::Pullback | Need::LearnedVariance | Need::Maps => "the prior".to_owned(),
+            Need::Linear | Need::NoiseOnly | Need::Pixelwise => format!("the operator `{}`", problem.operator.name()),
         }
     }
 }

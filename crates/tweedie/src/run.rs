@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::level::{Level, Range};
 use crate::noise::{NoiseSource, Seeded};
+use crate::noise_map::NoiseMap;
 use crate::prior::{self, Estimate, Prior, Pullback};
 use crate::registry::Need;
 use crate::{Dims, Image, grid};
@@ -263,6 +264,22 @@ impl<'a> Run<'a> {
         let estimate = prior.denoise(x, level).map_err(|e| self.failed(e))?;
         self.finite(&estimate.x0, level, "prior's answer")?;
         Ok(estimate)
+    }
+
+    /// The prior's estimate of the clean image from `m`, whose noise is that of the map.
+    pub fn denoise_mapped(
+        &mut self,
+        prior: &dyn Prior,
+        m: &Image,
+        noise: &NoiseMap,
+    ) -> Result<Image, Error> {
+        self.nfe += 1;
+        self.finite(m, Level::CLEAN, "image")?;
+        let estimate = prior
+            .denoise_mapped(m, noise)
+            .map_err(|e| self.failed(e))?;
+        self.finite(&estimate.x0, Level::CLEAN, "prior's answer")?;
+        Ok(estimate.x0)
     }
 
     /// The same with the pullback.

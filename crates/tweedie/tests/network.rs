@@ -7,12 +7,14 @@ use tweedie::checkpoint::{Error, Model, ModelSpec, Precision};
 use tweedie::level::Level;
 use tweedie::net::{AdmConfig, Loader, Params, ParamsError, Photo, PhotoConfig};
 use tweedie::noise::{NoiseSource, Seeded};
+use tweedie::noise_map::{Basis, NoiseMap};
 use tweedie::prior::{self, Conditioning, Network, Parametrisation, Path, Prior};
 use tweedie::{Device, Dims, Image};
 
 /// A small network whose every weight is random, so that nothing cancels.
 fn model(parametrisation: Parametrisation) -> Model {
-    let (config, params) = random(3);
+    let maps = matches!(parametrisation, Parametrisation::Edm { .. });
+    let (config, params) = random(3, maps);
     Model {
         spec: ModelSpec {
             about: "random".into(),
@@ -22,12 +24,13 @@ fn model(parametrisation: Parametrisation) -> Model {
     }
 }
 
-fn random(channels: usize) -> (PhotoConfig, Params) {
+fn random(channels: usize, maps: bool) -> (PhotoConfig, Params) {
     let config = PhotoConfig {
         channels,
         widths: vec![8, 16],
         blocks: vec![1, 1],
         embedding: 8,
+        maps,
     };
     let mut params = config.init(1).unwrap();
     for (i, array) in params.values_mut().enumerate() {
@@ -285,7 +288,7 @@ fn configurations_without_sense_are_refused() {
 /// A grey prior sees the channels of a colour picture one by one.
 #[test]
 fn a_grey_prior_takes_colour_channel_by_channel() {
-    let (config, params) = random(1);
+    let (config, params) = random(1, false);
     let spec = ModelSpec::new(config, Parametrisation::Eps, [0.01, 100.0]);
     let network = Network::new(&Model { spec, params }, &Device::default()).unwrap();
     let (x, v) = (picture(1, 3, 17, 22), picture(2, 3, 17, 22));
@@ -303,7 +306,7 @@ fn a_grey_prior_takes_colour_channel_by_channel() {
 /// A network for data in [0, 2] that is told nothing and answers the clean image: `x0 = F(2x)/2`.
 #[test]
 fn data_may_have_another_range() {
-    let (config, params) = random(3);
+    let (config, params) = random(3, false);
     let spec = ModelSpec {
         conditioning: Conditioning::None,
         data: [0.0, 2.0],
@@ -463,4 +466,95 @@ fn old_model_files_mean_what_they_meant() {
         (spec.data, spec.mean(), spec.variance),
         ([-1.0, 1.0], 0..3, None)
     );
+}
+
+/// A map with every kind of knowledge, in blocks and in single pixels.
+fn map(h: usize, w: usize) -> NoiseMap {
+    let u = Seeded::new(6, "map").normal(1, Dims::new(3, h, w));
+    NoiseMap::new(
+        Image::from_shape_fn((1, 3, h, w), |(k, c, y, x)| match u[[k, c, y, x]] {
+            _ if x > w / 2 && y > h / 2 => f32::INFINITY,
+            u if u < -0.5 => 0.0,
+            u if u > 1.0 => f32::INFINITY,
+            u => (0.1 * u.exp()).powi(2),
+        }),
+        Basis::Channels,
+    )
+}
+
+/// A map of one level is that level. Wrong: features of another scale, details that are not zero, factors of the variance.
+#[test]
+fn a_map_of_one_level_is_the_level() {
+    let network = network();
+    for (c, h, w) in [(3, 33, 40), (1, 16, 7)] {
+        let x = picture(1, c, h, w);
+        for sigma in [0.002, 0.1, 3.0] {
+            let plain = denoised(&network, &x, Level::ve(sigma));
+            let noise = NoiseMap::of_sigma(&Image::from_elem((1, 1, h, w), sigma as f32));
+            let mapped = network.denoise_mapped(&x, &noise).unwrap().x0;
+            let off = largest(&(plain - &mapped));
+            assert!(off < 1e-5, "{c}x{h}x{w} at {sigma}: {off:e}");
+        }
+    }
+}
+
+/// What is known comes back as it is, and what stands at unknown numbers does not matter.
+#[test]
+fn known_numbers_stay_and_unknown_ones_do_not_matter() {
+    let network = network();
+    let (x, noise) = (picture(1, 3, 21, 30), map(21, 30));
+    let x0 = network.denoise_mapped(&x, &noise).unwrap().x0;
+    let mut other = x.clone();
+    for ((x0, x), (other, &v)) in x0.iter().zip(&x).zip(other.iter_mut().zip(noise.variance())) {
+        assert!(v > 0.0 || (x0 - x).abs() < 1e-6, "{x0} for {x}");
+        if v.is_infinite() {
+            *other = 55.0;
+        }
+    }
+    assert_eq!(x0, network.denoise_mapped(&other, &noise).unwrap().x0);
+}
+
+/// Tiles are cut out of map and picture alike.
+#[test]
+fn maps_leave_no_seam() {
+    let (x, noise) = (picture(2, 3, 150, 201), map(150, 201));
+    let whole = network().denoise_mapped(&x, &noise).unwrap().x0;
+    let tiles = network().with_tile_pixels(10_000);
+    let off = largest(&(whole - tiles.denoise_mapped(&x, &noise).unwrap().x0));
+    assert!(off < 1e-5, "{off:e}");
+}
+
+/// Directions turn with the network's question: noise along one of them is not noise of a channel.
+#[test]
+fn directions_are_told() {
+    let network = network();
+    let x = picture(3, 3, 16, 16);
+    let (sin, cos) = 0.7f32.sin_cos();
+    let rows = ndarray::arr2(&[[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]);
+    let variance = Image::from_shape_fn((1, 3, 16, 16), |(_, i, _, _)| [0.0, 0.04, 0.04][i]);
+    let turned = NoiseMap::new(variance.clone(), Basis::One(rows.clone()));
+    let x0 = network.denoise_mapped(&x, &turned).unwrap().x0;
+    // Along the first direction all is known.
+    let along = Basis::One(rows).coordinates(&(&x0 - &x));
+    assert!(largest(&along.slice(s![.., ..1, .., ..]).to_owned()) < 1e-6);
+    let plain = NoiseMap::new(variance, Basis::Channels);
+    let other = network.denoise_mapped(&x, &plain).unwrap().x0;
+    assert!(largest(&(x0 - other)) > 1e-3);
+}
+
+/// A network without maps says so, and one with them does not take a map of another size.
+#[test]
+fn maps_are_refused_where_they_are_not_known() {
+    let mut model = edm();
+    let tweedie::net::Architecture::Photo(config) = &mut model.spec.network else {
+        unreachable!("a photo network")
+    };
+    config.maps = false;
+    model.params.remove("stem.map.weight");
+    let plain = Network::new(&model, &Device::default()).unwrap();
+    let x = picture(1, 3, 8, 8);
+    let error = plain.denoise_mapped(&x, &map(8, 8)).unwrap_err();
+    assert!(matches!(error, prior::Error::NoMaps), "{error}");
+    let error = network().denoise_mapped(&x, &map(8, 9)).unwrap_err();
+    assert!(matches!(error, prior::Error::Shape { .. }), "{error}");
 }

@@ -70,6 +70,7 @@ fn small_model() -> Vec<u8> {
         widths: vec![2, 4],
         blocks: vec![1, 1],
         embedding: 2,
+        maps: false,
     };
     let model = Model {
         params: config.init(0).unwrap(),

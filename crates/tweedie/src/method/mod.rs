@@ -6,6 +6,7 @@ mod diffpir;
 mod dpir;
 mod dps;
 mod draws;
+mod exact;
 mod start;
 mod task;
 mod tweedie;
@@ -14,6 +15,7 @@ pub use ddnm::NextLevel;
 pub use diffpir::{DataStep, Output};
 pub use dps::StepRule;
 pub use draws::Draws;
+pub use exact::Answer;
 pub use start::Start;
 pub use task::Task;
 
@@ -114,6 +116,7 @@ registry! {
         Dps in dps = "dps",
         Dpir in dpir = "dpir",
         Mean in draws = "mean",
+        Exact in exact = "exact",
         Tweedie in tweedie = "tweedie",
         Classical in classical = "classical",
     }

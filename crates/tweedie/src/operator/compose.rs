@@ -190,6 +190,13 @@ impl Linear for Compose {
         }
     }
 
+    fn pixelwise(&self) -> bool {
+        match self.parts() {
+            (first, Some(rest)) => first.pixelwise() && rest.pixelwise(),
+            (first, None) => first.pixelwise(),
+        }
+    }
+
     fn spectrum(&self) -> Option<&dyn Spectrum> {
         match self.parts() {
             (first, None) => first.spectrum(),

@@ -189,6 +189,10 @@ impl Linear for Gray {
         self.spread(u, |w| w)
     }
 
+    fn pixelwise(&self) -> bool {
+        true
+    }
+
     fn spectrum(&self) -> Option<&dyn Spectrum> {
         Some(self)
     }

@@ -82,6 +82,10 @@ impl Linear for Identity {
         self.apply(u)
     }
 
+    fn pixelwise(&self) -> bool {
+        true
+    }
+
     fn spectrum(&self) -> Option<&dyn Spectrum> {
         Some(self)
     }

@@ -166,6 +166,10 @@ impl Linear for Mask {
         self.apply(u)
     }
 
+    fn pixelwise(&self) -> bool {
+        true
+    }
+
     fn spectrum(&self) -> Option<&dyn Spectrum> {
         Some(self)
     }

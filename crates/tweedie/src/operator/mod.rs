@@ -28,6 +28,7 @@ mod kernel_spec;
 mod motion;
 mod nearest;
 mod norm;
+mod pixelwise;
 mod plane;
 mod read;
 mod spec;
@@ -42,6 +43,8 @@ pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;
 pub use lanczos::Lanczos;
 pub use norm::{norm, norm_at};
+pub use pixelwise::Pixelwise;
+pub(crate) use plane::Sample;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
 
@@ -127,6 +130,12 @@ pub trait Linear: Operator {
     /// Its singular values and vectors, where they are known.
     fn spectrum(&self) -> Option<&dyn Spectrum> {
         None
+    }
+
+    /// Whether it acts on each pixel alone: what is recorded at a pixel depends on the colours of that pixel, and nothing
+    /// else. [`Pixelwise`] then says what of them is known.
+    fn pixelwise(&self) -> bool {
+        false
     }
 
     /// `A^+ y`: the smallest image that explains `y`. Singular values below 1e-6 of the largest count as zero; by

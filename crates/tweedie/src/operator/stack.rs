@@ -177,6 +177,13 @@ impl Operator for Stack {
 }
 
 impl Linear for Stack {
+    fn pixelwise(&self) -> bool {
+        // Side by side in the channels, and not a row of numbers.
+        let Dims { h, w, .. } = self.input();
+        let alone = |part: &Box<dyn Operator>| part.linear().is_some_and(|l| l.pixelwise());
+        (self.output.h, self.output.w) == (h, w) && self.parts.iter().all(alone)
+    }
+
     fn adjoint(&self, u: &Image) -> Image {
         let adjoint = |part: &dyn Operator, u: &Image| {
             let linear = part.linear().expect("only a linear stack is asked");

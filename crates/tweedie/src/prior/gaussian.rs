@@ -11,11 +11,12 @@
 //! `K` is diagonalised once, so that each level costs two products with its eigenvectors. All of it is f64. The prior
 //! serves as a yardstick: a sampler that is affine in its noise can be checked against it to the last digit.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use super::{Card, Error, Estimate, Prior, Pullback};
 use crate::level::{Level, Range};
+use crate::noise_map::NoiseMap;
 use crate::noise::NoiseSource;
 use crate::{Dims, Image};
 
@@ -70,7 +71,10 @@ impl Gaussian {
         }
         Ok(Gaussian {
             dims,
-            card: Card::exact(dims, range),
+            card: Card {
+                maps: true,
+                ..Card::exact(dims, range)
+            },
             mean: Array1::from(mean.to_vec()),
             basis: Array2::from_shape_fn((d, d), |(i, j)| eigen.eigenvectors[(i, j)]),
             power: eigen.eigenvalues.iter().map(|l| l.max(0.0)).collect(),
@@ -163,6 +167,51 @@ impl Gaussian {
         Ok(distances.mapv(|q| -0.5 * (q + constant)))
     }
 
+    /// `E[x0 | m]` for picture `k` of a batch whose noise the map says, and the logarithm of the density of what `m` tells,
+    /// or none where that has no density: numbers known for certain that depend on each other.
+    ///
+    /// Only numbers with finite variance are observations, `A x0 + n` with a row of `A` for each; a variance of 0 is one.
+    pub(super) fn condition(&self, m: &Image, noise: &NoiseMap, k: usize) -> (Array1<f64>, Option<f64>) {
+        let Dims { c, h, w } = self.dims;
+        let index = |i: usize, [y, x]: [usize; 2]| (i * h + y) * w + x;
+        let (mut rows, mut variances, mut misfit) = (Vec::new(), Vec::new(), Vec::new());
+        for at in (0..h).flat_map(|y| (0..w).map(move |x| [y, x])) {
+            for i in 0..c {
+                let variance = f64::from(noise.variance_at(k, i, at));
+                if variance.is_infinite() {
+                    continue;
+                }
+                let mut row = DVector::zeros(self.dims.len());
+                let mut seen = 0.0;
+                for channel in 0..c {
+                    let j = index(channel, at);
+                    row[j] = f64::from(noise.basis().entry(k, i, channel, at));
+                    seen += row[j] * (f64::from(m[[k, channel, at[0], at[1]]]) - self.mean[j]);
+                }
+                rows.push(row);
+                variances.push(variance);
+                misfit.push(seen);
+            }
+        }
+        if rows.is_empty() {
+            return (self.mean.clone(), Some(0.0));
+        }
+        let seen = DMatrix::from_columns(&rows);
+        let spread = self.covariance() * &seen;
+        let system = seen.transpose() * &spread + DMatrix::from_diagonal(&variances.into());
+        let (weights, log_density) = solve(system, DVector::from(misfit));
+        let moved = spread * weights;
+        let x0 = self.mean.iter().zip(&moved).map(|(m, d)| m + d);
+        (x0.collect(), log_density)
+    }
+
+    fn covariance(&self) -> DMatrix<f64> {
+        let d = self.dims.len();
+        let basis = DMatrix::from_fn(d, d, |i, j| self.basis[[i, j]]);
+        let power = DVector::from_iterator(d, self.power.iter().copied());
+        &basis * DMatrix::from_diagonal(&power) * basis.transpose()
+    }
+
     fn filter(&self, v: ArrayView2<'_, f64>, gain: ArrayView1<'_, f64>) -> Array2<f64> {
         (v.dot(&self.basis) * gain).dot(&self.basis.t())
     }
@@ -189,6 +238,21 @@ fn flatten(x: &Image) -> Array2<f64> {
         .expect("a batch holds n pictures of d numbers")
 }
 
+/// The smallest `x` with `S x = b`, and the logarithm of the density of `b ~ N(0, S)` where `S` is not singular.
+fn solve(system: DMatrix<f64>, b: DVector<f64>) -> (DVector<f64>, Option<f64>) {
+    let n = b.len() as f64;
+    let eigen = SymmetricEigen::new(system);
+    let least = 1e-13 * eigen.eigenvalues.max() * n;
+    let along = eigen.eigenvectors.transpose() * b;
+    let inverse = eigen.eigenvalues.map(|l| if l > least { 1.0 / l } else { 0.0 });
+    let weights = along.component_mul(&inverse);
+    let log_density = eigen.eigenvalues.iter().all(|&l| l > least).then(|| {
+        let volume: f64 = eigen.eigenvalues.iter().map(|l| l.ln()).sum();
+        -0.5 * (along.dot(&weights) + volume + n * std::f64::consts::TAU.ln())
+    });
+    (eigen.eigenvectors * weights, log_density)
+}
+
 impl Prior for Gaussian {
     fn card(&self) -> &Card {
         &self.card
@@ -210,5 +274,13 @@ impl Prior for Gaussian {
             Ok(self.picture(self.jacobian_rows(rows.view(), level).view()))
         };
         Ok((x0, Box::new(pullback)))
+    }
+
+    fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        let mut rows = self.rows(m)?;
+        for (k, mut row) in rows.outer_iter_mut().enumerate() {
+            row.assign(&self.condition(m, noise, k).0);
+        }
+        Ok(self.picture(rows.view()).into())
     }
 }

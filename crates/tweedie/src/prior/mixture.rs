@@ -17,6 +17,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use super::{Card, Error, Estimate, Gaussian, Prior, Pullback};
 use crate::Image;
 use crate::level::Level;
+use crate::noise_map::NoiseMap;
 
 /// A mixture of Gaussians over pictures of one small size.
 #[derive(Clone, Debug)]
@@ -176,5 +177,29 @@ impl Prior for Mixture {
             Ok(self.first().picture(pulled.view()))
         };
         Ok((x0.into(), Box::new(pullback)))
+    }
+
+    fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        let mut rows = self.first().rows(m)?;
+        for (k, mut row) in rows.outer_iter_mut().enumerate() {
+            let mut logits = Vec::with_capacity(self.parts.len());
+            let mut x0 = Vec::with_capacity(self.parts.len());
+            for part in &self.parts {
+                let (mean, log_density) = part.gaussian.condition(m, noise, k);
+                let log_density = log_density.ok_or_else(|| {
+                    Error::Invalid(
+                        "what is known for certain has no density under a component".into(),
+                    )
+                })?;
+                logits.push(Array1::from_elem(1, log_density + part.log_weight));
+                x0.push(mean);
+            }
+            let total = log_sum_exp(&logits)[0];
+            row.fill(0.0);
+            for (logit, x0) in logits.iter().zip(&x0) {
+                row.scaled_add((logit[0] - total).exp(), x0);
+            }
+        }
+        Ok(self.first().picture(rows.view()).into())
     }
 }

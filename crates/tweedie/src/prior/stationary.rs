@@ -8,12 +8,14 @@
 //! variance of one pixel, that is, for an FFT scaled to be unitary; its mean over the frequencies is that variance.
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::{Array4, ArrayView3, Axis};
+use ndarray::{Array4, ArrayView3, Axis, s};
 use rustfft::num_complex::Complex64;
 
 use super::{Card, Error, Estimate, Prior, Pullback};
 use crate::fft::Fft2;
 use crate::level::{Level, Range};
+use crate::noise_map::NoiseMap;
+use crate::operator::{Sample, cg};
 use crate::noise::NoiseSource;
 use crate::{Dims, Image};
 
@@ -135,7 +137,10 @@ impl Stationary {
         });
         Ok(Stationary {
             dims,
-            card: Card::exact(dims, range),
+            card: Card {
+                maps: true,
+                ..Card::exact(dims, range)
+            },
             fft: Fft2::new(dims.h, dims.w),
             mean,
             modes: modes.collect::<Result<_, _>>()?,
@@ -162,8 +167,13 @@ impl Stationary {
     }
 
     /// `F^-1 U g(power) U^H F (x - offset)` for each picture.
-    fn filter(&self, x: &Image, offset: &[f64], gain: impl Fn(f64) -> f64) -> Image {
-        let mut out = Image::zeros(x.raw_dim());
+    fn filter<S: Sample>(
+        &self,
+        x: &Array4<S>,
+        offset: &[f64],
+        gain: impl Fn(f64) -> f64,
+    ) -> Array4<S> {
+        let mut out = Array4::from_elem(x.raw_dim(), S::of(0.0));
         let mut column = vec![Complex64::ZERO; self.dims.c];
         for (picture, mut result) in x.outer_iter().zip(out.outer_iter_mut()) {
             let mut waves = spectra(&self.fft, picture, offset);
@@ -184,7 +194,7 @@ impl Stationary {
             for (mut plane, wave) in result.outer_iter_mut().zip(waves) {
                 let plane = plane.as_slice_mut().expect("a fresh array is contiguous");
                 self.fft
-                    .inverse(wave, plane, self.dims.w, |r: &mut f32, v| *r = v as f32);
+                    .inverse(wave, plane, self.dims.w, |r: &mut S, v| *r = S::of(v));
             }
         }
         out
@@ -237,7 +247,45 @@ impl Prior for Stationary {
         };
         Ok((x0, Box::new(pullback)))
     }
+
+    /// By conjugate gradients in the space of what is observed: `x0 = mu + K A^T z`, `(A K A^T + V) z = A (m - mu)`, with a
+    /// row of `A` for each finite variance in `V`.
+    fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        self.check(m)?;
+        let nowhere = vec![0.0; self.dims.c];
+        let mut x0 = Image::zeros(m.raw_dim());
+        self.add_mean(&mut x0);
+        let misfit = (m - &x0).mapv(f64::from);
+        // All in f64: what is known for certain makes for a system that is hardly solvable in f32.
+        let vector = |x: Array4<f64>| x.into_raw_vec_and_offset().0;
+        let shaped = |v: &[f64]| {
+            let x = Array4::from_shape_vec(self.dims.batch(1), v.to_vec());
+            x.expect("a vector of the picture's length")
+        };
+        for (k, mut x0) in x0.axis_chunks_iter_mut(Axis(0), 1).enumerate() {
+            let noise = noise.picture(k);
+            let seen = |x: &Array4<f64>, f: fn(f32) -> f64| {
+                noise.filter_as(x, |v| if v.is_infinite() { 0.0 } else { f(v) })
+            };
+            let system = |v: &[f64], out: &mut [f64]| {
+                let z = shaped(v);
+                let spread = self.filter(&seen(&z, |_| 1.0), &nowhere, |l| l);
+                let sum = seen(&spread, |_| 1.0) + seen(&z, f64::from);
+                out.copy_from_slice(&vector(sum));
+            };
+            let right = vector(seen(&misfit.slice(s![k..=k, .., .., ..]).to_owned(), |_| 1.0));
+            let (z, _) = cg::solve(system, cg::unconditioned, right, EXACT);
+            x0 += &self.filter(&shaped(&z), &nowhere, |l| l).mapv(|v| v as f32);
+        }
+        Ok(x0.into())
+    }
 }
+
+/// When conjugate gradients have an answer that f32 cannot tell from the exact one.
+const EXACT: cg::Params = cg::Params {
+    tolerance: 1e-9,
+    iterations: 1000,
+};
 
 /// Whether each `P(f)` is Hermitian and `P(-f)` its conjugate.
 fn check_symmetry(power: &Array4<Complex64>) -> Result<(), Error> {
@@ -256,7 +304,7 @@ fn check_symmetry(power: &Array4<Complex64>) -> Result<(), Error> {
 }
 
 /// The spectrum of each channel of `picture - offset`.
-fn spectra(fft: &Fft2, picture: ArrayView3<'_, f32>, offset: &[f64]) -> Vec<Vec<Complex64>> {
+fn spectra<S: Sample>(fft: &Fft2, picture: ArrayView3<'_, S>, offset: &[f64]) -> Vec<Vec<Complex64>> {
     let pixels = (fft.height() * fft.width()) as f64;
     picture
         .outer_iter()

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use tweedie::level::Level;
 use tweedie::noise::{NoiseSource, Seeded};
+use tweedie::noise_map::NoiseMap;
 use tweedie::operator::{Identity, Loss, Operator};
 use tweedie::prior::{Card, Error, Estimate, Prior, Pullback};
 use tweedie::problem::Problem;
@@ -30,10 +31,11 @@ impl White {
         }
     }
 
-    /// One channel, any size, a pullback.
+    /// One channel, any size, a pullback, maps of noise.
     pub(crate) fn any() -> White {
         White::new(Card {
             channels: vec![1],
+            maps: true,
             ..Card::any()
         })
     }
@@ -70,6 +72,11 @@ impl Prior for White {
             x0: x.mapv(|x| 0.5 + gain * (x - mean)),
             share: self.share.map(|share| Image::from_elem(x.dim(), share)),
         })
+    }
+
+    fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
+        let gain = |v: f32| V as f32 / (V as f32 + v);
+        Ok((noise.filter(&(m - 0.5), gain) + 0.5).into())
     }
 
     fn estimate_with_pullback<'a>(

@@ -29,6 +29,7 @@ fn prior(pullback: bool, variance: bool) -> White {
         channels: vec![1, 3],
         pullback,
         variance,
+        maps: pullback,
         ..Card::any()
     });
     prior.share = variance.then_some(0.5);
@@ -41,6 +42,8 @@ fn words(need: Need) -> &'static str {
         Need::LearnedVariance => "learned variance",
         Need::Linear => "linear",
         Need::NoiseOnly => "noise and nothing else",
+        Need::Pixelwise => "each pixel alone",
+        Need::Maps => "noise of each pixel",
         _ => unreachable!("no other need is tested"),
     }
 }
@@ -83,8 +86,9 @@ fn check(
 /// noise, a gradient of nothing), one that refuses what it does not use, a text that recommends who would refuse as well.
 #[test]
 fn methods_refuse_what_lacks_what_they_need() {
-    use Need::{Linear, NoiseOnly, Pullback};
-    let (linear, plain) = (except(&["tweedie"]), except(&["tweedie", "dps"]));
+    use Need::{Linear, Maps, NoiseOnly, Pixelwise, Pullback};
+    let linear = except(&["tweedie", "exact"]);
+    let plain = except(&["tweedie", "exact", "dps"]);
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap().with_steps(2);
         let method = settings.as_dyn();
@@ -92,38 +96,35 @@ fn methods_refuse_what_lacks_what_they_need() {
         let (full, poor) = (prior(true, true), prior(false, false));
 
         check(name, method, &full, identity(), None, &[]);
-        check(
-            name,
-            method,
-            &full,
-            blur(),
-            is("tweedie", NoiseOnly),
-            &linear,
-        );
+        let need = is("tweedie", NoiseOnly).or(is("exact", Pixelwise));
+        check(name, method, &full, blur(), need, &linear);
+        let fit = except(&["tweedie"]);
         check(
             name,
             method,
             &full,
             gray(),
             is("tweedie", NoiseOnly),
-            &linear,
+            &fit,
         );
 
-        let fit = except(&["dps"]);
-        check(name, method, &poor, identity(), is("dps", Pullback), &fit);
-        let need = is("tweedie", NoiseOnly).or(is("dps", Pullback));
+        let fit = except(&["dps", "exact"]);
+        let lacks = is("dps", Pullback).or(is("exact", Maps));
+        check(name, method, &poor, identity(), lacks, &fit);
+        let need = need.or(is("dps", Pullback));
         check(name, method, &poor, blur(), need, &plain);
 
         let need = match *name {
             "tweedie" => Some(NoiseOnly),
+            "exact" => Some(Pixelwise),
             "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let fit = except(&["ddnm", "dpir", "tweedie"]);
+        let fit = except(&["ddnm", "dpir", "tweedie", "exact"]);
         check(name, method, &full, Square(PLANE), need, &fit);
         let need = need.or(is("dps", Pullback));
-        let fit = except(&["ddnm", "dpir", "tweedie", "dps"]);
+        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dps"]);
         check(name, method, &poor, Square(PLANE), need, &fit);
     }
 }
@@ -150,7 +151,7 @@ fn needs_follow_from_the_settings() {
         ..Dps::default()
     };
     let learned = method::Settings::from(learned).with_steps(2);
-    let fit = except(&["tweedie"]);
+    let fit = except(&["tweedie", "exact"]);
     let need = Some(Need::LearnedVariance);
     check(
         "learned",
@@ -173,7 +174,7 @@ fn needs_follow_from_the_settings() {
         draws: 2,
         of: Box::new(Dps::default().into()),
     };
-    let fit = except(&["tweedie", "dps"]);
+    let fit = except(&["tweedie", "exact", "dps"]);
     check(
         "mean",
         &mean,

@@ -112,6 +112,11 @@ impl Operator for Dense {
 }
 
 impl Linear for Dense {
+    /// Its images are one pixel.
+    fn pixelwise(&self) -> bool {
+        true
+    }
+
     fn adjoint(&self, u: &Image) -> Image {
         times(&self.0.transpose(), u)
     }
@@ -250,7 +255,8 @@ impl NoiseSource for Impulses {
         let mut out = Image::zeros(dims.batch(batch));
         for i in 0..dims.len() {
             if first + i < batch {
-                out[[first + i, i, 0, 0]] = 1.0;
+                let place = (first + i) * dims.len() + i;
+                out.as_slice_mut().unwrap()[place] = 1.0;
             }
         }
         out

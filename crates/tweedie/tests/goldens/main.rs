@@ -4,6 +4,7 @@
 //! of its output, and runs with a single one in the noise give its variance, both exactly: no statistics, no tolerance
 //! for luck. `tests/golden/` at the root of the repository tells how the numbers were made.
 
+mod exact;
 mod fixture;
 mod identities;
 mod levels;

@@ -208,7 +208,7 @@ fn texture() -> (Dims, Stationary, Vec<f64>) {
     (dims, stationary, dense)
 }
 
-fn dense_texture() -> (Dims, Stationary, Gaussian) {
+pub(crate) fn dense_texture() -> (Dims, Stationary, Gaussian) {
     let (dims, stationary, covariance) = texture();
     let n = dims.len();
     let mean: Vec<f64> = (0..n).map(|k| if k < 12 { 0.4 } else { 0.6 }).collect();
