@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use ndarray::Axis;
 use serde::Serialize;
 use tweedie::image::Picture;
 use tweedie::method::Settings;
@@ -28,6 +29,10 @@ pub(crate) struct JobArgs {
     /// for none to white for a quarter of the range.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     spread: Option<PathBuf>,
+    /// Draw so many pictures from the posterior, all of which explain the measurement: their mean is the result, a sheet of
+    /// them (NAME.samples) and their spread (NAME.spread) are written beside it.
+    #[arg(long, value_name = "N", help_heading = "Method", value_parser = clap::value_parser!(u16).range(2..=1024))]
+    samples: Option<u16>,
     #[command(flatten)]
     compute: ComputeArgs,
 }
@@ -38,20 +43,40 @@ impl JobArgs {
         self.compute.seed
     }
 
-    /// That a picture of the spread can be had and written, if one is asked for.
-    fn check_spread(&self, method: &Settings) -> anyhow::Result<()> {
-        let Some(file) = &self.spread else {
-            return Ok(());
+    /// Where pictures of the draws and of the spread go, of those that are asked for.
+    fn beside(&self, result: &Path) -> Beside {
+        let named = |what: &str| {
+            let stem = result.file_stem().unwrap_or_default().to_string_lossy();
+            result.with_file_name(format!("{stem}.{what}.png"))
         };
+        Beside {
+            samples: self.samples.map(|_| named("samples")),
+            spread: self
+                .spread
+                .clone()
+                .or_else(|| self.samples.map(|_| named("spread"))),
+        }
+    }
+
+    /// That they can be had and written.
+    fn check_beside(&self, beside: &Beside, method: &Settings) -> anyhow::Result<()> {
         anyhow::ensure!(
-            method.as_dyn().knows_spread(),
-            "{} does not know how sure it is; --method mean does",
+            self.spread.is_none() || self.samples.is_some() || method.as_dyn().knows_spread(),
+            "{} does not know how sure it is; --samples N does, where there are draws",
             method.name()
         );
-        tweedie::image::check_write(file, &Default::default(), self.output.overwrite())
-            .map(drop)
-            .map_err(say_force)
+        for file in [&beside.samples, &beside.spread].into_iter().flatten() {
+            tweedie::image::check_write(file, &Default::default(), self.output.overwrite())
+                .map_err(say_force)?;
+        }
+        Ok(())
     }
+}
+
+/// Pictures that are written beside the result.
+struct Beside {
+    samples: Option<PathBuf>,
+    spread: Option<PathBuf>,
 }
 
 /// What was done.
@@ -102,18 +127,21 @@ pub(crate) fn execute(
         noise: args.method.noise.map(|sigma| sigma.0.into()),
         method: args.method.choice()?,
         steps: args.method.steps(),
+        samples: args.samples.map(usize::from),
         seed: args.compute.seed,
         denoise_known,
         ..Job::new(spec)
     };
     let picture = tweedie::image::read(&args.input)?;
-    let ready = job.prepare(&picture)?;
-    args.output.check_size(&path, ready.output())?;
     let prior = args.prior.open(&device)?;
+    let ready = job.prepare(&picture, prior.card())?;
+    args.output.check_size(&path, ready.output())?;
     let name = ready.settings().name();
-    args.check_spread(ready.settings())?;
-    let (restored, report) = watched::run(name, |observer| ready.solve(prior.as_ref(), observer))
+    let beside = args.beside(&path);
+    args.check_beside(&beside, ready.settings())?;
+    let (solved, report) = watched::run(name, |observer| ready.solve(prior.as_ref(), observer))
         .with_context(|| format!("{verb} by {name}"))?;
+    let restored = solved.restored;
     let mut result = picture.with_pixels(restored.x);
     let how = serde_json::json!({
         "verb": verb,
@@ -125,8 +153,15 @@ pub(crate) fn execute(
     });
     result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
     result.set_text("tweedie", record(how));
-    if let (Some(file), Some(std)) = (&args.spread, restored.std) {
-        write_spread(file, std, &args.output)?;
+    if let (Some(file), Some(std)) = (&beside.spread, restored.std) {
+        // White for a standard deviation of a quarter.
+        write(file, std * 4.0, &args.output)?;
+    }
+    if let (Some(file), Some(samples)) = (&beside.samples, solved.samples) {
+        let pictures = samples.axis_chunks_iter(Axis(0), 1);
+        let pictures: Vec<_> = pictures.map(|p| p.to_owned()).collect();
+        let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+        write(file, tweedie::image::grid(&pictures, columns)?, &args.output)?;
     }
     args.output.write(&path, &result)?;
     let report = Report {
@@ -138,9 +173,8 @@ pub(crate) fn execute(
     output::print(args.output.json, &report)
 }
 
-/// White for a standard deviation of a quarter.
-fn write_spread(path: &Path, std: tweedie::Image, output: &OutputArgs) -> anyhow::Result<()> {
-    let picture = Picture::new(std * 4.0);
+fn write(path: &Path, pixels: tweedie::Image, output: &OutputArgs) -> anyhow::Result<()> {
+    let picture = Picture::new(pixels);
     tweedie::image::write(path, &picture, &Default::default(), output.overwrite())?;
     Ok(())
 }

@@ -140,7 +140,7 @@ fn run(
 ) -> Result<Row> {
     let truth = tweedie::image::read(path)?;
     let y = measured(&truth, &task.spec, task.sigma, 1)?;
-    let usual = Job::new(task.spec.clone()).prepare(&y)?;
+    let usual = Job::new(task.spec.clone()).prepare(&y, prior.card())?;
     let (x, nfe, seconds) = if method == "classical" {
         let begun = Instant::now();
         let x = through_a_file(&truth.with_pixels(usual.problem().classical()))?;

@@ -196,10 +196,30 @@ impl NoiseMap {
         self.basis.turn(&z, Turn::Back)
     }
 
-    /// What networks are told: for pictures of `c` channels the logarithms of the standard deviations, and the upper
+    /// What networks are told of a batch of this shape, over four: the [`logarithms`](NoiseMap::logarithms) of the noise of
+    /// what they are shown, and how the logarithm of the covariance's root differs in what was given, before neighbours had
+    /// their say: `[n, c + c*(c + 1), height, width]`.
+    pub(crate) fn told(
+        shown: &NoiseMap,
+        given: &NoiseMap,
+        (n, c, h, w): (usize, usize, usize, usize),
+        sigma: [f64; 2],
+    ) -> Image {
+        let of = |noise: &NoiseMap| {
+            let logs = noise.logarithms(c, sigma) / 4.0;
+            let channels = logs.dim().1;
+            let all = logs.broadcast((n, channels, h, w));
+            all.expect("a map that fits").to_owned()
+        };
+        let (shown, given) = (of(shown), of(given));
+        let guessed = &given.slice(s![.., c.., .., ..]) - &shown.slice(s![.., c.., .., ..]);
+        ndarray::concatenate(Axis(1), &[shown.view(), guessed.view()]).expect("of one size")
+    }
+
+    /// For pictures of `c` channels the logarithms of the standard deviations, and the upper
     /// triangle, row by row, of the logarithm of the covariance's root, `[n, c + c*(c + 1)/2, height, width]`. Deviations
     /// are limited to `[least, most]`.
-    pub(crate) fn logarithms(&self, c: usize, [least, most]: [f64; 2]) -> Image {
+    fn logarithms(&self, c: usize, [least, most]: [f64; 2]) -> Image {
         let (n, own, h, w) = self.variance.dim();
         let n = match &self.basis {
             Basis::Each(rows) => n.max(rows.dim().0),

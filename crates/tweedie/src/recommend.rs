@@ -9,13 +9,16 @@ use crate::operator::Loss;
 
 /// The name of the method that suits a task best.
 ///
+/// Where each pixel is measured alone and the prior can be told what is known of it, the exact posterior: its mean, or a draw.
+///
 /// Where the operator is not linear, gradients must do (DiffPIR, equation 13). Noise alone takes one evaluation. Of colours a
 /// draw invents too many, and the mean of a few is closer to the truth. Where more than half of the pixels a side are missing,
 /// fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
-        _ if !task.linear => "diffpir",
-        Loss::NOTHING => "tweedie",
+        Loss::NOTHING if !task.draw => "tweedie",
+        _ if task.pixelwise && task.maps => "exact",
+        _ if !task.linear || task.draw => "diffpir",
         Loss { colours: true, .. } => "mean",
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "diffpir",
         _ => "dpir",

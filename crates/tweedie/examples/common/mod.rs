@@ -32,7 +32,7 @@ pub(crate) fn restored(
         method,
         ..Job::new(spec.clone())
     };
-    let (picture, report) = job.prepare(y)?.run(prior, ())?;
+    let (picture, report) = job.prepare(y, prior.card())?.run(prior, ())?;
     Ok((through_a_file(&picture)?, report))
 }
 

@@ -34,6 +34,10 @@ impl Described for Classical {
 impl Tuned for Classical {}
 
 impl Method for Classical {
+    fn draws(&self) -> bool {
+        false
+    }
+
     fn solve(&self, _: &dyn Prior, problem: &Problem, _: &mut Run<'_>) -> Result<Restored, Error> {
         Ok(problem.classical().into())
     }

@@ -118,6 +118,10 @@ impl Method for Dpir {
         vec![Need::Linear]
     }
 
+    fn draws(&self) -> bool {
+        false
+    }
+
     fn solve(
         &self,
         prior: &dyn Prior,

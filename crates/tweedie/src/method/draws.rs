@@ -74,29 +74,54 @@ impl Draws<'_> {
         problem: &Problem,
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
-        let mut mean = Image::zeros((0, 0, 0, 0));
-        let mut squares = Image::zeros((0, 0, 0, 0));
-        self.each(prior, problem, run, |k, x| {
-            if k == 0 {
-                squares = Image::zeros(x.raw_dim());
-                mean = x;
-                return;
-            }
-            let part = 1.0 / (k + 1) as f32;
-            ndarray::Zip::from(&mut mean)
-                .and(&mut squares)
-                .and(&x)
-                .par_for_each(|mean, squares, &x| {
-                    let before = x - *mean;
-                    *mean += before * part;
-                    *squares += before * (x - *mean);
-                });
-        })?;
-        let degrees = self.n - 1;
-        Ok(Restored {
-            x: mean,
-            std: (degrees > 0).then(|| squares.mapv(|s| (s / degrees as f32).sqrt())),
-        })
+        let mut running = Running::default();
+        self.each(prior, problem, run, |_, x| running.add(&x))?;
+        Ok(running.restored())
+    }
+}
+
+/// Mean and standard deviation of the pictures of a batch, as the estimate that they are draws of.
+pub fn summary(batch: &Image) -> Restored {
+    let mut running = Running::default();
+    let pictures = batch.axis_chunks_iter(ndarray::Axis(0), 1);
+    pictures.for_each(|x| running.add(&x.to_owned()));
+    running.restored()
+}
+
+/// A mean and a sum of squares that take one picture after the other.
+#[derive(Default)]
+struct Running {
+    n: usize,
+    mean: Image,
+    squares: Image,
+}
+
+impl Running {
+    fn add(&mut self, x: &Image) {
+        if self.n == 0 {
+            self.mean = x.clone();
+            self.squares = Image::zeros(x.raw_dim());
+        }
+        self.n += 1;
+        let part = 1.0 / self.n as f32;
+        ndarray::Zip::from(&mut self.mean)
+            .and(&mut self.squares)
+            .and(x)
+            .par_for_each(|mean, squares, &x| {
+                let before = x - *mean;
+                *mean += before * part;
+                *squares += before * (x - *mean);
+            });
+    }
+
+    /// The mean, and of more than one the standard deviation.
+    fn restored(self) -> Restored {
+        let degrees = self.n.saturating_sub(1);
+        let std = |s: f32| (s / degrees as f32).sqrt();
+        Restored {
+            x: self.mean,
+            std: (degrees > 0).then(|| self.squares.mapv(std)),
+        }
     }
 }
 
@@ -149,6 +174,10 @@ impl Described for Mean {
 impl Method for Mean {
     fn needs(&self) -> Vec<Need> {
         self.of.as_dyn().needs()
+    }
+
+    fn draws(&self) -> bool {
+        self.of.as_dyn().draws()
     }
 
     fn knows_spread(&self) -> bool {

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Nothing is approximated, tuned or differentiated. At `sigma_t = infinity` it is the posterior mean, in one evaluation; and as
-//! the denoiser of the posterior it can be given to any sampler, which then draws from the posterior as it would from the prior.
-//! A sampler begins with noise around the middle of the range, which at a finite level is not quite what the posterior looks
+//! the denoiser of the posterior it is given to a sampler, which then draws from the posterior as it would from the prior.
+//! The sampler begins with noise around the middle of the range, which at a finite level is not quite what the posterior looks
 //! like; here it is around the posterior mean, for one evaluation more.
 
 use ndarray::Zip;
@@ -27,7 +27,7 @@ use crate::prior::{self, Card as PriorCard, Estimate, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::{self, Edm};
+use crate::sampler::Edm;
 
 /// What of the posterior is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,15 +45,15 @@ pub enum Answer {
 pub struct Exact {
     /// The mean, or a draw.
     pub answer: Answer,
-    /// What draws.
-    pub sampler: Box<sampler::Settings>,
+    /// What draws: along the probability-flow ODE, or with churn the SDE.
+    pub sampler: Edm,
 }
 
 impl Default for Exact {
     fn default() -> Exact {
         Exact {
             answer: Answer::Draw,
-            sampler: Box::new(Exact::edm(18).into()),
+            sampler: Exact::edm(18),
         }
     }
 }
@@ -75,9 +75,16 @@ impl Exact {
 }
 
 impl Tuned for Exact {
-    /// The mean, if no more steps are wanted than one.
+    /// The mean, unless a draw is wanted, or more steps than one.
     fn tuned(task: &Task) -> Exact {
-        Exact::default().with_steps(task.steps.unwrap_or(1))
+        match (task.steps, task.draw) {
+            (None, true) => Exact::default(),
+            (steps, false) => Exact::default().with_steps(steps.unwrap_or(1)),
+            (Some(steps), true) => Exact {
+                answer: Answer::Draw,
+                sampler: Exact::edm(steps),
+            },
+        }
     }
 }
 
@@ -96,7 +103,7 @@ impl Described for Exact {
             },
             _ => Exact {
                 answer: Answer::Draw,
-                sampler: Box::new(self.sampler.with_steps(steps)),
+                sampler: self.sampler.with_steps(steps),
             },
         }
     }
@@ -114,13 +121,17 @@ impl Method for Exact {
         vec![Need::Pixelwise, Need::Maps]
     }
 
+    fn draws(&self) -> bool {
+        self.answer == Answer::Draw
+    }
+
     fn solve(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
-        let mut posterior = Posterior::new(prior, problem);
+        let posterior = Posterior::new(prior, problem);
         if self.answer == Answer::Mean {
             run.begin(1);
         }
@@ -129,19 +140,13 @@ impl Method for Exact {
         run.show(&mean, Level::CLEAN)?;
         let x = match self.answer {
             Answer::Mean => mean,
-            Answer::Draw => {
-                posterior.offset = mean - prior.card().range.center as f32;
-                let dims = problem.operator.input();
-                let sampler = self.sampler.as_dyn();
-                let draw = sampler.sample(&posterior, problem.batch(), dims, run)?;
-                draw + &posterior.offset
-            }
+            Answer::Draw => self.sampler.sample_around(&posterior, mean, run)?,
         };
         Ok(x.into())
     }
 }
 
-/// The law of a picture given the measurement, as a prior: of what is left of the picture without the offset.
+/// The law of a picture given the measurement, as a prior.
 struct Posterior<'a> {
     prior: &'a dyn Prior,
     card: PriorCard,
@@ -150,7 +155,6 @@ struct Posterior<'a> {
     measured: Image,
     /// Variance of the measurement's noise.
     variance: f64,
-    offset: Image,
 }
 
 impl<'a> Posterior<'a> {
@@ -167,7 +171,6 @@ impl<'a> Posterior<'a> {
             measured: pixels.basis.coordinates(&linear.adjoint(&problem.y)),
             pixels,
             variance: problem.sigma() * problem.sigma(),
-            offset: Image::zeros(problem.operator.input().batch(problem.batch())),
         }
     }
 
@@ -241,9 +244,8 @@ impl Prior for Posterior<'_> {
     }
 
     fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, prior::Error> {
-        let x = x / level.a as f32 + &self.offset;
+        let x = x / level.a as f32;
         let (m, noise) = self.observed(Some((&x, level.sigma())));
-        let x0 = self.prior.denoise_mapped(&m, &noise)?.x0;
-        Ok((x0 - &self.offset).into())
+        self.prior.denoise_mapped(&m, &noise)
     }
 }

@@ -14,7 +14,7 @@ mod tweedie;
 pub use ddnm::NextLevel;
 pub use diffpir::{DataStep, Output};
 pub use dps::StepRule;
-pub use draws::Draws;
+pub use draws::{Draws, summary};
 pub use exact::Answer;
 pub use start::Start;
 pub use task::Task;
@@ -51,6 +51,11 @@ pub trait Method: Send + Sync {
         Vec::new()
     }
 
+    /// Whether its answer is one of many that it might have given, by chance.
+    fn draws(&self) -> bool {
+        true
+    }
+
     /// Whether it knows how sure it is, [`Restored::std`].
     fn knows_spread(&self) -> bool {
         false
@@ -70,28 +75,40 @@ pub trait Method: Send + Sync {
     /// [`Method::solve`], once the needs are met.
     ///
     /// # Errors
-    /// [`Error::Lacks`] if they are not; else those of [`Method::solve`].
+    /// Those of [`Method::check`] and of [`Method::solve`].
     fn restore(
         &self,
         prior: &dyn Prior,
         problem: &Problem,
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
-        let unmet = |need: &Need| !need.met(prior.card(), problem.operator.as_ref());
+        self.check(prior.card(), problem)?;
+        self.solve(prior, problem, run)
+    }
+
+    /// That a prior of this card and the problem meet its needs.
+    ///
+    /// # Errors
+    /// [`Error::Lacks`], which names the methods that would do.
+    fn check(&self, card: &prior::Card, problem: &Problem) -> Result<(), Error> {
+        let unmet = |need: &Need| !need.met(card, problem.operator.as_ref());
         match self.needs().into_iter().find(unmet) {
+            None => Ok(()),
             Some(need) => Err(Error::Lacks {
                 need,
                 who: need.of_whom(problem),
-                fitting: fitting(prior.card(), problem.operator.as_ref()),
+                fitting: fitting(card, problem.operator.as_ref()),
             }),
-            None => self.solve(prior, problem, run),
         }
     }
 }
 
 /// The methods whose needs, with the settings that suit the operator, a prior and the operator meet.
 pub fn fitting(card: &prior::Card, operator: &dyn Operator) -> Vec<&'static str> {
-    let task = Task::exact(operator);
+    let task = Task {
+        maps: card.maps,
+        ..Task::exact(operator)
+    };
     let fits = |name: &&'static str| {
         let settings = Settings::tuned(name, &task).expect("a listed name");
         let needs = settings.as_dyn().needs();

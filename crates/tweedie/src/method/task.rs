@@ -11,6 +11,12 @@ pub struct Task {
     pub loss: Loss,
     /// Whether the operator is linear.
     pub linear: bool,
+    /// Whether it acts on each pixel alone.
+    pub pixelwise: bool,
+    /// Whether the prior can be told the noise of each pixel.
+    pub maps: bool,
+    /// Whether a draw from the posterior is wanted in the place of the best estimate.
+    pub draw: bool,
     /// Standard deviation of the noise in the measurement, for pictures in [0, 1]; 0 for none.
     pub sigma: f64,
     /// The clean image's dimensions.
@@ -37,11 +43,14 @@ impl Task {
         pixels(self.input) / pixels(self.output)
     }
 
-    /// The task of an exact measurement by an operator.
+    /// The task of an exact measurement by an operator: its best estimate, for a prior that knows no maps of noise.
     pub fn exact(operator: &dyn Operator) -> Task {
         Task {
             loss: operator.loss(),
             linear: operator.linear().is_some(),
+            pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),
+            maps: false,
+            draw: false,
             sigma: 0.0,
             input: operator.input(),
             output: operator.output(),

@@ -42,6 +42,10 @@ impl Method for Tweedie {
 
     /// A measurement without noise is left as it is, and so is one with less than half of what the prior knows; with a little
     /// less than that the prior is asked at its least level.
+    fn draws(&self) -> bool {
+        false
+    }
+
     fn solve(
         &self,
         prior: &dyn Prior,

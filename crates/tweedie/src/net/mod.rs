@@ -45,8 +45,9 @@ pub trait Net: Send + Sync + Debug {
 pub enum Condition<'a> {
     /// The noise level of each picture, `[n]`, as its conditioning has it.
     Levels(&'a [f32]),
-    /// That of each pixel: [`NoiseMap::logarithms`](crate::noise_map::NoiseMap) over four, `[n, c + c*(c + 1)/2, h, w]` for
-    /// pictures of `c` channels.
+    /// That of each pixel, for pictures of `c` channels `[n, c + c*(c + 1), h, w]`: the logarithms of the deviations along
+    /// each direction, the upper triangle of the logarithm of the covariance's root, and what of that is a guess from the
+    /// pixels around; all over four, as levels are.
     Map(&'a Image),
 }
 

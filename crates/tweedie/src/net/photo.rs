@@ -219,7 +219,7 @@ impl<T> Photo<T> {
             Layer::take(source, "embed.1", [e, e, 1])?,
         ];
         let stem = Layer::take(source, "stem", [widths[0], pixels, 3])?;
-        let pairs = 4 * photo_map::pairs(config.channels);
+        let pairs = 4 * photo_map::details_of(config.channels);
         let shape = [widths[0], pairs, 3, 3];
         let stem_map = config
             .maps

@@ -1,10 +1,10 @@
 //! What the photo network makes of a map of noise before its first layer.
 //!
-//! A map says of each pixel the logarithms of the deviations along three directions, and the logarithm of the covariance's
-//! root, six numbers ([`Condition::Map`](super::Condition)). Each scale is modulated by Fourier features of the former,
+//! A map says of each pixel the logarithms of the deviations along three directions, the logarithm of the covariance's root,
+//! six numbers, and six more of how much of it is a guess ([`Condition::Map`](super::Condition)). Each scale is modulated by Fourier features of the former,
 //! averaged over directions and over the pixels of a block: of a map of one level these are the features of that level, so
 //! that a network without maps goes on from where it is. The stem is told how the latter differs from the mean level of
-//! its 2x2 block: which pixels, channels and colours are the noisy ones. Both look at whole blocks alone, as the network does,
+//! its 2x2 block, which pixels, channels and colours are the noisy ones, and what is a guess. Both look at whole blocks alone, as the network does,
 //! and leave no seam between tiles.
 
 use ndarray::parallel::prelude::*;
@@ -18,9 +18,9 @@ const FREQUENCIES: usize = 16;
 /// Fourier features of a level.
 pub(super) const FEATURES: usize = 2 * FREQUENCIES;
 
-/// Entries of the upper triangle of a matrix for `c` channels.
-pub(super) fn pairs(c: usize) -> usize {
-    c * (c + 1) / 2
+/// What the stem is told of a pixel: two upper triangles of matrices for `c` channels.
+pub(super) fn details_of(c: usize) -> usize {
+    c * (c + 1)
 }
 
 /// Fourier features of `level = ln(sigma)/4`, periods from 1/4 to 64 e-folds: cosines, then sines.
@@ -83,7 +83,8 @@ fn block(of: ArrayView3<'_, f32>, row: usize, column: usize) -> ArrayView3<'_, f
     of.slice_move(s![.., y..y + 2, x..x + 2])
 }
 
-/// How the logarithm of each pixel's covariance differs from the mean level of its 2x2 block, `[n, pairs, h, w]`.
+/// How the logarithm of each pixel's covariance differs from the mean level of its 2x2 block, and what of it is a guess:
+/// `[n, details_of(c), h, w]`.
 pub(super) fn details(map: &Image, c: usize) -> Image {
     let mut out = map.slice(s![.., c.., .., ..]).to_owned();
     let (_, _, h, w) = map.dim();

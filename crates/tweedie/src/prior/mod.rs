@@ -8,6 +8,7 @@ mod channels;
 mod conditioning;
 mod gaussian;
 mod mixture;
+mod neighbours;
 mod network;
 mod parametrisation;
 mod stationary;
@@ -22,6 +23,7 @@ pub use mixture::Mixture;
 pub use network::Network;
 pub use parametrisation::{Factors, Parametrisation, Path};
 pub use stationary::Stationary;
+pub(crate) use neighbours::informed;
 pub(crate) use tensor::{from_tensor, in_pool, to_tensor};
 
 use crate::Image;

@@ -9,7 +9,7 @@ use super::tensor::{from_tensor, in_pool, to_tensor};
 use super::tiles::Tiling;
 use super::{
     AnyChannels, Card, Conditioning, Error, Estimate, Factors, Parametrisation, Prior, Pullback,
-    Sides,
+    Sides, informed,
 };
 use crate::Image;
 use crate::checkpoint::{Model, ModelSpec};
@@ -285,10 +285,11 @@ impl Prior for Adapter {
     fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
         let (data, range) = (self.data, self.card.range);
         let unit = data.half / range.half;
-        let noise = noise.scaled(unit);
+        let given = noise.scaled(unit);
         let z = m.mapv(|v| ((f64::from(v) - range.center) * unit + data.center) as f32);
+        let (z, noise) = informed(&z, &given);
         let factors = |v: f32| self.parametrisation.factors(f64::from(v).sqrt());
-        let map = told(&noise, m.dim(), self.sigma);
+        let map = NoiseMap::told(&noise, &given, m.dim(), self.sigma);
         let input = noise.filter(&z, |v| factors(v).input as f32);
         let f = self.answer_mapped(&input, &map)?;
         let mut x0 = noise.filter(&z, |v| factors(v).skip as f32);
@@ -296,13 +297,4 @@ impl Prior for Adapter {
         x0.par_mapv_inplace(|v| ((f64::from(v) - data.center) / unit + range.center) as f32);
         Ok(x0.into())
     }
-}
-
-/// What the network is told of a batch of this shape, where `sigma` is what it was trained on.
-fn told(noise: &NoiseMap, shape: (usize, usize, usize, usize), sigma: [f64; 2]) -> Image {
-    let (n, c, h, w) = shape;
-    let map = noise.logarithms(c, sigma) / 4.0;
-    let channels = map.dim().1;
-    let all = map.broadcast((n, channels, h, w));
-    all.expect("a map that fits").to_owned()
 }

@@ -4,14 +4,14 @@
 //! refuses all that can be refused, before the work; [`Ready::run`] is the work.
 //!
 //! ```no_run
-//! use tweedie::prior::Network;
+//! use tweedie::prior::{Network, Prior};
 //! use tweedie::restore::Job;
 //! use tweedie::{Device, checkpoint::Model};
 //!
 //! let picture = tweedie::image::read("noisy.png")?;
 //! let prior = Network::new(&Model::photo()?, &Device::default())?;
 //! let job = Job::new(toml::from_str("kind = 'identity'")?);
-//! let (restored, report) = job.prepare(&picture)?.run(&prior, ())?;
+//! let (restored, report) = job.prepare(&picture, prior.card())?.run(&prior, ())?;
 //! println!("{}: sigma {}", report.method, report.sigma);
 //! tweedie::image::write("clean.png", &restored, &Default::default(), tweedie::image::Overwrite::Refuse)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -30,10 +30,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::image::{Depth, Picture};
-use crate::method::{self, Settings, Task};
+use crate::method::{self, Draws, Restored, Settings, Task};
 use crate::noise::Seeded;
 use crate::operator::{self, Operator, Spec};
-use crate::prior::{Prior, in_pool};
+use crate::prior::{Card, Prior, in_pool};
 use crate::problem::{Noise, Problem};
 use crate::run::{self, Observer, Run};
 use crate::{Dims, Image, noise_level, recommend};
@@ -51,6 +51,8 @@ pub struct Job {
     pub steps: Option<usize>,
     /// Decides all that is random.
     pub seed: u64,
+    /// How many draws from the posterior are wanted; `None` for the best estimate.
+    pub samples: Option<usize>,
     /// Whether what is known of the picture (pixels beside the holes, the grey of a picture that wants colours) may be
     /// changed, to remove its noise. If not it is returned as it was.
     pub denoise_known: bool,
@@ -100,6 +102,9 @@ pub enum Error {
     /// The picture and what is made of it do not fit into memory.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    /// Draws were asked for of a method that makes none.
+    #[error("{0} gives the same answer each time, and no draws; exact, diffpir, ddnm and dps do")]
+    NoDraws(&'static str),
     /// No method of that name.
     #[error("there is no method `{0}`; there are {list}", list = Settings::NAMES.join(", "))]
     Method(String),
@@ -116,19 +121,20 @@ impl Job {
             noise: None,
             method: Choice::Best,
             steps: None,
+            samples: None,
             seed: 0,
             denoise_known: false,
         }
     }
 
-    /// Makes operator and problem, estimates the noise, chooses the method.
+    /// Makes operator and problem, estimates the noise, chooses the method, for a prior of this card.
     ///
     /// # Errors
     /// [`Error`]: whatever can be known before the work.
-    pub fn prepare(&self, picture: &Picture) -> Result<Ready, Error> {
+    pub fn prepare(&self, picture: &Picture, card: &Card) -> Result<Ready, Error> {
         let picture = with_channels(picture, self.spec.channels_recorded());
         let input = self.spec.input_for(picture.dims())?;
-        ensure(COPIES * input.len())?;
+        ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
         let operator = self.spec.build(input)?;
         let mut notes = Vec::new();
         let noise = match self.noise {
@@ -136,7 +142,11 @@ impl Job {
             None => estimate(&picture, operator.as_ref(), &mut notes)?,
         };
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
-        let task = Task::of(&problem, self.steps);
+        let task = Task {
+            maps: card.maps,
+            draw: self.samples.is_some(),
+            ..Task::of(&problem, self.steps)
+        };
         let settings = match &self.method {
             Choice::Best => recommend::method(&task),
             Choice::Named(name) => {
@@ -147,15 +157,40 @@ impl Job {
                 None => settings.as_ref().clone(),
             },
         };
+        settings.as_dyn().check(card, &problem)?;
+        if self.samples.is_some() && !settings.as_dyn().draws() {
+            return Err(Error::NoDraws(settings.name()));
+        }
         Ok(Ready {
             picture,
             problem,
             settings,
+            samples: self.samples,
             notes,
             estimated: self.noise.is_none(),
             seed: self.seed,
             denoise_known: self.denoise_known,
         })
+    }
+}
+
+/// What came of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solved {
+    /// The estimate; of draws their mean, with their standard deviation.
+    pub restored: Restored,
+    /// The draws, if they were wanted, as a batch.
+    pub samples: Option<Image>,
+}
+
+impl Solved {
+    fn of(samples: &[Image]) -> Solved {
+        let views: Vec<_> = samples.iter().map(|x| x.view()).collect();
+        let samples = ndarray::concatenate(ndarray::Axis(0), &views).expect("draws are alike");
+        Solved {
+            restored: method::summary(&samples),
+            samples: Some(samples),
+        }
     }
 }
 
@@ -165,6 +200,7 @@ pub struct Ready {
     picture: Picture,
     problem: Problem,
     settings: Settings,
+    samples: Option<usize>,
     notes: Vec<String>,
     estimated: bool,
     seed: u64,
@@ -196,11 +232,11 @@ impl Ready {
         prior: &dyn Prior,
         observer: impl Observer + Send,
     ) -> Result<(Picture, Report), Error> {
-        let (restored, report) = self.solve(prior, observer)?;
-        Ok((self.picture.with_pixels(restored.x), report))
+        let (solved, report) = self.solve(prior, observer)?;
+        Ok((self.picture.with_pixels(solved.restored.x), report))
     }
 
-    /// The same as an image, and its spread where the method knows it.
+    /// The same as an image, with its spread where the method knows it, and the draws where they are wanted.
     ///
     /// # Errors
     /// Those of [`Ready::run`].
@@ -208,7 +244,7 @@ impl Ready {
         &self,
         prior: &dyn Prior,
         observer: impl Observer + Send,
-    ) -> Result<(method::Restored, Report), Error> {
+    ) -> Result<(Solved, Report), Error> {
         in_pool(|| self.solve_in_pool(prior, observer))
     }
 
@@ -216,14 +252,30 @@ impl Ready {
         &self,
         prior: &dyn Prior,
         observer: impl Observer,
-    ) -> Result<(method::Restored, Report), Error> {
+    ) -> Result<(Solved, Report), Error> {
         let begun = Instant::now();
         let mut run = Run::with(Seeded::new(self.seed, "method"), observer);
-        let method = self.settings.as_dyn();
-        let mut restored = method.restore(prior, &self.problem, &mut run)?;
-        if !self.denoise_known {
-            restored.x = self.keep_known(restored.x);
-        }
+        let keep = |x: Image| match self.denoise_known {
+            true => x,
+            false => self.keep_known(x),
+        };
+        let restored = match self.samples {
+            None => {
+                let method = self.settings.as_dyn();
+                let Restored { x, std } = method.restore(prior, &self.problem, &mut run)?;
+                Solved {
+                    samples: None,
+                    restored: Restored { x: keep(x), std },
+                }
+            }
+            Some(n) => {
+                let of = &self.settings;
+                let mut all = Vec::new();
+                let draws = Draws { n, of };
+                draws.each(prior, &self.problem, &mut run, |_, x| all.push(keep(x)))?;
+                Solved::of(&all)
+            }
+        };
         let mut notes = self.notes.clone();
         notes.extend_from_slice(run.notes());
         let report = Report {

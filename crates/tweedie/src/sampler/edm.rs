@@ -110,6 +110,19 @@ impl Sampler for Edm {
         dims: Dims,
         run: &mut Run<'_>,
     ) -> Result<Image, Error> {
+        let start = Image::from_elem(dims.batch(batch), prior.card().range.center as f32);
+        self.sample_around(prior, start, run)
+    }
+}
+
+impl Edm {
+    /// A draw that begins with noise around a picture, in the place of the middle of the range.
+    pub(crate) fn sample_around(
+        &self,
+        prior: &dyn Prior,
+        start: Image,
+        run: &mut Run<'_>,
+    ) -> Result<Image, Error> {
         self.check()?;
         let card = prior.card();
         let levels: Vec<Level> = self
@@ -119,7 +132,7 @@ impl Sampler for Edm {
             .map(|l| Level::ve(l.sigma()))
             .collect();
         run.begin(levels.len());
-        let mut x = run.pure_noise(card.range, levels[0], batch, dims);
+        let mut x = run.add_noise(start, levels[0].b);
         for (t, s) in walk(&levels) {
             // Churn: a little back up.
             let hat = Level::ve(self.churned(t.b, levels.len(), card));
