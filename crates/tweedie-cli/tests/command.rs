@@ -180,7 +180,7 @@ fn inpaint_keeps_what_is_known() {
 #[test]
 fn colorize_keeps_the_grey() {
     let p = Place::new();
-    for weights in ["mean", "luma"] {
+    for weights in ["mean", "luma", "0.1,0.8,0.1"] {
         p.ok(&format!(
             "degrade clean.png --operator gray --weights {weights} -o gray.png --force"
         ));
@@ -473,6 +473,7 @@ fn wrong_usage_has_exit_code_2() {
         "denoise clean.png --steps 0",
         "deblur clean.png",
         "deblur clean.png --kernel gaussian:x",
+        "colorize clean.png --weights 0,0,0",
         "sample --size 0",
         "denoise clean.png --threads 0",
         "denoise clean.png --threads 65535",

@@ -80,8 +80,10 @@ fn pointwise() -> Vec<Case> {
         let gray = Gray::new(d, GrayWeights::Mean).unwrap();
         cases.push(case(format!("gray {d}"), gray, true, true));
     }
-    let luma = Gray::new(Dims::new(3, 4, 5), GrayWeights::Luma).unwrap();
-    cases.push(case("luma".into(), luma, true, true));
+    for weights in [GrayWeights::Luma, GrayWeights::Rgb([0.0, 1.5, 0.25])] {
+        let gray = Gray::new(Dims::new(3, 4, 5), weights).unwrap();
+        cases.push(case(format!("gray by {weights}"), gray, true, true));
+    }
     cases
 }
 

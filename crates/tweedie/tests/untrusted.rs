@@ -114,7 +114,7 @@ steps = [
   { kind = "mask", shape = "random", hidden = 0.5, seed = 3 },
   { kind = "mask", shape = "box", height = 4, width = 0.5 },
   { kind = "downsample", factor = 2, filter = "disk:1.5" },
-  { kind = "gray", weights = "luma" },
+  { kind = "gray", weights = "0.25,0.5,0.25" },
 ]
 "#;
     survivors(text.as_bytes(), |bytes| {

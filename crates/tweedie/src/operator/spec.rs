@@ -296,6 +296,10 @@ mod tests {
             ),
             ("kind = 'gray'\nweights = 'luma'", Dims::new(1, 12, 20)),
             (
+                "kind = 'gray'\nweights = '0.25,0.5,0.25'",
+                Dims::new(1, 12, 20),
+            ),
+            (
                 "kind = 'compose'\nsteps = [{kind = 'downsample', factor = 4}, {kind = 'gray'}]",
                 Dims::new(1, 3, 5),
             ),
@@ -349,6 +353,7 @@ mod tests {
             "kind = 'mask'\nshape = 'box'\nheight = 4\nwidth = 4\ndepth = 4",
             "kind = 'downsample'\nfactor = -4",
             "kind = 'gray'\nweight = 'luma'",
+            "kind = 'gray'\nweights = '1,2'",
             "kind = 'compose'\nsteps = [{kind = 'gray', x = 1}]",
             "kind = 'sharpen'",
         ] {

@@ -90,7 +90,8 @@ fn exact_measurements_end_exact() {
                 "{name} at {i:?}: {x}, not {y}"
             );
         }
-        for weights in [GrayWeights::Mean, GrayWeights::Luma] {
+        let green = GrayWeights::Rgb([0.0, 1.0, 0.0]);
+        for weights in [GrayWeights::Mean, GrayWeights::Luma, green] {
             let gray = Gray::new(Dims { c: 3, ..PLANE }, weights).unwrap();
             let problem = measured(gray, 0.0);
             let prior = White::new(Card::any());
