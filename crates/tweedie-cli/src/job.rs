@@ -62,7 +62,7 @@ impl JobArgs {
     fn check_beside(&self, beside: &Beside, method: &Settings) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.spread.is_none() || self.samples.is_some() || method.as_dyn().knows_spread(),
-            "{} does not know how sure it is; --samples N does, where there are draws",
+            "{} does not know how sure it is; --method mean does, and --samples N",
             method.name()
         );
         for file in [&beside.samples, &beside.spread].into_iter().flatten() {
@@ -161,7 +161,11 @@ pub(crate) fn execute(
         let pictures = samples.axis_chunks_iter(Axis(0), 1);
         let pictures: Vec<_> = pictures.map(|p| p.to_owned()).collect();
         let columns = (pictures.len() as f64).sqrt().ceil() as usize;
-        write(file, tweedie::image::grid(&pictures, columns)?, &args.output)?;
+        write(
+            file,
+            tweedie::image::grid(&pictures, columns)?,
+            &args.output,
+        )?;
     }
     args.output.write(&path, &result)?;
     let report = Report {

@@ -196,6 +196,98 @@ fn colorize_keeps_the_grey() {
     }
 }
 
+/// From a raw picture, at an odd size too, to one that is closer to the truth than Malvar's filters come, with what was recorded
+/// as it was.
+#[test]
+fn demosaic_beats_the_filters() {
+    let p = Place::new();
+    let read = |name: &str| tweedie::image::read(p.path(name)).unwrap();
+    let odd = read("clean.png").pixels;
+    let odd = odd.slice(ndarray::s![.., .., ..71, ..95]).to_owned();
+    p.save("odd.png", &Picture::new(odd));
+    for (clean, pattern, (h, w)) in [("clean", "rggb", (72, 96)), ("odd", "gbrg", (71, 95))] {
+        let mosaic = format!("--operator mosaic --pattern {pattern} --force -o");
+        p.ok(&format!("degrade {clean}.png {mosaic} raw.png"));
+        assert_eq!(p.size("raw.png"), (1, h, w));
+        let line = format!("demosaic raw.png --pattern {pattern} --force -o");
+        p.ok(&format!("{line} filters.png --noise 0 --method classical"));
+        let report = p.json(&format!("{line} x.png"));
+        assert_eq!(report["method"], "dpir");
+        assert_eq!(p.size("x.png"), (3, h, w));
+        let psnr = |name| p.psnr(&format!("{clean}.png"), name);
+        let (filters, found) = (psnr("filters.png"), psnr("x.png"));
+        assert!(found > filters, "{found} after {filters}");
+        p.ok(&format!("degrade x.png {mosaic} back.png"));
+        let [raw, back] = ["raw.png", "back.png"].map(|name| read(name).pixels);
+        assert!(back == raw, "{pattern}");
+    }
+}
+
+/// A mosaic may come as three equal channels, which is said; one with colours, or a grey picture to degrade, is refused.
+#[test]
+fn mosaics_have_one_channel() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator mosaic -o raw.png");
+    let read = |name: &str| tweedie::image::read(p.path(name)).unwrap().pixels;
+    let raw = read("raw.png");
+    let (_, _, h, w) = raw.dim();
+    let three = raw.broadcast((1, 3, h, w)).unwrap().to_owned();
+    p.save("three.png", &Picture::new(three));
+    let line = "--noise 0 --steps 4 -o";
+    p.ok(&format!("demosaic raw.png {line} one.png"));
+    let text = p.ok(&format!("demosaic three.png {line} x.png"));
+    let note = "demosaic: the picture's 3 channels are equal: taken as one\n";
+    assert!(text.starts_with(note), "{text}");
+    assert!(read("one.png") == read("x.png"));
+    for (line, code, part) in [
+        (
+            "demosaic clean.png --noise 0 -o y.png",
+            1,
+            "demosaiced already",
+        ),
+        (
+            "degrade raw.png --operator mosaic -o y.png",
+            1,
+            "three channels",
+        ),
+        ("demosaic raw.png --pattern rgb -o y.png", 2, "gbrg"),
+    ] {
+        p.fails(line, code, part);
+    }
+    // Of a grey picture with a tint the mean is grey enough.
+    let text = p.ok(&format!("colorize clean.png {line} z.png"));
+    assert!(text.contains("channels differ: their mean"), "{text}");
+}
+
+/// A flat field, in a file with a dead pixel of 0: what is restored is closer than what the division alone gives, and the dead
+/// pixel's place is written as a mask.
+#[test]
+fn gains_are_undone() {
+    let p = Place::new();
+    let mut flat = tweedie::Image::from_shape_fn((1, 1, 72, 96), |(_, _, i, j)| {
+        1.0 - 0.5 * (i as f32 / 72.0).hypot(j as f32 / 96.0)
+    });
+    flat[[0, 0, 30, 40]] = 0.0;
+    p.save("flat.png", &Picture::new(flat));
+    let gain = "--operator gain --gain flat.png --scale 0.5";
+    let report = p.json(&format!("degrade clean.png {gain} --noise 0.02 -o y.png"));
+    assert_eq!(report["mask"], "y.mask.png");
+    p.ok(&format!(
+        "restore y.png {gain} --noise 0 --method classical -o divided.png"
+    ));
+    let report = p.json(&format!("restore y.png {gain} --steps 10 -o x.png"));
+    assert_eq!(report["method"], "dpir");
+    let [divided, found] = ["divided.png", "x.png"].map(|x| p.psnr("clean.png", x));
+    assert!(found > divided + 2.0, "{found} after {divided}");
+    // A light that is known by its corners, and no hole.
+    let vignette = "--operator gain --gain vignette:0.3";
+    let report = p.json(&format!("degrade clean.png {vignette} -o dark.png"));
+    assert!(report["mask"].is_null());
+    p.ok(&format!("restore dark.png {vignette} -o light.png"));
+    let [dark, light] = ["dark.png", "light.png"].map(|x| p.psnr("clean.png", x));
+    assert!(light > dark + 15.0, "{light} after {dark}");
+}
+
 /// Equal seeds of `degrade` and `restore` must not share their noise: the sampler would start from the noise that is in the
 /// measurement. DiffPIR without fresh noise lost 6 dB to that.
 #[test]
@@ -227,6 +319,23 @@ fn spread_is_written_on_request() {
         1,
         "--method mean",
     );
+}
+
+/// Draws, their mean and their spread, for a method that draws.
+#[test]
+fn samples_are_written_beside_their_mean() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator gray -o gray.png");
+    p.ok("colorize gray.png --steps 3 --samples 3 -o colour.png");
+    assert_eq!(p.size("colour.png"), (3, 72, 96));
+    assert_eq!(p.size("colour.spread.png"), (3, 72, 96));
+    let (c, h, w) = p.size("colour.samples.png");
+    assert!(c == 3 && h >= 2 * 72 && w >= 2 * 96, "{h}x{w}");
+    let again = "colorize gray.png --steps 3 --samples 3 -o other.png";
+    p.ok(again);
+    p.fails(again, 1, "--force");
+    let alone = "colorize gray.png --method dpir --samples 3 -o x.png";
+    p.fails(alone, 1, "the same answer");
 }
 
 /// Where files lie is nobody's business.
@@ -437,6 +546,14 @@ fn bad_input_is_named_in_one_line() {
             "none.txt",
         ),
         ("inpaint clean.png --noise 0 --mask mask.png", "10"),
+        (
+            "restore clean.png --noise 0 --operator gain --gain mask.png",
+            "the gain is 10 x 10",
+        ),
+        (
+            "degrade clean.png --operator gain --gain none.png -o z.png",
+            "none.png",
+        ),
         ("upscale clean.png --noise 0 --factor 0", "0"),
         ("restore clean.png --noise 0 --operator op.toml", "kernell"),
         ("train recipe.toml", "recipe.toml"),
@@ -474,6 +591,8 @@ fn wrong_usage_has_exit_code_2() {
         "deblur clean.png",
         "deblur clean.png --kernel gaussian:x",
         "colorize clean.png --weights 0,0,0",
+        "degrade clean.png --operator gain --gain vignette:2 -o x.png",
+        "degrade clean.png --operator gain --gain mask.png --scale 0 -o x.png",
         "sample --size 0",
         "denoise clean.png --threads 0",
         "denoise clean.png --threads 65535",

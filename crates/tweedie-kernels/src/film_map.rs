@@ -64,14 +64,14 @@ pub fn film_map_silu_gradient(
                 .par_chunks_mut(CHUNK)
                 .zip(dshift.par_chunks_mut(CHUNK));
             let wanted = wanted.zip(dx.par_chunks_mut(CHUNK));
-            given.zip(wanted).for_each(
-                |(((x, dy), (scale, shift)), ((dscale, dshift), dx))| {
+            given
+                .zip(wanted)
+                .for_each(|(((x, dy), (scale, shift)), ((dscale, dshift), dx))| {
                     // The gradient to the shift is that to the sum, of which the others are multiples.
                     map(ActivatedSlope, [x, scale, shift, dy], dshift);
                     map(Product, [dshift, x], dscale);
                     map(Scaled, [dshift, scale], dx);
-                },
-            );
+                });
         });
 }
 

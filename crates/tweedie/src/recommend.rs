@@ -34,16 +34,17 @@ pub fn method(task: &Task) -> Settings {
 mod tests {
     use super::*;
     use crate::Dims;
-    use crate::operator::{Downsample, Gray, GrayWeights, Identity, Mask, Operator};
+    use crate::operator::{Bayer, Downsample, Gray, GrayWeights, Identity, Mask, Mosaic, Operator};
 
     /// What is recommended can do the task, with as many steps as are wanted. Wrong: a method for noise alone where pixels are
     /// missing.
     #[test]
     fn what_is_recommended_fits() {
         let dims = Dims::new(3, 8, 8);
-        let operators: [(Box<dyn Operator>, &str); 5] = [
+        let operators: [(Box<dyn Operator>, &str); 6] = [
             (Box::new(Identity::new(dims).unwrap()), "tweedie"),
             (Box::new(Mask::random(dims, 0.5, 1).unwrap()), "dpir"),
+            (Box::new(Mosaic::new(dims, Bayer::Rggb).unwrap()), "dpir"),
             (Box::new(Downsample::bicubic(dims, 2).unwrap()), "dpir"),
             (Box::new(Downsample::bicubic(dims, 4).unwrap()), "diffpir"),
             (

@@ -67,7 +67,9 @@ impl Need {
     pub(crate) fn of_whom(self, problem: &Problem) -> String {
         match self {
             Need::Pullback | Need::LearnedVariance | Need::Maps => "the prior".to_owned(),
-            Need::Linear | Need::NoiseOnly | Need::Pixelwise => format!("the operator `{}`", problem.operator.name()),
+            Need::Linear | Need::NoiseOnly | Need::Pixelwise => {
+                format!("the operator `{}`", problem.operator.name())
+            }
         }
     }
 }

@@ -275,9 +275,7 @@ impl<'a> Run<'a> {
     ) -> Result<Image, Error> {
         self.nfe += 1;
         self.finite(m, Level::CLEAN, "image")?;
-        let estimate = prior
-            .denoise_mapped(m, noise)
-            .map_err(|e| self.failed(e))?;
+        let estimate = prior.denoise_mapped(m, noise).map_err(|e| self.failed(e))?;
         self.finite(&estimate.x0, Level::CLEAN, "prior's answer")?;
         Ok(estimate.x0)
     }

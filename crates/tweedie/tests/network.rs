@@ -505,7 +505,11 @@ fn known_numbers_stay_and_unknown_ones_do_not_matter() {
     let (x, noise) = (picture(1, 3, 21, 30), map(21, 30));
     let x0 = network.denoise_mapped(&x, &noise).unwrap().x0;
     let mut other = x.clone();
-    for ((x0, x), (other, &v)) in x0.iter().zip(&x).zip(other.iter_mut().zip(noise.variance())) {
+    for ((x0, x), (other, &v)) in x0
+        .iter()
+        .zip(&x)
+        .zip(other.iter_mut().zip(noise.variance()))
+    {
         assert!(v > 0.0 || (x0 - x).abs() < 1e-6, "{x0} for {x}");
         if v.is_infinite() {
             *other = 55.0;

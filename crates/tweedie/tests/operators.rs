@@ -7,8 +7,9 @@ use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::operator::cg::{self, Params};
 use tweedie::operator::mask::{BoxSpec, Extent};
 use tweedie::operator::{
-    Blur, Boundary, Compose, Decimate, Downsample, Gain, Gray, GrayWeights, Identity, Kernel,
-    Lanczos, Linear, Mask, Operator, Spectrum, Stack, lanczos, norm, spectrum,
+    Bayer, Blur, Boundary, Compose, Decimate, Downsample, Gain, GainMap, Gray, GrayWeights,
+    Identity, Kernel, Lanczos, Linear, Mask, Mosaic, Operator, Spectrum, Stack, lanczos, norm,
+    spectrum,
 };
 use tweedie::{Dims, Image};
 
@@ -79,10 +80,31 @@ fn pointwise() -> Vec<Case> {
         ));
         let gray = Gray::new(d, GrayWeights::Mean).unwrap();
         cases.push(case(format!("gray {d}"), gray, true, true));
+        // Four tenths of them 0.
+        let gains = picture.mapv(|v| if v > -0.25 { 0.3 + v.abs() } else { 0.0 });
+        let one = gains.slice(ndarray::s![..1, .., ..]).mapv(|g| g + 0.1);
+        let one = GainMap::new(d, one).unwrap();
+        cases.push(case(format!("gain {d}"), one, true, true));
+        let each = GainMap::new(d, gains).unwrap();
+        cases.push(case(
+            format!("gains of {} channels {d}", d.c),
+            each,
+            true,
+            true,
+        ));
     }
     for weights in [GrayWeights::Luma, GrayWeights::Rgb([0.0, 1.5, 0.25])] {
         let gray = Gray::new(Dims::new(3, 4, 5), weights).unwrap();
         cases.push(case(format!("gray by {weights}"), gray, true, true));
+    }
+    for (pattern, (h, w)) in Bayer::ALL.into_iter().zip([(1, 1), (4, 6), (5, 7), (1, 4)]) {
+        let mosaic = Mosaic::new(Dims::new(3, h, w), pattern).unwrap();
+        cases.push(case(
+            format!("mosaic {pattern} {h}x{w}"),
+            mosaic,
+            true,
+            true,
+        ));
     }
     cases
 }
@@ -142,6 +164,7 @@ fn chains() -> Vec<Case> {
     let half = Dims::new(3, 3, 4);
     let average = Box::new(Downsample::average(d, 2).unwrap());
     let mask = Box::new(Mask::random(half, 0.3, 1).unwrap());
+    let mosaic = || Box::new(Mosaic::new(d, Bayer::Grbg).unwrap());
     let chain = |steps| Compose::new(steps).unwrap();
     vec![
         case(
@@ -175,6 +198,18 @@ fn chains() -> Vec<Case> {
             true,
         ),
         case("blur alone".into(), chain(vec![blur(d)]), true, false),
+        case(
+            "mosaic, bicubic".into(),
+            chain(vec![mosaic(), down(one)]),
+            true,
+            true,
+        ),
+        case(
+            "blur, mosaic".into(),
+            chain(vec![blur(d), mosaic()]),
+            false,
+            true,
+        ),
     ]
 }
 
@@ -337,6 +372,8 @@ fn conjugate_gradients_agree_with_the_closed_forms() {
     let gaussian = || Kernel::gaussian(1.2, None).unwrap();
     let operators: Vec<Box<dyn Operator>> = vec![
         Box::new(Mask::random(d, 0.5, 3).unwrap()),
+        Box::new(Mosaic::new(d, Bayer::Rggb).unwrap()),
+        Box::new(GainMap::vignette(d, 0.1).unwrap()),
         Box::new(Blur::new(d, lopsided(5, 4), Boundary::Circular).unwrap()),
         Box::new(Blur::new(d, gaussian(), Boundary::Symmetric).unwrap()),
         Box::new(Downsample::bicubic(d, 4).unwrap()),
@@ -431,6 +468,8 @@ fn results_do_not_depend_on_threads() {
     let gaussian = || Kernel::gaussian(1.0, None).unwrap();
     let run = || -> Vec<Image> {
         let operators: Vec<Box<dyn Operator>> = vec![
+            Box::new(Mosaic::new(d, Bayer::Rggb).unwrap()),
+            Box::new(GainMap::vignette(d, 0.01).unwrap()),
             Box::new(Blur::new(d, lopsided(4, 5), Boundary::Circular).unwrap()),
             Box::new(Blur::new(d, gaussian(), Boundary::Symmetric).unwrap()),
             Box::new(Blur::new(d, lopsided(4, 5), Boundary::Reflect).unwrap()),
@@ -458,6 +497,8 @@ fn batches_are_pictures() {
     let operators: Vec<Box<dyn Operator>> = vec![
         Box::new(Mask::random(d, 0.5, 3).unwrap()),
         Box::new(Gray::new(d, GrayWeights::Mean).unwrap()),
+        Box::new(Mosaic::new(Dims { c: 3, ..d }, Bayer::Gbrg).unwrap()),
+        Box::new(GainMap::vignette(d, 0.01).unwrap()),
         Box::new(Blur::new(d, lopsided(3, 3), Boundary::Reflect).unwrap()),
         Box::new(Decimate::new(d, lopsided(3, 3), Boundary::Symmetric, 2).unwrap()),
         Box::new(Downsample::bicubic(d, 2).unwrap()),
@@ -641,7 +682,7 @@ fn boundary() -> impl Strategy<Value = Boundary> {
 fn operator() -> impl Strategy<Value = Box<dyn Operator>> {
     let dims = (1usize..4, 1usize..20, 1usize..20).prop_map(|(c, h, w)| Dims::new(c, h, w));
     let taps = (1usize..8, 1usize..8);
-    (dims, 0usize..6, 1usize..6, taps, boundary(), any::<u64>()).prop_map(
+    (dims, 0usize..8, 1usize..6, taps, boundary(), any::<u64>()).prop_map(
         |(d, which, s, (kh, kw), boundary, seed)| -> Box<dyn Operator> {
             let kernel = lopsided(kh, kw);
             match which {
@@ -650,6 +691,8 @@ fn operator() -> impl Strategy<Value = Box<dyn Operator>> {
                 2 => Box::new(Downsample::bicubic(d, s).unwrap()),
                 3 => Box::new(Downsample::average(d, s).unwrap()),
                 4 => Box::new(Decimate::new(d, kernel, boundary, s).unwrap()),
+                5 => Box::new(Mosaic::new(Dims { c: 3, ..d }, Bayer::ALL[s % 4]).unwrap()),
+                6 => Box::new(GainMap::vignette(d, 0.1 * s as f64).unwrap()),
                 _ => {
                     let blur = Blur::new(d, kernel, boundary).unwrap();
                     let down = Downsample::bicubic(d, s).unwrap();

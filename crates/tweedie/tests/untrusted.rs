@@ -113,6 +113,7 @@ steps = [
   { kind = "blur", kernel = "motion:4.5:30" },
   { kind = "mask", shape = "random", hidden = 0.5, seed = 3 },
   { kind = "mask", shape = "box", height = 4, width = 0.5 },
+  { kind = "gain", gain = "vignette:0.25", scale = 1.5 },
   { kind = "downsample", factor = 2, filter = "disk:1.5" },
   { kind = "gray", weights = "0.25,0.5,0.25" },
 ]
@@ -143,9 +144,13 @@ fn endless_files_are_refused() {
     let zero = Path::new("/dev/zero");
     let kernel = KernelSpec::File(zero.to_owned()).build();
     assert!(kernel.unwrap_err().to_string().contains("longer than"));
-    let mask = "kind = 'mask'\nshape = 'picture'\npath = '/dev/zero'";
-    let mask: Spec = toml::from_str(mask).unwrap();
-    assert!(mask.build(Dims::new(1, 4, 4)).is_err());
+    for text in [
+        "kind = 'mask'\nshape = 'picture'\npath = '/dev/zero'",
+        "kind = 'gain'\ngain = '/dev/zero'",
+    ] {
+        let spec: Spec = toml::from_str(text).unwrap();
+        assert!(spec.build(Dims::new(1, 4, 4)).is_err(), "{text}");
+    }
     for device in ["/dev/zero", "/dev/urandom"].map(Path::new) {
         assert!(Model::open(device).is_err());
         assert!(Recipe::open(device).is_err());

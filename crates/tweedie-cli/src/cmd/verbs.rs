@@ -16,7 +16,7 @@ pub(crate) struct Verb {
 }
 
 /// All of them.
-pub(crate) const VERBS: [Verb; 5] = [
+pub(crate) const VERBS: [Verb; 6] = [
     Verb {
         name: "denoise",
         about: "Remove noise from a picture",
@@ -45,6 +45,12 @@ pub(crate) const VERBS: [Verb; 5] = [
         name: "colorize",
         about: "Give a grey picture colours; its grey stays as it is",
         operator: "gray",
+        keeps: true,
+    },
+    Verb {
+        name: "demosaic",
+        about: "Find the colours of a raw picture, taken through a Bayer filter; what it recorded stays as it is",
+        operator: "mosaic",
         keeps: true,
     },
 ];

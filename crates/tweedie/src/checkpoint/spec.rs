@@ -103,7 +103,8 @@ impl ModelSpec {
         let pixelwise = matches!(self.parametrisation, Parametrisation::Edm { .. })
             && self.conditioning == Conditioning::LogSigma;
         if self.network.facts().maps && !pixelwise {
-            let what = "a network with maps answers as `edm` does and is told `log-sigma`".to_owned();
+            let what =
+                "a network with maps answers as `edm` does and is told `log-sigma`".to_owned();
             return Err(wrong("parametrisation", what));
         }
         self.check_channels()

@@ -24,8 +24,8 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
-use super::photo_map;
 use super::ops::{add, conv3x3, pixel_shuffle, pixel_unshuffle, residual_block, silu};
+use super::photo_map;
 use super::{Array, Condition, Facts, Loader, Net, Params, ParamsError, Shapes};
 use crate::Image;
 use crate::prior::to_tensor;

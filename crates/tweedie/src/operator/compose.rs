@@ -127,6 +127,10 @@ impl Described for ComposeSpec {
     fn channels_recorded(&self) -> Option<usize> {
         self.steps.iter().find_map(Spec::channels_recorded)
     }
+
+    fn records_grey(&self) -> bool {
+        self.steps.iter().any(Spec::records_grey)
+    }
 }
 
 impl Operator for Compose {

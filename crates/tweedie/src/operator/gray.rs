@@ -185,6 +185,10 @@ impl Described for GraySpec {
     fn channels_recorded(&self) -> Option<usize> {
         Some(1)
     }
+
+    fn records_grey(&self) -> bool {
+        true
+    }
 }
 
 impl Operator for Gray {

@@ -8,9 +8,10 @@ use ndarray::{Array2, Array3, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::identity::blend;
-use super::nearest::Nearest;
 use super::spec::{Described, Flag, Flags, parses};
-use super::{Error, Gain, Linear, Loss, Operator, Spectrum, cg, not_empty, plane, read, spectrum};
+use super::{
+    Error, Gain, Linear, Loss, Operator, Spectrum, cg, nearest, not_empty, plane, read, spectrum,
+};
 use crate::noise::generator;
 use crate::{Dims, Image};
 
@@ -29,18 +30,11 @@ impl Mask {
     /// all.
     ///
     /// # Errors
-    /// [`Error::Input`] if the dimensions hold no pixel, [`Error::MaskSize`] if the picture is of another size,
+    /// [`Error::Input`] if the dimensions hold no pixel, [`Error::PictureSize`] if the picture is of another size,
     /// [`Error::NotFinite`] if it holds a NaN, [`Error::Invalid`] if it has another number of channels or nothing is
     /// known.
     pub fn new(dims: Dims, picture: ArrayView3<'_, f32>, threshold: f32) -> Result<Mask, Error> {
-        let (c, h, w) = picture.dim();
-        check_mask_size(dims, (h, w))?;
-        if c != 1 && c != dims.c {
-            return Err(Error::Invalid(format!(
-                "the mask has {c} channels; it needs 1 or, as the image has, {}",
-                dims.c
-            )));
-        }
+        read::check_fit("mask", dims, picture.dim())?;
         if picture.iter().any(|v| v.is_nan()) {
             return Err(Error::NotFinite("mask"));
         }
@@ -134,11 +128,8 @@ impl Operator for Mask {
 
     /// Each unknown pixel is like the nearest known one of its channel.
     fn guess(&self, y: &Image) -> Image {
-        let masks = self.known.dim().0;
-        let nearest: Vec<Nearest> = (0..masks)
-            .map(|c| Nearest::new(self.channel(c), self.dims.w))
-            .collect();
-        self.each(y, |c, x| nearest[c % masks].fill(x))
+        plane::check(y, self.dims);
+        nearest::filled(y, &self.known)
     }
 
     fn loss(&self) -> Loss {
@@ -376,7 +367,7 @@ impl MaskSpec {
                 holes,
                 threshold,
             } => {
-                let fits = |mask| check_mask_size(dims, mask);
+                let fits = |size| read::check_size("mask", dims, size);
                 let picture = read::mask(path, (dims.h, dims.w), fits)?;
                 let known = picture.mapv(|v| (v > *threshold) == (*holes == Holes::Black));
                 Mask::from_known(dims, known.insert_axis(Axis(0)))
@@ -461,14 +452,6 @@ impl Described for MaskSpec {
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         Ok(Box::new(self.mask(input)?))
     }
-}
-
-fn check_mask_size(dims: Dims, mask: (usize, usize)) -> Result<(), Error> {
-    let image = (dims.h, dims.w);
-    if mask == image {
-        return Ok(());
-    }
-    Err(Error::MaskSize { mask, image })
 }
 
 /// That a number is a part of a whole.

@@ -21,10 +21,12 @@ mod convolve;
 mod decimate;
 mod diagonal;
 mod downsample;
+mod gain;
 mod gamma;
 mod gray;
 mod identity;
 mod kernel_spec;
+mod mosaic;
 mod motion;
 mod nearest;
 mod norm;
@@ -38,10 +40,12 @@ mod stack;
 pub use boundary::Boundary;
 pub use decimate::Decimate;
 pub use downsample::FilterSpec;
+pub use gain::GainSource;
 pub use gray::GrayWeights;
 pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;
 pub use lanczos::Lanczos;
+pub use mosaic::Bayer;
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
@@ -78,9 +82,11 @@ spec::operators! {
         Mask(mask::MaskSpec) = "mask",
         Downsample(downsample::DownsampleSpec) = "downsample",
         Gray(gray::GraySpec) = "gray",
+        Mosaic(mosaic::MosaicSpec) = "mosaic",
         Compose(compose::ComposeSpec) = "compose",
         Stack(stack::StackSpec) = "stack",
         Gamma(gamma::GammaSpec) = "gamma",
+        GainMap(gain::GainMapSpec) = "gain",
     }
 }
 
@@ -239,7 +245,7 @@ pub enum Error {
         /// What came.
         got: Dims,
     },
-    /// A number in the measurement, mask or kernel is NaN or infinite.
+    /// A number in the measurement, mask, gain or kernel is NaN or infinite.
     #[error("the {0} holds a NaN or infinite number")]
     NotFinite(&'static str),
     /// The clean image's dimensions do not fit the operator.
@@ -262,11 +268,13 @@ pub enum Error {
         /// What comes.
         got: Dims,
     },
-    /// A mask of another size than the image.
-    #[error("the mask is {} x {} (height x width), but the image is {} x {}", .mask.0, .mask.1, .image.0, .image.1)]
-    MaskSize {
-        /// Height and width of the mask.
-        mask: (usize, usize),
+    /// A mask or gain of another size than the image.
+    #[error("the {what} is {} x {} (height x width), but the image is {} x {}", .picture.0, .picture.1, .image.0, .image.1)]
+    PictureSize {
+        /// What it is.
+        what: &'static str,
+        /// Its height and width.
+        picture: (usize, usize),
         /// Height and width of the image.
         image: (usize, usize),
     },

@@ -1,9 +1,30 @@
 //! Filling unknown pixels with the nearest known one.
 
+use ndarray::{Array3, Axis};
 use rayon::prelude::*;
+
+use super::plane;
+use crate::{Dims, Image};
 
 /// No pixel.
 const NONE: u32 = u32::MAX;
+
+/// `x` with each unknown pixel like the nearest known one of its channel; in a channel without any, mid-gray. `known` is
+/// `[1 or channels, height, width]`.
+pub(crate) fn filled(x: &Image, known: &Array3<bool>) -> Image {
+    let Dims { c, h, w } = Dims::of(x);
+    let known = known.as_standard_layout();
+    let channels = known.axis_iter(Axis(0));
+    let nearest: Vec<Nearest> = channels
+        .map(|known| Nearest::new(known.as_slice().expect("in standard layout"), w))
+        .collect();
+    let mut out = x.as_standard_layout().into_owned();
+    let planes = plane::values(&mut out).chunks_exact_mut(h * w);
+    for (i, plane) in planes.enumerate() {
+        nearest[i % c % nearest.len()].fill(plane);
+    }
+    out
+}
 
 /// For every pixel of a plane, the known one that is nearest.
 ///

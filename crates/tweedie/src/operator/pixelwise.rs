@@ -103,10 +103,14 @@ impl Gram {
     fn is_diagonal(&self, rows: &DMatrix<f64>) -> bool {
         let size = self.size();
         let c = self.dims.c;
-        (0..c).flat_map(|i| (0..i).map(move |j| (i, j))).all(|(i, j)| {
-            let off = self.turned(rows, i, j);
-            off.iter().zip(&size).all(|(v, size)| v.abs() <= ALIKE * size)
-        })
+        (0..c)
+            .flat_map(|i| (0..i).map(move |j| (i, j)))
+            .all(|(i, j)| {
+                let off = self.turned(rows, i, j);
+                off.iter()
+                    .zip(&size)
+                    .all(|(v, size)| v.abs() <= ALIKE * size)
+            })
     }
 
     /// The simplest directions along which all matrices are diagonal, if they have any in common.

@@ -1,12 +1,12 @@
-//! Masks and kernels from files. The files are untrusted: sizes are checked before memory is taken.
+//! Masks, gains and kernels from files. The files are untrusted: sizes are checked before memory is taken.
 
 use std::path::Path;
 
-use ndarray::{Array2, Axis, Zip};
+use ndarray::{Array2, Array3, ArrayView3, Axis, Zip};
 
 use super::Error;
-use crate::files;
-use crate::image::{self, Fault, Limits, Picture};
+use crate::image::{self, Fault, Limits};
+use crate::{Dims, files};
 
 /// A picture's luma in [0, 1], `[height, width]`, where `check` takes its height and width.
 ///
@@ -16,9 +16,54 @@ pub(crate) fn mask(
     size: (usize, usize),
     check: impl Fn((usize, usize)) -> Result<(), Error>,
 ) -> Result<Array2<f32>, Error> {
+    planes(path, size, check).map(|planes| luma(planes.view()))
+}
+
+/// The same with its channels, `[1 or 3, height, width]`.
+pub(crate) fn planes(
+    path: &Path,
+    size: (usize, usize),
+    check: impl Fn((usize, usize)) -> Result<(), Error>,
+) -> Result<Array3<f32>, Error> {
     match image::read_with(path, &pixels_of(size)) {
-        Ok(picture) => checked(luma(&picture), check),
+        Ok(picture) => {
+            let Dims { h, w, .. } = picture.dims();
+            check((h, w)).map(|()| picture.pixels.index_axis_move(Axis(0), 0))
+        }
         Err(error) => Err(refused(path, error.fault, check)),
+    }
+}
+
+/// That a mask or gain has the image's height and width.
+pub(crate) fn check_size(
+    what: &'static str,
+    dims: Dims,
+    picture: (usize, usize),
+) -> Result<(), Error> {
+    let image = (dims.h, dims.w);
+    match picture == image {
+        true => Ok(()),
+        false => Err(Error::PictureSize {
+            what,
+            picture,
+            image,
+        }),
+    }
+}
+
+/// The same, and that of its channels there is one, or as many as the image has.
+pub(crate) fn check_fit(
+    what: &'static str,
+    dims: Dims,
+    (c, h, w): (usize, usize, usize),
+) -> Result<(), Error> {
+    check_size(what, dims, (h, w))?;
+    match c == 1 || c == dims.c {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!(
+            "the {what} has {c} channels; it needs 1 or, as the image has, {}",
+            dims.c
+        ))),
     }
 }
 
@@ -35,7 +80,10 @@ pub(crate) fn taps(
     let most = (max_side * max_side * 32) as u64;
     let bytes = files::read(path, most).map_err(|e| missing(path, &e))?;
     match image::decode(&bytes, &pixels_of((max_side, max_side))) {
-        Ok(picture) => Ok(checked(luma(&picture), check)?.mapv(f64::from)),
+        Ok(picture) => {
+            let weights = luma(picture.pixels.index_axis(Axis(0), 0));
+            check(weights.dim()).map(|()| weights.mapv(f64::from))
+        }
         Err(fault @ Fault::Unknown { .. }) => match std::str::from_utf8(&bytes) {
             Ok(text) => table(text).map_err(|why| failed(path, &why)),
             Err(_) => Err(failed(path, &format!("no table of numbers, and {fault}"))),
@@ -48,13 +96,6 @@ fn pixels_of((height, width): (usize, usize)) -> Limits {
     Limits {
         pixels: height as u64 * width as u64,
     }
-}
-
-fn checked(
-    picture: Array2<f32>,
-    check: impl Fn((usize, usize)) -> Result<(), Error>,
-) -> Result<Array2<f32>, Error> {
-    check(picture.dim()).map(|()| picture)
 }
 
 /// Why a picture was not read; what is too large is for `check` to explain.
@@ -72,8 +113,7 @@ fn refused(
 }
 
 /// Colours count as in ITU-R BT.709.
-fn luma(picture: &Picture) -> Array2<f32> {
-    let planes = picture.pixels.index_axis(Axis(0), 0);
+fn luma(planes: ArrayView3<'_, f32>) -> Array2<f32> {
     if planes.dim().0 == 1 {
         return planes.index_axis_move(Axis(0), 0).to_owned();
     }
@@ -137,7 +177,7 @@ fn missing(path: &Path, why: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Format, Overwrite, WriteOptions, encode, write_bytes};
+    use crate::image::{Format, Overwrite, Picture, WriteOptions, encode, write_bytes};
     use crate::operator::kernel::{MAX_SIDE, check_size};
     use crate::{Dims, Image};
 
@@ -186,8 +226,9 @@ mod tests {
         header.truncate(60);
         let (_folder, path) = file(&header, "large.png");
         let fits = |size| {
-            Err(Error::MaskSize {
-                mask: size,
+            Err(Error::PictureSize {
+                what: "mask",
+                picture: size,
                 image: (10, 20),
             })
         };
@@ -195,8 +236,8 @@ mod tests {
         assert!(
             matches!(
                 error,
-                Error::MaskSize {
-                    mask: (2000, 2000),
+                Error::PictureSize {
+                    picture: (2000, 2000),
                     ..
                 }
             ),

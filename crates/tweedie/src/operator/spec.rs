@@ -44,6 +44,11 @@ pub trait Described: Sized {
     fn channels_recorded(&self) -> Option<usize> {
         None
     }
+
+    /// Whether its measurements are grey pictures: then one that comes with colours may be measured by their mean.
+    fn records_grey(&self) -> bool {
+        false
+    }
 }
 
 /// A setting as the command line has it, `--name VALUE`.
@@ -203,6 +208,11 @@ macro_rules! operators {
             pub fn channels_recorded(&self) -> Option<usize> {
                 match self { $(Spec::$variant(spec) => spec.channels_recorded(),)+ }
             }
+
+            /// Whether its measurements are grey pictures: then one that comes with colours may be measured by their mean.
+            pub fn records_grey(&self) -> bool {
+                match self { $(Spec::$variant(spec) => spec.records_grey(),)+ }
+            }
         }
 
         $(
@@ -295,6 +305,8 @@ mod tests {
                 Dims::new(3, 6, 10),
             ),
             ("kind = 'gray'\nweights = 'luma'", Dims::new(1, 12, 20)),
+            ("kind = 'mosaic'\npattern = 'gbrg'", Dims::new(1, 12, 20)),
+            ("kind = 'gain'\ngain = 'vignette:0.5'\nscale = 2.5", clean),
             (
                 "kind = 'gray'\nweights = '0.25,0.5,0.25'",
                 Dims::new(1, 12, 20),
@@ -354,6 +366,9 @@ mod tests {
             "kind = 'downsample'\nfactor = -4",
             "kind = 'gray'\nweight = 'luma'",
             "kind = 'gray'\nweights = '1,2'",
+            "kind = 'mosaic'\npattern = 'rgb'",
+            "kind = 'gain'\ngain = 'vignette:7'",
+            "kind = 'gain'",
             "kind = 'compose'\nsteps = [{kind = 'gray', x = 1}]",
             "kind = 'sharpen'",
         ] {
@@ -434,8 +449,9 @@ mod tests {
         assert!(
             matches!(
                 e,
-                Error::MaskSize {
-                    mask: (4, 5),
+                Error::PictureSize {
+                    what: "mask",
+                    picture: (4, 5),
                     image: (5, 4)
                 }
             ),

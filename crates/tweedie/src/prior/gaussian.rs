@@ -16,8 +16,8 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use super::{Card, Error, Estimate, Prior, Pullback};
 use crate::level::{Level, Range};
-use crate::noise_map::NoiseMap;
 use crate::noise::NoiseSource;
+use crate::noise_map::NoiseMap;
 use crate::{Dims, Image};
 
 /// Pictures of one small size with a Gaussian law.
@@ -171,7 +171,12 @@ impl Gaussian {
     /// or none where that has no density: numbers known for certain that depend on each other.
     ///
     /// Only numbers with finite variance are observations, `A x0 + n` with a row of `A` for each; a variance of 0 is one.
-    pub(super) fn condition(&self, m: &Image, noise: &NoiseMap, k: usize) -> (Array1<f64>, Option<f64>) {
+    pub(super) fn condition(
+        &self,
+        m: &Image,
+        noise: &NoiseMap,
+        k: usize,
+    ) -> (Array1<f64>, Option<f64>) {
         let Dims { c, h, w } = self.dims;
         let index = |i: usize, [y, x]: [usize; 2]| (i * h + y) * w + x;
         let (mut rows, mut variances, mut misfit) = (Vec::new(), Vec::new(), Vec::new());
@@ -244,7 +249,9 @@ fn solve(system: DMatrix<f64>, b: DVector<f64>) -> (DVector<f64>, Option<f64>) {
     let eigen = SymmetricEigen::new(system);
     let least = 1e-13 * eigen.eigenvalues.max() * n;
     let along = eigen.eigenvectors.transpose() * b;
-    let inverse = eigen.eigenvalues.map(|l| if l > least { 1.0 / l } else { 0.0 });
+    let inverse = eigen
+        .eigenvalues
+        .map(|l| if l > least { 1.0 / l } else { 0.0 });
     let weights = along.component_mul(&inverse);
     let log_density = eigen.eigenvalues.iter().all(|&l| l > least).then(|| {
         let volume: f64 = eigen.eigenvalues.iter().map(|l| l.ln()).sum();

@@ -20,10 +20,10 @@ pub use channels::AnyChannels;
 pub use conditioning::Conditioning;
 pub use gaussian::Gaussian;
 pub use mixture::Mixture;
+pub(crate) use neighbours::informed;
 pub use network::Network;
 pub use parametrisation::{Factors, Parametrisation, Path};
 pub use stationary::Stationary;
-pub(crate) use neighbours::informed;
 pub(crate) use tensor::{from_tensor, in_pool, to_tensor};
 
 use crate::Image;

@@ -41,17 +41,31 @@ pub(crate) fn informed(m: &Image, noise: &NoiseMap) -> (Image, NoiseMap) {
         return (m.clone(), noise.clone());
     }
     let mut z = noise.basis().coordinates(m);
-    let mut variance = noise.variance().broadcast(z.raw_dim()).expect("a map that fits").to_owned();
-    let scales: Vec<f32> = (0..z.dim().1).map(|i| scale(noise.basis(), i, z.dim().1)).collect();
-    let planes = z.outer_iter_mut().into_par_iter().zip(variance.outer_iter_mut());
+    let mut variance = noise
+        .variance()
+        .broadcast(z.raw_dim())
+        .expect("a map that fits")
+        .to_owned();
+    let scales: Vec<f32> = (0..z.dim().1)
+        .map(|i| scale(noise.basis(), i, z.dim().1))
+        .collect();
+    let planes = z
+        .outer_iter_mut()
+        .into_par_iter()
+        .zip(variance.outer_iter_mut());
     planes.for_each(|(mut z, mut variance)| {
-        let planes = z.outer_iter_mut().into_par_iter().zip(variance.outer_iter_mut());
-        planes.zip(&scales).for_each(|((mut z, mut variance), &scale)| {
-            if let Some((x, p)) = completed(z.view(), variance.view(), scale) {
-                z.assign(&x);
-                variance.assign(&p);
-            }
-        });
+        let planes = z
+            .outer_iter_mut()
+            .into_par_iter()
+            .zip(variance.outer_iter_mut());
+        planes
+            .zip(&scales)
+            .for_each(|((mut z, mut variance), &scale)| {
+                if let Some((x, p)) = completed(z.view(), variance.view(), scale) {
+                    z.assign(&x);
+                    variance.assign(&p);
+                }
+            });
     });
     let noise = NoiseMap::new(variance, noise.basis().clone());
     (noise.basis().picture(&z), noise)
@@ -153,7 +167,11 @@ impl Node {
                             sum += q * if q > 0.0 { self.mean[[y, x]] } else { 0.0 };
                         }
                     }
-                    *mean = if precision > 0.0 { sum / precision } else { 0.0 };
+                    *mean = if precision > 0.0 {
+                        sum / precision
+                    } else {
+                        0.0
+                    };
                     *variance = 1.0 / precision;
                 }
             });
@@ -170,7 +188,11 @@ impl Node {
         if self.mean.len() == 1 {
             let whole = scale * WHOLE;
             let part = whole / (whole + self.variance[[0, 0]]);
-            let x = if part > 0.0 { part * self.mean[[0, 0]] } else { 0.0 };
+            let x = if part > 0.0 {
+                part * self.mean[[0, 0]]
+            } else {
+                0.0
+            };
             let left = match part > 0.0 {
                 true => part * self.variance[[0, 0]],
                 false => whole,
@@ -271,6 +293,9 @@ mod tests {
         assert!(worst < 0.3, "{worst}");
         let variance = told.variance();
         let [edge, middle] = [[20, 12], [30, 27]].map(|[y, x]| variance[[0, 0, y, x]]);
-        assert!(0.0 < edge && edge < 0.7 * middle && middle < 0.3, "{edge} {middle}");
+        assert!(
+            0.0 < edge && edge < 0.7 * middle && middle < 0.3,
+            "{edge} {middle}"
+        );
     }
 }

@@ -135,8 +135,10 @@ impl Adapter {
     /// `F(input*x)` for a part of the question.
     fn forward(&self, question: &Question, x: Tensor<4>) -> Tensor<4> {
         let condition = vec![question.condition; x.dims()[0]];
-        self.net
-            .forward(x * question.factors.input as f32, Condition::Levels(&condition))
+        self.net.forward(
+            x * question.factors.input as f32,
+            Condition::Levels(&condition),
+        )
     }
 
     /// `F(input*x)` of the whole question, in tiles.

@@ -14,9 +14,9 @@ use rustfft::num_complex::Complex64;
 use super::{Card, Error, Estimate, Prior, Pullback};
 use crate::fft::Fft2;
 use crate::level::{Level, Range};
+use crate::noise::NoiseSource;
 use crate::noise_map::NoiseMap;
 use crate::operator::{Sample, cg};
-use crate::noise::NoiseSource;
 use crate::{Dims, Image};
 
 /// A Gaussian law of whole pictures of one size that does not change under cyclic shifts.
@@ -273,7 +273,10 @@ impl Prior for Stationary {
                 let sum = seen(&spread, |_| 1.0) + seen(&z, f64::from);
                 out.copy_from_slice(&vector(sum));
             };
-            let right = vector(seen(&misfit.slice(s![k..=k, .., .., ..]).to_owned(), |_| 1.0));
+            let right = vector(seen(
+                &misfit.slice(s![k..=k, .., .., ..]).to_owned(),
+                |_| 1.0,
+            ));
             let (z, _) = cg::solve(system, cg::unconditioned, right, EXACT);
             x0 += &self.filter(&shaped(&z), &nowhere, |l| l).mapv(|v| v as f32);
         }
@@ -304,7 +307,11 @@ fn check_symmetry(power: &Array4<Complex64>) -> Result<(), Error> {
 }
 
 /// The spectrum of each channel of `picture - offset`.
-fn spectra<S: Sample>(fft: &Fft2, picture: ArrayView3<'_, S>, offset: &[f64]) -> Vec<Vec<Complex64>> {
+fn spectra<S: Sample>(
+    fft: &Fft2,
+    picture: ArrayView3<'_, S>,
+    offset: &[f64],
+) -> Vec<Vec<Complex64>> {
     let pixels = (fft.height() * fft.width()) as f64;
     picture
         .outer_iter()

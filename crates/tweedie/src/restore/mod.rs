@@ -53,8 +53,8 @@ pub struct Job {
     pub seed: u64,
     /// How many draws from the posterior are wanted; `None` for the best estimate.
     pub samples: Option<usize>,
-    /// Whether what is known of the picture (pixels beside the holes, the grey of a picture that wants colours) may be
-    /// changed, to remove its noise. If not it is returned as it was.
+    /// Whether what is known of the picture (pixels beside the holes, the grey of a picture that wants colours, what a mosaic
+    /// recorded) may be changed, to remove its noise. If not it is returned as it was.
     pub denoise_known: bool,
 }
 
@@ -113,6 +113,9 @@ pub enum Error {
 /// Images of the size of the result that restoring holds at once, the network's own left out.
 const COPIES: usize = 10;
 
+/// Noise of this standard deviation is seen where it is left: then that is said.
+const VISIBLE: f64 = 2.0 / 255.0;
+
 impl Job {
     /// With noise estimated, the best method, seed 0.
     pub fn new(spec: Spec) -> Job {
@@ -132,11 +135,11 @@ impl Job {
     /// # Errors
     /// [`Error`]: whatever can be known before the work.
     pub fn prepare(&self, picture: &Picture, card: &Card) -> Result<Ready, Error> {
-        let picture = with_channels(picture, self.spec.channels_recorded());
+        let mut notes = Vec::new();
+        let picture = with_channels(picture, &self.spec, &mut notes);
         let input = self.spec.input_for(picture.dims())?;
         ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
         let operator = self.spec.build(input)?;
-        let mut notes = Vec::new();
         let noise = match self.noise {
             Some(noise) => noise,
             None => estimate(&picture, operator.as_ref(), &mut notes)?,
@@ -255,10 +258,7 @@ impl Ready {
     ) -> Result<(Solved, Report), Error> {
         let begun = Instant::now();
         let mut run = Run::with(Seeded::new(self.seed, "method"), observer);
-        let keep = |x: Image| match self.denoise_known {
-            true => x,
-            false => self.keep_known(x),
-        };
+        let keep = |x: Image| self.with_known(&x).unwrap_or(x);
         let restored = match self.samples {
             None => {
                 let method = self.settings.as_dyn();
@@ -278,6 +278,9 @@ impl Ready {
         };
         let mut notes = self.notes.clone();
         notes.extend_from_slice(run.notes());
+        if self.keeps_known() && self.problem.sigma() > VISIBLE {
+            notes.push("what is known keeps its noise, unless it is to be denoised too".into());
+        }
         let report = Report {
             method: self.settings.name(),
             nfe: run.nfe(),
@@ -289,29 +292,46 @@ impl Ready {
         Ok((restored, report))
     }
 
-    /// Where pixels or colours are missing and nothing else, what is there is returned as it was.
-    fn keep_known(&self, x: Image) -> Image {
-        let loss = self.problem.operator.loss();
+    /// Whether what is known is returned as it was: where pixels or colours are missing and nothing else.
+    fn keeps_known(&self) -> bool {
+        let operator = &self.problem.operator;
+        let loss = operator.loss();
         let only_missing = (loss.pixels || loss.colours) && !loss.detail && !loss.scales;
-        match self.problem.operator.linear() {
-            Some(linear) if only_missing && linear.isometry().is_some() => {
-                linear.project(&self.problem.y, &x)
-            }
-            _ => x,
-        }
+        let isometry = operator.linear().and_then(|linear| linear.isometry());
+        only_missing && isometry.is_some() && !self.denoise_known
+    }
+
+    /// `x` with what is known put back, where it is to be.
+    fn with_known(&self, x: &Image) -> Option<Image> {
+        let linear = self.problem.operator.linear()?;
+        self.keeps_known()
+            .then(|| linear.project(&self.problem.y, x))
     }
 }
 
-/// A grey measurement may come as a colour picture with equal channels.
-fn with_channels(picture: &Picture, wanted: Option<usize>) -> Picture {
-    match wanted {
-        Some(1) if picture.dims().c > 1 => {
-            let grey = picture.pixels.mean_axis(ndarray::Axis(1));
-            let grey = grey.expect("there are channels");
-            picture.with_pixels(grey.insert_axis(ndarray::Axis(1)))
-        }
-        _ => picture.clone(),
+/// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.
+fn with_channels(picture: &Picture, spec: &Spec, notes: &mut Vec<String>) -> Picture {
+    let channels = picture.dims().c;
+    if channels == 1 || spec.channels_recorded() != Some(1) {
+        return picture.clone();
     }
+    let axis = ndarray::Axis(1);
+    let planes = &picture.pixels;
+    let first = planes.slice_axis(axis, (0..1).into());
+    let equal = planes.axis_chunks_iter(axis, 1).all(|c| c == first);
+    let (one, note) = match equal {
+        true => (first.to_owned(), "channels are equal: taken as one"),
+        false if spec.records_grey() => {
+            let mean = planes.mean_axis(axis).expect("there are channels");
+            (
+                mean.insert_axis(axis),
+                "channels differ: their mean is taken as the grey",
+            )
+        }
+        false => return picture.clone(),
+    };
+    notes.push(format!("the picture's {channels} {note}"));
+    picture.with_pixels(one)
 }
 
 /// The noise that the measurement itself shows, where the operator lets it be seen. What rounding explains is none.

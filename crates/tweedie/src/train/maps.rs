@@ -266,9 +266,8 @@ fn directions(weights: [f64; 3]) -> Array2<f32> {
 /// A smooth field of unit size: normal numbers on a coarse grid, interpolated.
 fn smooth((h, w): (usize, usize), rng: &mut impl Rng) -> Array2<f64> {
     let cells = rng.random_range(1..5);
-    let knots: Array2<f64> = Array2::from_shape_fn((cells + 1, cells + 1), |_| {
-        StandardNormal.sample(&mut *rng)
-    });
+    let knots: Array2<f64> =
+        Array2::from_shape_fn((cells + 1, cells + 1), |_| StandardNormal.sample(&mut *rng));
     let place = |i: usize, n: usize| {
         let at = i as f64 / n as f64 * cells as f64;
         (at.floor() as usize, at.fract())
@@ -374,13 +373,7 @@ fn cut_text(known: &mut Array2<bool>, rng: &mut impl Rng) {
 }
 
 /// Two or three straight strokes between the corners of a letter's box.
-fn cut_letter(
-    known: &mut Array2<bool>,
-    corner: [f64; 2],
-    size: f64,
-    pen: f64,
-    rng: &mut impl Rng,
-) {
+fn cut_letter(known: &mut Array2<bool>, corner: [f64; 2], size: f64, pen: f64, rng: &mut impl Rng) {
     for _ in 0..rng.random_range(2..4) {
         let mut end = || {
             let [y, x] = [0.5, 0.3].map(|step| step * f64::from(rng.random_range(0..3)));
@@ -390,7 +383,11 @@ fn cut_letter(
         let steps = (2.0 * size / pen).ceil() as usize;
         for i in 0..=steps {
             let part = i as f64 / steps as f64;
-            dot(known, [0, 1].map(|k| from[k] + part * (to[k] - from[k])), pen);
+            dot(
+                known,
+                [0, 1].map(|k| from[k] + part * (to[k] - from[k])),
+                pen,
+            );
         }
     }
 }

@@ -169,7 +169,12 @@ impl Task {
             let of_m = |v: f32| divided(factors(v).skip, factors(v).out) as f32;
             inputs.push(noise.filter(&m, |v| factors(v).input as f32));
             targets.push(noise.filter(&x0, of_x0) - noise.filter(&m, of_m));
-            maps.push(NoiseMap::told(&noise, given, m.dim(), recipe.noise.bounds()));
+            maps.push(NoiseMap::told(
+                &noise,
+                given,
+                m.dim(),
+                recipe.noise.bounds(),
+            ));
             shown.push(noise);
         }
         Task {

@@ -171,7 +171,10 @@ impl Session {
         let mut noise = Seeded::new(rng.random(), "training").normal(batch, Dims::of(&x0));
         if let Some(maps) = self.recipe.maps.as_ref().filter(|maps| maps.due(n)) {
             let seen = (0..batch).map(|i| {
-                let (x0, eps) = (x0.slice(s![i..=i, .., .., ..]), noise.slice(s![i..=i, .., .., ..]));
+                let (x0, eps) = (
+                    x0.slice(s![i..=i, .., .., ..]),
+                    noise.slice(s![i..=i, .., .., ..]),
+                );
                 // The first evaluation of a restoration has no sample beside the measurement.
                 let beside = match rng.random::<bool>() {
                     true => f64::INFINITY,
@@ -327,7 +330,10 @@ fn grown(model: Params, renamed: &BTreeMap<String, String>, new: Params) -> Para
     let known: Params = model.into_iter().map(|(k, v)| (rename(k), v)).collect();
     let mut all = new;
     let added: Vec<_> = all.keys().filter(|k| !known.contains_key(*k)).collect();
-    log::info!("{} arrays start as in a new network: {added:?}", added.len());
+    log::info!(
+        "{} arrays start as in a new network: {added:?}",
+        added.len()
+    );
     all.extend(known);
     all
 }

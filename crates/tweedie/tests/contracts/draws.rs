@@ -57,7 +57,12 @@ fn the_measurement_and_the_method_hear_different_noise() {
         job.noise = Some(Noise::White(sigma));
         job.method = Choice::Settings(Box::new(quiet().into()));
         job.seed = seed;
-        job.prepare(y, prior.card()).unwrap().run(&prior, ()).unwrap().0.pixels
+        job.prepare(y, &prior.card)
+            .unwrap()
+            .run(&prior, ())
+            .unwrap()
+            .0
+            .pixels
     };
     let (mut equal, mut different, mut shared) = (0.0, 0.0, 0.0);
     for seed in 0..4 {

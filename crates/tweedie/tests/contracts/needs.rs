@@ -99,14 +99,7 @@ fn methods_refuse_what_lacks_what_they_need() {
         let need = is("tweedie", NoiseOnly).or(is("exact", Pixelwise));
         check(name, method, &full, blur(), need, &linear);
         let fit = except(&["tweedie"]);
-        check(
-            name,
-            method,
-            &full,
-            gray(),
-            is("tweedie", NoiseOnly),
-            &fit,
-        );
+        check(name, method, &full, gray(), is("tweedie", NoiseOnly), &fit);
 
         let fit = except(&["dps", "exact"]);
         let lacks = is("dps", Pullback).or(is("exact", Maps));

@@ -8,7 +8,8 @@ use tweedie::level::{Level, Range};
 use tweedie::method::{self, DiffPir, Dpir, Dps, Mean, Method, Output, Start};
 use tweedie::noise::Zeros;
 use tweedie::operator::{
-    Blur, Boundary, Gray, GrayWeights, Identity, Kernel, Mask, Operator, norm, norm_at,
+    Bayer, Blur, Boundary, Gray, GrayWeights, Identity, Kernel, Mask, Mosaic, Operator, norm,
+    norm_at,
 };
 use tweedie::prior::{Card, Prior};
 use tweedie::problem::{Noise, Problem};
@@ -67,7 +68,7 @@ fn a_noisy_guess_is_left_as_it_is() {
     assert!(x == problem.y);
 }
 
-/// Exact measurements are put back exactly: known pixels bit by bit, grey to less than half a step of 16 bits. Wrong: a prox that
+/// Exact measurements are put back exactly: known pixels and the numbers of a mosaic bit by bit, grey to less than half a step of 16 bits. Wrong: a prox that
 /// leaves a percent of the prior's opinion.
 #[test]
 fn exact_measurements_end_exact() {
@@ -105,6 +106,14 @@ fn exact_measurements_end_exact() {
                 .fold(0.0, |m: f32, r| m.max(r.abs()));
             assert!(off < 0.1 / 65535.0, "{name}, {weights}: {off:e}");
         }
+        let mosaic = Mosaic::new(Dims { c: 3, ..PLANE }, Bayer::Grbg).unwrap();
+        let problem = measured(mosaic, 0.0);
+        let prior = White::new(Card::any());
+        let x = method
+            .restore(&prior, &problem, &mut Run::new(3))
+            .unwrap()
+            .x;
+        assert!(mosaic.apply(&x) == problem.y, "{name}: mosaic");
         // With noise they are not: the prior has the last word.
         let problem = measured(Mask::random(PLANE, 0.5, 1).unwrap(), 0.1);
         let x = method

@@ -24,7 +24,9 @@ pub(crate) fn residual_block(
     let [n, c, h, w] = x.dims();
     let square = |[w, b]: &[Tensor<4>; 2]| w.dims() == [c, c, 3, 3] && b.dims() == [1, c, 1, 1];
     assert!(
-        [[n, 2 * c, 1, 1], [n, 2 * c, h, w]].contains(&film.dims()) && square(&conv1) && square(&conv2),
+        [[n, 2 * c, 1, 1], [n, 2 * c, h, w]].contains(&film.dims())
+            && square(&conv1)
+            && square(&conv2),
         "shapes of film, weights and biases"
     );
     if !has_kernels(&x) {
