@@ -15,7 +15,7 @@ use std::time::Instant;
 use burn::tensor::{Tensor, TensorData};
 use tweedie::checkpoint::Model;
 use tweedie::level::Level;
-use tweedie::net::{Adm, AdmConfig, Loader, Net, Params};
+use tweedie::net::{Adm, AdmConfig, Condition, Loader, Net, Params};
 use tweedie::prior::{Network, Prior};
 use tweedie::train::{Recipe, Session};
 use tweedie::{Device, Image};
@@ -74,7 +74,9 @@ fn run(case: &str, repeats: usize) -> Result<()> {
         _ => {
             let photo = photo(&Model::photo()?)?;
             let side = if case.contains("1024") { 1024 } else { 256 };
-            measure(case, repeats, side, |x| photo.forward(x, &[-0.5]))?
+            measure(case, repeats, side, |x| {
+                photo.forward(x, Condition::Levels(&[-0.5]))
+            })?
         }
     };
     times.sort_by(f64::total_cmp);

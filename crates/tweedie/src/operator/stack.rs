@@ -180,8 +180,9 @@ impl Linear for Stack {
     fn pixelwise(&self) -> bool {
         // Side by side in the channels, and not a row of numbers.
         let Dims { h, w, .. } = self.input();
-        let alone = |part: &Box<dyn Operator>| part.linear().is_some_and(|l| l.pixelwise());
-        (self.output.h, self.output.w) == (h, w) && self.parts.iter().all(alone)
+        let mut linear = self.parts.iter().map(|part| part.linear());
+        let alone = |part: Option<&dyn Linear>| part.is_some_and(|part| part.pixelwise());
+        (self.output.h, self.output.w) == (h, w) && linear.all(alone)
     }
 
     fn adjoint(&self, u: &Image) -> Image {

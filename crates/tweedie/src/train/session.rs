@@ -185,12 +185,12 @@ impl Session {
             });
             return Task::mapped(&self.recipe, &x0, seen.collect());
         }
-        for i in 0..batch {
+        for (i, &sigma) in sigmas.iter().enumerate() {
             if rng.random::<f64>() < data.grey {
                 make_grey(&mut x0, &mut noise, i);
             }
-            if data.rounded > 0.0 && rng.random::<f64>() < data.rounded && sigmas[i] < 1.0 {
-                round(&x0, sigmas[i], &mut noise, i);
+            if data.rounded > 0.0 && rng.random::<f64>() < data.rounded && sigma < 1.0 {
+                round(&x0, sigma, &mut noise, i);
             }
         }
         Task::plain(&self.recipe, &x0, &sigmas, &noise)

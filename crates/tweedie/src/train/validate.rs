@@ -71,7 +71,7 @@ impl Validation {
         let mapped = kinds.map(|&kind| {
             let see = |i: usize| {
                 let [x0, eps] = [&crops, &noise].map(|of| of.slice(s![i..=i, .., .., ..]));
-                kind.see(x0, eps, f64::INFINITY, i % 2 == 0, &mut rng)
+                kind.see(x0, eps, f64::INFINITY, i.is_multiple_of(2), &mut rng)
             };
             (kind, (0..MAPPED).map(see).collect())
         });
