@@ -16,9 +16,10 @@ use crate::operator::Loss;
 /// fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
+        _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.pixelwise && task.maps => "exact",
-        _ if !task.linear || task.draw => "diffpir",
+        _ if task.draw => "diffpir",
         Loss { colours: true, .. } => "mean",
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "diffpir",
         _ => "dpir",
@@ -35,6 +36,30 @@ mod tests {
     use super::*;
     use crate::Dims;
     use crate::operator::{Bayer, Downsample, Gray, GrayWeights, Identity, Mask, Mosaic, Operator};
+
+    /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
+    /// DiffPIR's.
+    #[test]
+    fn maps_and_draws_decide() {
+        let dims = Dims::new(3, 8, 8);
+        let mask = Mask::random(dims, 0.5, 1).unwrap();
+        let blurred = Downsample::bicubic(dims, 2).unwrap();
+        let noise = Identity::new(dims).unwrap();
+        let name = |operator: &dyn Operator, maps, draw| {
+            name(&Task {
+                maps,
+                draw,
+                ..Task::exact(operator)
+            })
+        };
+        assert_eq!(name(&mask, true, false), "exact");
+        assert_eq!(name(&mask, true, true), "exact");
+        assert_eq!(name(&mask, false, true), "diffpir");
+        assert_eq!(name(&noise, true, false), "tweedie");
+        assert_eq!(name(&noise, true, true), "exact");
+        assert_eq!(name(&blurred, true, false), "dpir");
+        assert_eq!(name(&blurred, true, true), "diffpir");
+    }
 
     /// What is recommended can do the task, with as many steps as are wanted. Wrong: a method for noise alone where pixels are
     /// missing.
