@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ndarray::Axis;
 use serde::Serialize;
 use tweedie::image::Picture;
 use tweedie::method::Settings;
@@ -158,14 +157,7 @@ pub(crate) fn execute(
         write(file, std * 4.0, &args.output)?;
     }
     if let (Some(file), Some(samples)) = (&beside.samples, solved.samples) {
-        let pictures = samples.axis_chunks_iter(Axis(0), 1);
-        let pictures: Vec<_> = pictures.map(|p| p.to_owned()).collect();
-        let columns = (pictures.len() as f64).sqrt().ceil() as usize;
-        write(
-            file,
-            tweedie::image::grid(&pictures, columns)?,
-            &args.output,
-        )?;
+        write(file, output::sheet(&samples)?, &args.output)?;
     }
     args.output.write(&path, &result)?;
     let report = Report {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tweedie::Image;
 
 use crate::interrupt::{self, Interrupted};
 
@@ -42,6 +43,16 @@ pub(crate) fn print(json: bool, result: &(impl Serialize + Display)) -> anyhow::
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => Ok(done?),
     }
+}
+
+/// The pictures of a batch side by side, about as many in a row as there are rows; a single one alone.
+pub(crate) fn sheet(batch: &Image) -> anyhow::Result<Image> {
+    let n = batch.dim().0;
+    let columns = (n as f64).sqrt().ceil() as usize;
+    Ok(match n {
+        1 => batch.clone(),
+        _ => tweedie::image::grid(std::slice::from_ref(batch), columns)?,
+    })
 }
 
 /// A progress bar on stderr with the remaining time; hidden where stderr is no terminal.

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::bail;
-use ndarray::Axis;
 use serde::Serialize;
 use tweedie::image::Picture;
 use tweedie::noise::Seeded;
 use tweedie::restore::{ensure, record};
 use tweedie::run::Run;
-use tweedie::{Dims, Image, sampler};
+use tweedie::{Dims, sampler};
 
 use crate::options::{ComputeArgs, OutputArgs, PriorArgs};
 use crate::{output, watched};
@@ -104,15 +103,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         let drawn = settings.as_dyn().sample(prior.as_ref(), n, dims, &mut run);
         drawn.map(|drawn| (drawn, run.nfe()))
     })?;
-    let pictures: Vec<Image> = drawn
-        .outer_iter()
-        .map(|p| p.insert_axis(Axis(0)).to_owned())
-        .collect();
-    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
-    let mut result = Picture::new(match pictures.as_slice() {
-        [one] => one.clone(),
-        many => tweedie::image::grid(many, columns)?,
-    });
+    let mut result = Picture::new(output::sheet(&drawn)?);
     let text = serde_json::json!({
         "sampler": settings, "prior": args.prior.prior, "seed": seed, "first": args.first,
     });

@@ -24,7 +24,9 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, Recorder, Source};
-use super::ops::{add, conv3x3, pixel_shuffle, pixel_unshuffle, residual_block, silu};
+use super::ops::{
+    add, average_pool, conv3x3, pixel_shuffle, pixel_unshuffle, residual_block, silu,
+};
 use super::photo_map;
 use super::{Array, Condition, Facts, Loader, Net, Params, ParamsError, Shapes};
 use crate::Image;
@@ -316,8 +318,11 @@ impl Photo {
         let weight = self.stem_map.as_ref().expect("a network with maps");
         let [_, c, h, w] = x.dims();
         let map = photo_map::pad(map, h, w);
-        let features = photo_map::features(&map, c, self.scales.len() + 1);
-        let embeddings = features.iter().map(|f| self.embedding(beside(x, f)));
+        let mut features = vec![beside(x, &photo_map::features(&map, c))];
+        while features.len() <= self.scales.len() {
+            features.push(average_pool(features[features.len() - 1].clone()));
+        }
+        let embeddings = features.into_iter().map(|f| self.embedding(f));
         let details = beside(x, &photo_map::details(&map, c));
         let none = beside(x, &Image::zeros((1, weight.dims()[0], 1, 1)));
         let stem = conv3x3(pixel_unshuffle(details), weight.clone(), none);

@@ -8,7 +8,7 @@
 //! and leave no seam between tiles.
 
 use ndarray::parallel::prelude::*;
-use ndarray::{ArrayView3, Axis, s};
+use ndarray::{Array2, ArrayView3, Axis, Zip, s};
 
 use crate::Image;
 
@@ -48,8 +48,8 @@ pub(super) fn pad(map: &Image, h: usize, w: usize) -> Image {
     })
 }
 
-/// The mean Fourier features of the blocks of each scale, of 2, 4, ... pixels a side, for pictures of `c` channels.
-pub(super) fn features(map: &Image, c: usize, scales: usize) -> Vec<Image> {
+/// The mean Fourier features of the 2x2 blocks, for pictures of `c` channels.
+pub(super) fn features(map: &Image, c: usize) -> Image {
     let (n, _, h, w) = map.dim();
     let mut finest = Image::zeros((n, FEATURES, h / 2, w / 2));
     for (mut to, map) in finest.outer_iter_mut().zip(map.outer_iter()) {
@@ -71,11 +71,7 @@ pub(super) fn features(map: &Image, c: usize, scales: usize) -> Vec<Image> {
                 }
             });
     }
-    let mut all = vec![finest];
-    while all.len() < scales {
-        all.push(halved(&all[all.len() - 1]));
-    }
-    all
+    finest
 }
 
 fn block(of: ArrayView3<'_, f32>, row: usize, column: usize) -> ArrayView3<'_, f32> {
@@ -90,27 +86,16 @@ pub(super) fn details(map: &Image, c: usize) -> Image {
     let (_, _, h, w) = map.dim();
     for (mut out, map) in out.outer_iter_mut().zip(map.outer_iter()) {
         let logs = map.slice(s![..c, .., ..]);
-        for (row, column) in (0..h / 2).flat_map(|row| (0..w / 2).map(move |x| (row, x))) {
-            let mean = block(logs, row, column).mean().expect("not empty");
-            let diagonal = (0..c).map(|i| (0..i).map(|k| c - k).sum::<usize>());
-            for pair in diagonal {
-                let [y, x] = [2 * row, 2 * column];
-                let mut entry = out.slice_mut(s![pair, y..y + 2, x..x + 2]);
-                entry -= mean;
-            }
+        let mean = Array2::from_shape_fn((h / 2, w / 2), |(row, column)| {
+            block(logs, row, column).mean().expect("not empty")
+        });
+        // The diagonal's places in the upper triangle.
+        for pair in (0..c).map(|i| (0..i).map(|k| c - k).sum::<usize>()) {
+            Zip::indexed(out.index_axis_mut(Axis(0), pair))
+                .par_for_each(|(y, x), v| *v -= mean[[y / 2, x / 2]]);
         }
     }
     out
-}
-
-/// Means of 2x2 blocks.
-fn halved(x: &Image) -> Image {
-    let (n, c, h, w) = x.dim();
-    Image::from_shape_fn((n, c, h / 2, w / 2), |(k, i, row, column)| {
-        let [y, x_at] = [2 * row, 2 * column];
-        let of = |dy: usize, dx: usize| x[[k, i, y + dy, x_at + dx]];
-        0.25 * (of(0, 0) + of(0, 1) + of(1, 0) + of(1, 1))
-    })
 }
 
 /// The features of levels that were asked for lately: a mask knows two levels only.

@@ -43,6 +43,8 @@ struct Gram {
     dims: Dims,
     /// `M e_j` for each channel `j`: `[channel, recorded channel, height, width]`.
     columns: Image,
+    /// The squared length of all columns at each pixel.
+    size: Array2<f64>,
 }
 
 impl Gram {
@@ -52,10 +54,15 @@ impl Gram {
         let units = Image::from_shape_fn(dims.batch(dims.c), |(j, i, _, _)| {
             f32::from(u8::from(i == j))
         });
-        Gram {
+        let mut gram = Gram {
             dims,
             columns: operator.apply(&units),
+            size: Array2::zeros((dims.h, dims.w)),
+        };
+        for a in 0..dims.c {
+            gram.size += &gram.entry(a, a);
         }
+        gram
     }
 
     /// One entry of all pixels.
@@ -93,22 +100,15 @@ impl Gram {
         })
     }
 
-    /// The squared length of all columns at each pixel.
-    fn size(&self) -> Array2<f64> {
-        let diagonals = (1..self.dims.c).map(|a| self.entry(a, a));
-        diagonals.fold(self.entry(0, 0), |sum, entry| sum + entry)
-    }
-
     /// Whether all matrices are diagonal along these directions.
     fn is_diagonal(&self, rows: &DMatrix<f64>) -> bool {
-        let size = self.size();
         let c = self.dims.c;
         (0..c)
             .flat_map(|i| (0..i).map(move |j| (i, j)))
             .all(|(i, j)| {
                 let off = self.turned(rows, i, j);
                 off.iter()
-                    .zip(&size)
+                    .zip(&self.size)
                     .all(|(v, size)| v.abs() <= ALIKE * size)
             })
     }
@@ -120,8 +120,8 @@ impl Gram {
         if self.is_diagonal(&channels) {
             return Some(channels);
         }
-        let size = self.size();
-        let brightest = size.indexed_iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let sizes = self.size.indexed_iter();
+        let brightest = sizes.max_by(|(_, a), (_, b)| a.total_cmp(b));
         let (at, _) = brightest.expect("there are pixels");
         let (rows, _) = directions(self.matrix(at));
         self.is_diagonal(&rows).then_some(rows)
@@ -130,12 +130,11 @@ impl Gram {
     /// Along directions that all pixels have in common.
     fn together(&self, rows: &DMatrix<f64>) -> Pixelwise {
         let c = self.dims.c;
-        let size = self.size();
         let mut singular = Image::zeros(self.dims.batch(1));
         for i in 0..c {
             Zip::from(singular.slice_mut(s![0, i, .., ..]))
                 .and(&self.turned(rows, i, i))
-                .and(&size)
+                .and(&self.size)
                 .for_each(|s, &square, &size| *s = root(square, size));
         }
         Pixelwise {

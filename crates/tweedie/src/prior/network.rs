@@ -9,7 +9,7 @@ use super::tensor::{from_tensor, in_pool, to_tensor};
 use super::tiles::Tiling;
 use super::{
     AnyChannels, Card, Conditioning, Error, Estimate, Factors, Parametrisation, Prior, Pullback,
-    Sides, informed,
+    Shown, Sides,
 };
 use crate::Image;
 use crate::checkpoint::{Model, ModelSpec};
@@ -281,21 +281,14 @@ impl Prior for Adapter {
         Ok((estimate, Box::new(pullback)))
     }
 
-    /// EDM's preconditioning (Karras et al. 2022, table 1) along each direction of a pixel: what is known comes back as it
-    /// is, and where nothing is known the network's answer is the estimate. Deviations beyond those that the network was
-    /// trained on are told to it as the least or the largest.
+    /// As [`Shown`] says.
     fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
         let (data, range) = (self.data, self.card.range);
         let unit = data.half / range.half;
-        let given = noise.scaled(unit);
         let z = m.mapv(|v| ((f64::from(v) - range.center) * unit + data.center) as f32);
-        let (z, noise) = informed(&z, &given);
-        let factors = |v: f32| self.parametrisation.factors(f64::from(v).sqrt());
-        let map = NoiseMap::told(&noise, &given, m.dim(), self.sigma);
-        let input = noise.filter(&z, |v| factors(v).input as f32);
-        let f = self.answer_mapped(&input, &map)?;
-        let mut x0 = noise.filter(&z, |v| factors(v).skip as f32);
-        x0 += &noise.filter(&f, |v| factors(v).out as f32);
+        let shown = Shown::new(self.parametrisation, &z, &noise.scaled(unit), self.sigma);
+        let answer = self.answer_mapped(&shown.input(), &shown.map)?;
+        let mut x0 = shown.x0(&answer);
         x0.par_mapv_inplace(|v| ((f64::from(v) - data.center) / unit + range.center) as f32);
         Ok(x0.into())
     }

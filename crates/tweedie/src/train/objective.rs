@@ -16,7 +16,7 @@ use crate::grid::Schedule;
 use crate::level::Range;
 use crate::net::Condition;
 use crate::noise_map::NoiseMap;
-use crate::prior::informed;
+use crate::prior::Shown;
 
 /// Distribution of the noise levels of training, as sigma for data in [-1, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,31 +157,20 @@ impl Task {
     /// The recipe's task of clean pictures `x0` in [-1, 1], each seen with a map of noise: what a plain task is along each
     /// direction of each pixel.
     pub(super) fn mapped(recipe: &Recipe, x0: &Image, seen: Vec<Seen>) -> Task {
-        let factors = |v: f32| recipe.parametrisation.factors(f64::from(v).sqrt());
         let (mut inputs, mut maps, mut targets) = (Vec::new(), Vec::new(), Vec::new());
-        let mut shown = Vec::new();
-        for (x0, Seen { m, noise: given }) in x0.outer_iter().zip(&seen) {
-            let (m, noise) = informed(m, given);
-            let x0 = x0.insert_axis(Axis(0)).to_owned();
-            // What is known for certain has no target; nor does it count.
-            let divided = |by: f64, out: f64| if out > 0.0 { by / out } else { 0.0 };
-            let of_x0 = |v: f32| divided(1.0, factors(v).out) as f32;
-            let of_m = |v: f32| divided(factors(v).skip, factors(v).out) as f32;
-            inputs.push(noise.filter(&m, |v| factors(v).input as f32));
-            targets.push(noise.filter(&x0, of_x0) - noise.filter(&m, of_m));
-            maps.push(NoiseMap::told(
-                &noise,
-                given,
-                m.dim(),
-                recipe.noise.bounds(),
-            ));
-            shown.push(noise);
+        let mut noises = Vec::new();
+        for (x0, Seen { m, noise }) in x0.outer_iter().zip(&seen) {
+            let shown = Shown::new(recipe.parametrisation, m, noise, recipe.noise.bounds());
+            inputs.push(shown.input());
+            targets.push(shown.target(&x0.insert_axis(Axis(0)).to_owned()));
+            maps.push(shown.map);
+            noises.push(shown.noise);
         }
         Task {
             input: stacked(&inputs),
             told: Told::Map(stacked(&maps)),
             target: stacked(&targets),
-            noise: shown,
+            noise: noises,
         }
     }
 

@@ -7,7 +7,7 @@ use tweedie_kernels as kernels;
 use tweedie_kernels::{ConvShape, FilmGradients, Scratch};
 
 use super::conv::{self, to_bias, to_weight};
-use super::memory::{dims, tensor, values};
+use super::memory::{dims, tensor, tensors, values};
 use super::operation::{Kept, Operation, has_kernels, senary};
 use super::{add, silu};
 
@@ -169,27 +169,26 @@ impl<'a> Film<'a> {
 
     /// The gradients to `h` and to the film, where `dy` is that to what is activated.
     fn gradients(&self, h: &FlexTensor, dy: &[f32]) -> (FlexTensor, FlexTensor) {
-        let mut dh = None;
-        let dfilm = match self {
-            Film::Planes([scale, shift], film) => {
-                let [mut dscale, mut dshift] = [(); 2].map(|()| Scratch::take(scale.len()));
-                dh = Some(tensor(dims(h), |dx| {
-                    let (dscale, dshift) = (&mut dscale, &mut dshift);
-                    let to = FilmGradients { dx, dscale, dshift };
-                    kernels::film_silu_gradient(values(h), scale, shift, dy, to);
-                }));
-                tensor(dims(film), |to| {
-                    kernels::concat(dims(film)[0], &dscale, &dshift, to);
-                })
-            }
-            Film::Pixels(film) => tensor(dims(film), |to| {
-                dh = Some(tensor(dims(h), |dx| {
-                    let (n, film) = (dims(film)[0], values(film));
-                    kernels::film_map_silu_gradient(n, values(h), film, dy, dx, to);
-                }));
-            }),
+        let film = match self {
+            Film::Planes(_, film) | Film::Pixels(film) => film,
         };
-        (dh.expect("made above"), dfilm)
+        let [n, ..] = dims(film);
+        let [dh, dfilm] = tensors([dims(h), dims(film)], |[dx, to]| match self {
+            Film::Planes([scale, shift], _) => {
+                let [mut dscale, mut dshift] = [(); 2].map(|()| Scratch::take(scale.len()));
+                let gradients = FilmGradients {
+                    dx,
+                    dscale: &mut dscale,
+                    dshift: &mut dshift,
+                };
+                kernels::film_silu_gradient(values(h), scale, shift, dy, gradients);
+                kernels::concat(n, &dscale, &dshift, to);
+            }
+            Film::Pixels(film) => {
+                kernels::film_map_silu_gradient(n, values(h), values(film), dy, dx, to);
+            }
+        });
+        (dh, dfilm)
     }
 }
 
