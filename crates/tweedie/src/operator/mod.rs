@@ -39,7 +39,7 @@ mod stack;
 
 pub use boundary::Boundary;
 pub use decimate::Decimate;
-pub use downsample::FilterSpec;
+pub use downsample::{Factor, FilterSpec};
 pub use gain::GainSource;
 pub use gray::GrayWeights;
 pub use kernel::Kernel;
