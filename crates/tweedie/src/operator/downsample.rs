@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use rayon::prelude::*;
@@ -432,6 +433,13 @@ impl Described for DownsampleSpec {
             })
         };
         Ok(Dims::new(output.c, large(output.h)?, large(output.w)?))
+    }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        match &mut self.filter {
+            FilterSpec::Kernel(kernel) => kernel.file().into_iter().collect(),
+            _ => Vec::new(),
+        }
     }
 }
 
