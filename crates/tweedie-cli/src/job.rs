@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
+use tweedie::Dims;
 use tweedie::image::Picture;
 use tweedie::method::Settings;
 use tweedie::operator::Spec;
 use tweedie::prior::Prior;
-use tweedie::restore::{self, Job, record};
+use tweedie::restore::{self, Job, Ready, record};
 
 use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs, say_force};
 use crate::places::{Pair, Plan};
@@ -21,23 +22,23 @@ use crate::{batch, output};
 pub(crate) struct JobArgs {
     /// The measurements: PNG, JPEG, TIFF, WebP or BMP pictures, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
+    pub(crate) inputs: Vec<PathBuf>,
     #[command(flatten)]
-    method: MethodArgs,
+    pub(crate) method: MethodArgs,
     #[command(flatten)]
-    prior: PriorArgs,
+    pub(crate) prior: PriorArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(crate) output: OutputArgs,
     /// Also write how sure the method is, for methods that know (`mean`): a picture of the standard deviation, from black
     /// for none to white for a quarter of the range.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    spread: Option<PathBuf>,
+    pub(crate) spread: Option<PathBuf>,
     /// Draw so many pictures from the posterior, all of which explain the measurement: their mean is the result, a sheet of
     /// them (NAME.samples) and their spread (NAME.spread) are written beside it.
     #[arg(long, value_name = "N", help_heading = "Method", value_parser = clap::value_parser!(u16).range(2..=1024))]
-    samples: Option<u16>,
+    pub(crate) samples: Option<u16>,
     #[command(flatten)]
-    compute: ComputeArgs,
+    pub(crate) compute: ComputeArgs,
 }
 
 impl JobArgs {
@@ -100,7 +101,7 @@ impl Beside {
 /// What was done.
 #[derive(Debug, Serialize)]
 struct Report {
-    verb: &'static str,
+    verb: String,
     #[serde(flatten)]
     report: restore::Report,
     seed: u64,
@@ -133,12 +134,34 @@ impl fmt::Display for Report {
     }
 }
 
-/// Restores pictures that were degraded by `spec`.
+/// Restores pictures that were degraded by what `spec` says of their dimensions.
 pub(crate) fn execute(
-    verb: &'static str,
+    verb: &str,
     args: &JobArgs,
-    spec: Spec,
+    spec: impl Fn(Dims) -> anyhow::Result<Spec>,
     denoise_known: bool,
+) -> anyhow::Result<()> {
+    let method = args.method.choice()?;
+    let job = |dims| {
+        Ok(Job {
+            noise: args.method.noise.map(|sigma| sigma.0.into()),
+            method: method.clone(),
+            steps: args.method.steps(),
+            samples: args.samples.map(usize::from),
+            seed: args.compute.seed,
+            denoise_known,
+            ..Job::new(spec(dims)?)
+        })
+    };
+    restore(verb, verb, args, &job)
+}
+
+/// Restores pictures by the job that belongs to their dimensions; `suffix` goes into names of results.
+pub(crate) fn restore(
+    verb: &str,
+    suffix: &str,
+    args: &JobArgs,
+    job: &dyn Fn(Dims) -> anyhow::Result<Job>,
 ) -> anyhow::Result<()> {
     // That --spread names but one file is told in its own words.
     let beside = |result: &Path| {
@@ -146,24 +169,15 @@ pub(crate) fn execute(
         files.retain(|file| args.spread.as_ref() != Some(file));
         files
     };
-    let plan = Plan::new(&args.inputs, verb, &args.output, beside)?;
+    let plan = Plan::new(&args.inputs, suffix, &args.output, beside)?;
     args.check_places(&plan)?;
-    let device = args.compute.begin()?;
-    let job = Job {
-        noise: args.method.noise.map(|sigma| sigma.0.into()),
-        method: args.method.choice()?,
-        steps: args.method.steps(),
-        samples: args.samples.map(usize::from),
-        seed: args.compute.seed,
-        denoise_known,
-        ..Job::new(spec)
-    };
+    let device = args.compute.machine.begin()?;
     let watch = Watch::new(plan.pairs.len())?;
     let prior = args.prior.open(&device, &watch)?;
     let one = One {
         verb,
         args,
-        job: &job,
+        job,
         prior: prior.as_ref(),
         watch: &watch,
     };
@@ -172,20 +186,19 @@ pub(crate) fn execute(
 
 /// What is the same for all pictures.
 struct One<'a> {
-    verb: &'static str,
+    verb: &'a str,
     args: &'a JobArgs,
-    job: &'a Job,
+    job: &'a dyn Fn(Dims) -> anyhow::Result<Job>,
     prior: &'a dyn Prior,
     watch: &'a Watch,
 }
 
 impl One<'_> {
     fn restore(&self, Pair { source, sink }: &Pair) -> anyhow::Result<Report> {
-        let One {
-            verb, args, job, ..
-        } = *self;
+        let args = self.args;
         let picture = source.read()?;
-        let ready = job.prepare(&picture, self.prior.card())?;
+        let job = (self.job)(picture.dims())?;
+        let ready = self.prepare(&job, &picture)?;
         args.output.check_size(sink, ready.output())?;
         let beside = args.beside(sink.file());
         args.check_beside(&beside, ready.settings())?;
@@ -194,10 +207,10 @@ impl One<'_> {
         let (solved, report) = self
             .watch
             .run(name, nfe, |observer| ready.solve(self.prior, observer))
-            .with_context(|| format!("{verb} by {name}"))?;
+            .with_context(|| format!("{} by {name}", self.verb))?;
         let mut result = picture.with_pixels(solved.restored.x);
         result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
-        result.set_text("tweedie", self.record(ready.settings(), report.sigma));
+        result.set_text("tweedie", self.record(&job, ready.settings(), report.sigma));
         if let (Some(file), Some(std)) = (&beside.spread, solved.restored.std) {
             // White for a standard deviation of a quarter.
             write(file, std * 4.0, &args.output)?;
@@ -207,7 +220,7 @@ impl One<'_> {
         }
         args.output.write(sink, &result)?;
         Ok(Report {
-            verb,
+            verb: self.verb.to_owned(),
             report,
             seed: job.seed,
             input: source.to_string(),
@@ -215,15 +228,28 @@ impl One<'_> {
         })
     }
 
-    /// How it was done, for the file.
-    fn record(&self, method: &Settings, sigma: f64) -> String {
+    /// The job, with the size of its result where that does not fit.
+    fn prepare(&self, job: &Job, picture: &Picture) -> anyhow::Result<Ready> {
+        let prepared = job.prepare(picture, self.prior.card());
+        if let (Err(restore::Error::NoRoom(_)), Ok(Dims { h, w, .. })) =
+            (&prepared, job.spec.input_for(picture.dims()))
+        {
+            return prepared.with_context(|| format!("a result of {w} x {h} pixels"));
+        }
+        Ok(prepared?)
+    }
+
+    /// How it was done, for the file: all that `redo` needs.
+    fn record(&self, job: &Job, method: &Settings, sigma: f64) -> String {
         record(serde_json::json!({
             "verb": self.verb,
-            "operator": self.job.spec,
+            "operator": job.spec,
             "method": method,
             "sigma": sigma,
             "prior": self.args.prior.prior,
-            "seed": self.job.seed,
+            "seed": job.seed,
+            "samples": job.samples,
+            "denoise": job.denoise_known,
         }))
     }
 }

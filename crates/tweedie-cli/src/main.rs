@@ -21,7 +21,18 @@ use cmd::verbs::VERBS;
 /// Without --prior the embedded photo prior is used, without --method a good one is chosen and named, without --noise
 /// the noise level is estimated and printed. Pictures keep their size, depth, transparency and colour profile.
 #[derive(Parser)]
-#[command(name = "tweedie", version, propagate_version = true)]
+#[command(
+    name = "tweedie",
+    version,
+    propagate_version = true,
+    after_help = "\
+Examples:
+  tweedie denoise cat.jpg                       writes cat.denoise.jpg
+  tweedie upscale cat.png --factor 2 -o big.png
+  tweedie denoise holiday -o clean              all pictures of a folder, into another
+Each command has examples of its own: tweedie deblur --help.
+Exit codes: 0 done, 1 an error or some pictures failed, 2 wrong usage, 130 interrupted."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,6 +47,9 @@ enum Command {
     Train(cmd::train::Args),
     Model(cmd::model::Args),
     List(cmd::list::Args),
+    Redo(cmd::redo::Args),
+    Completions(cmd::shell::Completions),
+    Man(cmd::shell::Man),
 }
 
 /// All subcommands, those that undo one operator first.
@@ -58,6 +72,9 @@ fn execute(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Train(args) => cmd::train::execute(args),
         Command::Model(args) => cmd::model::execute(args),
         Command::List(args) => cmd::list::execute(args),
+        Command::Redo(args) => cmd::redo::execute(args),
+        Command::Completions(args) => args.execute(command()),
+        Command::Man(args) => args.execute(command()),
     }
 }
 

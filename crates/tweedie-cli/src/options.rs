@@ -172,19 +172,27 @@ fn threads(text: &str) -> Result<usize, String> {
 /// What computes.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Compute")]
-pub(crate) struct ComputeArgs {
+pub(crate) struct MachineArgs {
     /// Where networks run: `cpu`, or `gpu` in a build with the feature `wgpu`. `auto` is the CPU.
     #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(DEVICES))]
     device: String,
     /// Threads; by default all of the machine. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
+}
+
+/// What computes, and what decides chance.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Compute")]
+pub(crate) struct ComputeArgs {
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     /// Seed of all randomness: the same seed gives the same picture.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
 }
 
-impl ComputeArgs {
+impl MachineArgs {
     /// Sets the number of threads and names the device.
     pub(crate) fn begin(&self) -> anyhow::Result<Device> {
         if let Some(n) = self.threads {
@@ -233,7 +241,7 @@ impl PriorArgs {
 }
 
 /// The method and its problem's noise.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Method")]
 pub(crate) struct MethodArgs {
     /// Method by name, see `tweedie list methods`, or a TOML file of its settings; by default one that suits the task.

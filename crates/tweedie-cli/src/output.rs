@@ -42,8 +42,13 @@ pub(crate) fn print_beside(json: bool, result: &(impl Serialize + Display)) -> a
     print_to(std::io::stderr(), json, result)
 }
 
+/// Prints a line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(std::io::stdout(), &serde_json::to_string(value)?)
+}
+
 fn print_to(
-    mut to: impl std::io::Write,
+    to: impl std::io::Write,
     json: bool,
     result: &(impl Serialize + Display),
 ) -> anyhow::Result<()> {
@@ -51,6 +56,10 @@ fn print_to(
         true => serde_json::to_string(result)?,
         false => result.to_string(),
     };
+    line(to, &text)
+}
+
+fn line(mut to: impl std::io::Write, text: &str) -> anyhow::Result<()> {
     match writeln!(to, "{text}") {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => Ok(done?),

@@ -433,8 +433,8 @@ fn bicubic_is_a_kernel_with_a_stride() {
     }
 }
 
-/// To a half and a quarter it is the operator of the whole factor. At other ratios a slope stays the same slope, edge to edge: a
-/// scale or phase that is off by a hundredth shows.
+/// To a half and a quarter it is the operator of the whole factor. At other ratios bicubic keeps a slope in its place, edge to
+/// edge, to the fiftieth of a pixel that widening the cubic costs: 0.0008 here, where a tenth of a pixel would be 0.004.
 #[test]
 fn any_ratio_agrees_with_whole_factors_and_keeps_slopes() {
     let d = Dims::new(2, 24, 16);
@@ -459,17 +459,11 @@ fn any_ratio_agrees_with_whole_factors_and_keeps_slopes() {
         })
     };
     for (h1, w1) in [(64, 48), (90, 31), (55, 72)] {
-        let d = Dims::new(1, h, w);
-        for operator in [
-            Downsample::bicubic_to(d, (h1, w1)),
-            Downsample::average_to(d, (h1, w1)),
-        ] {
-            let small = operator.unwrap().apply(&slope(h, w));
-            let expected = slope(h1, w1);
-            for (i, j) in (8..h1 - 8).flat_map(|i| (8..w1 - 8).map(move |j| (i, j))) {
-                let off = small[[0, 0, i, j]] - expected[[0, 0, i, j]];
-                assert!(off.abs() < 2e-3, "{h1}x{w1} at ({i}, {j}): off by {off}");
-            }
+        let bicubic = Downsample::bicubic_to(Dims::new(1, h, w), (h1, w1)).unwrap();
+        let (small, expected) = (bicubic.apply(&slope(h, w)), slope(h1, w1));
+        for (i, j) in (8..h1 - 8).flat_map(|i| (8..w1 - 8).map(move |j| (i, j))) {
+            let off = small[[0, 0, i, j]] - expected[[0, 0, i, j]];
+            assert!(off.abs() < 1e-3, "{h1}x{w1} at ({i}, {j}): off by {off}");
         }
     }
     assert!(Downsample::bicubic_to(d, (25, 16)).is_err());

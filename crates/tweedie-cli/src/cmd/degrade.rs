@@ -21,6 +21,11 @@ use crate::watched::Watch;
 ///
 /// Of pictures with holes, the mask is written beside the result as NAME.mask.png.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tweedie degrade cat.png --operator blur --kernel gaussian:1.6 --noise 5/255   writes cat.degraded.png
+  tweedie degrade cat.png --operator mask --mask random:0.5 -o holes.png        and holes.mask.png
+  tweedie degrade photos --operator downsample --factor 1.5 -o small            all pictures of a folder")]
 pub(crate) struct Args {
     /// The clean pictures, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "INPUT")]
@@ -58,7 +63,7 @@ impl fmt::Display for Report {
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let plan = Plan::new(&args.inputs, "degraded", &args.output, |_| Vec::new())?;
-    args.compute.begin()?;
+    args.compute.machine.begin()?;
     let spec = args.operator.spec(args.compute.seed)?;
     let watch = Watch::new(plan.pairs.len())?;
     let mut masks = HashSet::new();

@@ -18,6 +18,11 @@ use crate::watched::Watch;
 
 /// Draw pictures from a prior alone, starting from pure noise.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tweedie sample                              writes samples.sample.png, of 64 x 64 pixels
+  tweedie sample -n 9 --size 48 -o sheet.png  nine on a sheet
+  tweedie sample --prior mine.safetensors")]
 pub(crate) struct Args {
     /// How many pictures.
     #[arg(short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -78,7 +83,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         Vec::new()
     })?;
     let sink = &plan.pairs[0].sink;
-    let device = args.compute.begin()?;
+    let device = args.compute.machine.begin()?;
     let Some(settings) = sampler::Settings::named(&args.sampler) else {
         bail!(
             "there is no sampler `{}`; there are {}",
