@@ -48,7 +48,8 @@ pub(crate) fn each<R: Serialize + Display>(
     for line in &failed {
         eprintln!("{line}");
     }
-    bail!("{} of {} pictures failed", failed.len(), plan.pairs.len())
+    let all = output::count(plan.pairs.len(), "picture", "pictures");
+    bail!("{} of {all} failed", failed.len())
 }
 
 /// Why a picture failed, with its name once.

@@ -41,21 +41,26 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Restore(cmd::restore::Args),
+    Redo(cmd::redo::Args),
     Degrade(cmd::degrade::Args),
     Sample(cmd::sample::Args),
     Metrics(cmd::metrics::Args),
     Train(cmd::train::Args),
     Model(cmd::model::Args),
     List(cmd::list::Args),
-    Redo(cmd::redo::Args),
     Completions(cmd::shell::Completions),
     Man(cmd::shell::Man),
 }
 
 /// All subcommands, those that undo one operator first.
 fn command() -> clap::Command {
+    let mut place = VERBS.len();
+    let others = Cli::command().mut_subcommands(|other| {
+        place += 1;
+        other.display_order(place)
+    });
     let verbs = VERBS.iter().enumerate();
-    Cli::command().subcommands(verbs.map(|(i, verb)| verb.command().display_order(i)))
+    others.subcommands(verbs.map(|(i, verb)| verb.command().display_order(i)))
 }
 
 fn execute(matches: &clap::ArgMatches) -> anyhow::Result<()> {

@@ -66,6 +66,11 @@ fn line(mut to: impl std::io::Write, text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// `1 picture`, `2 pictures`.
+pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// The pictures of a batch side by side, about as many in a row as there are rows; a single one alone.
 pub(crate) fn sheet(batch: &Image) -> anyhow::Result<Image> {
     let n = batch.dim().0;

@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use tweedie::image::{self, Fault, Format, Limits, Picture};
 
 use crate::options::OutputArgs;
+use crate::output;
 
 /// What stands for standard input and output.
 const DASH: &str = "-";
@@ -23,6 +24,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// What a name on the command line means.
+    pub(crate) fn of(name: &Path) -> Source {
+        match name == DASH {
+            true => Source::Stdin,
+            false => Source::File(name.to_owned()),
+        }
+    }
+
     pub(crate) fn read(&self) -> anyhow::Result<Picture> {
         match self {
             Source::File(path) => Ok(image::read(path)?),
@@ -347,11 +356,14 @@ fn sources(inputs: &[PathBuf], suffix: &str) -> anyhow::Result<(Vec<Source>, boo
 /// The pictures of a folder, by name, without what an earlier run has written beside them. What is left out is said.
 fn in_folder(folder: &Path, suffix: &str) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read the folder {}", folder.display());
-    let (mut pictures, mut results, mut others) = (Vec::new(), 0, 0);
+    let mut pictures = Vec::new();
+    let (mut results, mut files, mut folders) = (0, 0, 0);
     for entry in fs::read_dir(folder).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();
-        if path.is_dir() || Format::from_path(&path).is_err() {
-            others += 1;
+        if path.is_dir() {
+            folders += 1;
+        } else if Format::from_path(&path).is_err() {
+            files += 1;
         } else if is_result(&path, suffix) {
             results += 1;
         } else {
@@ -360,15 +372,19 @@ fn in_folder(folder: &Path, suffix: &str) -> anyhow::Result<Vec<PathBuf>> {
     }
     pictures.sort();
     let left_out = [
-        (results, "results of an earlier run"),
-        (others, "other files and folders"),
+        (
+            results,
+            "result of an earlier run",
+            "results of an earlier run",
+        ),
+        (files, "other file", "other files"),
+        (folders, "folder", "folders"),
     ];
+    let left_out = left_out.iter().filter(|(n, ..)| *n > 0);
     let left_out: Vec<String> = left_out
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, what)| format!("{n} {what}"))
+        .map(|(n, one, many)| output::count(*n, one, many))
         .collect();
-    let left_out = left_out.join(" and ");
+    let left_out = left_out.join(", ");
     if pictures.is_empty() {
         let here = match left_out.as_str() {
             "" => String::new(),
@@ -380,11 +396,8 @@ fn in_folder(folder: &Path, suffix: &str) -> anyhow::Result<Vec<PathBuf>> {
         ));
     }
     if !left_out.is_empty() {
-        eprintln!(
-            "{}: {} pictures; {left_out} left out",
-            folder.display(),
-            pictures.len()
-        );
+        let taken = output::count(pictures.len(), "picture", "pictures");
+        eprintln!("{}: {taken}; left out: {left_out}", folder.display());
     }
     Ok(pictures)
 }

@@ -58,6 +58,7 @@ impl Watch {
         self.file.store(i, Ordering::Relaxed);
         self.total.store(0, Ordering::Relaxed);
         self.bar.set_position(PICTURE * i as u64);
+        self.bar.set_message("");
         if let Some(name) = name {
             let (i, n) = (i + 1, self.files);
             self.bar.set_prefix(format!("{i} of {n}: {name}  "));

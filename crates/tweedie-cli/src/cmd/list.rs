@@ -107,27 +107,34 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
 }
 
 /// Evaluations with the settings that the command gives a method, the least and the most over all operators that suit it, with
-/// noise and without.
+/// noise and without; with a prior that is told the noise of each pixel only if it takes one.
 fn tuned_nfe(name: &str) -> [usize; 2] {
-    let card = everything();
-    let mut range = [usize::MAX, 0];
-    for entry in Spec::LIST {
-        let operator = entry.example(Dims::new(3, 16, 16));
-        if !method::fitting(&card, operator.as_ref()).contains(&name) {
-            continue;
+    let over = |maps: bool| {
+        let card = prior::Card {
+            maps,
+            ..everything()
+        };
+        let mut all = Vec::new();
+        for entry in Spec::LIST {
+            let operator = entry.example(Dims::new(3, 16, 16));
+            if !method::fitting(&card, operator.as_ref()).contains(&name) {
+                continue;
+            }
+            all.extend([0.0, 0.05].map(|sigma| {
+                let task = Task {
+                    sigma,
+                    maps,
+                    ..Task::exact(operator.as_ref())
+                };
+                let settings = method::Settings::tuned(name, &task).expect("listed names exist");
+                settings.nfe(&card)
+            }));
         }
-        for sigma in [0.0, 0.05] {
-            let task = Task {
-                sigma,
-                maps: card.maps,
-                ..Task::exact(operator.as_ref())
-            };
-            let settings = method::Settings::tuned(name, &task).expect("listed names exist");
-            let nfe = settings.nfe(&card);
-            range = [range[0].min(nfe), range[1].max(nfe)];
-        }
-    }
-    range
+        Some([*all.iter().min()?, *all.iter().max()?])
+    };
+    over(false)
+        .or_else(|| over(true))
+        .expect("a method suits some operator")
 }
 
 /// The card of a prior that has everything.

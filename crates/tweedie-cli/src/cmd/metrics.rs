@@ -10,6 +10,7 @@ use tweedie::Image;
 use tweedie::metric::{self, Error, METRICS, Metric};
 
 use crate::output;
+use crate::places::Source;
 
 /// Compare a picture with the true one: PSNR, SSIM, LPIPS.
 ///
@@ -23,7 +24,7 @@ In JSON the PSNR of equal pictures is \"inf\", and null is what pictures are too
 pub(crate) struct Args {
     /// The true picture.
     truth: PathBuf,
-    /// The picture to judge.
+    /// The picture to judge, or `-` for standard input.
     picture: PathBuf,
     /// Compare the luma: Y of YCbCr by ITU-R BT.601, from 16 to 235 of 255, as MATLAB's rgb2ycbcr has it and most papers on
     /// super-resolution. A grey picture counts as one of three equal channels.
@@ -68,6 +69,10 @@ impl fmt::Display for Report {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
+    ensure!(
+        args.truth != args.picture || args.truth != Path::new("-"),
+        "standard input holds one picture; name a file for the other"
+    );
     let truth = args.read(&args.truth)?;
     let picture = args.read(&args.picture)?;
     let (truth, picture) = alike(truth, picture);
@@ -87,7 +92,7 @@ impl Args {
 
     /// What is compared of a picture.
     fn read(&self, path: &Path) -> anyhow::Result<Image> {
-        let picture = tweedie::image::read(path)?;
+        let picture = Source::of(path).read()?;
         if picture.alpha.is_some() {
             eprintln!("{}: its transparency is not compared", path.display());
         }

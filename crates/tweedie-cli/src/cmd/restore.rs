@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     job: JobArgs,
     /// Remove noise also from what is known of a picture with holes or without colours, which otherwise stays as it is.
-    #[arg(long)]
+    #[arg(long, help_heading = "Method")]
     denoise: bool,
 }
 

@@ -84,9 +84,7 @@ impl Verb {
     /// Its subcommand.
     pub(crate) fn command(&self) -> Command {
         let entry = Spec::LIST.iter().find(|entry| entry.name == self.operator);
-        let mut command = Command::new(self.name)
-            .about(self.about)
-            .after_help(format!("Examples:\n{}", self.examples));
+        let mut command = Command::new(self.name);
         for flag in entry.expect("a verb names an operator").flags {
             let arg = operator_args::arg(flag);
             command = command.arg(match flag.default {
@@ -103,11 +101,15 @@ impl Verb {
         let keep = Arg::new("denoise")
             .long("denoise")
             .action(ArgAction::SetTrue)
+            .help_heading("Method")
             .help("Remove noise also from what is known, which otherwise stays as it is");
         if self.keeps {
             command = command.arg(keep);
         }
+        // These come last, for the arguments' own words would take their place.
         JobArgs::augment_args(command)
+            .about(self.about)
+            .after_help(format!("Examples:\n{}", self.examples))
     }
 
     /// Does it.
@@ -128,6 +130,9 @@ impl Verb {
         job::execute(self.name, &args, |_| Ok(spec.clone()), denoise_known)
     }
 }
+
+/// The largest factor that the operator takes.
+const MOST: f64 = 256.0;
 
 const SIZES: [&str; 2] = ["width", "height"];
 
@@ -173,6 +178,13 @@ impl Side {
             self.name,
             self.pixels
         );
-        Ok(f64::from(self.pixels) / now as f64)
+        let factor = f64::from(self.pixels) / now as f64;
+        anyhow::ensure!(
+            factor <= MOST,
+            "--{} {} is more than {MOST} times the {now} pixels of the picture; ask for less",
+            self.name,
+            self.pixels
+        );
+        Ok(factor)
     }
 }
