@@ -36,6 +36,7 @@ mod read;
 mod spec;
 pub mod spectrum;
 mod stack;
+mod weighted;
 
 pub use boundary::Boundary;
 pub use decimate::Decimate;
@@ -51,6 +52,7 @@ pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
+pub(crate) use weighted::Weighted;
 
 use ndarray::Array2;
 
