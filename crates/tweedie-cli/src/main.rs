@@ -1,11 +1,13 @@
 //! The `tweedie` command: glue between files, the terminal and the library.
 
+mod batch;
 mod cmd;
 mod interrupt;
 mod job;
 mod operator_args;
 mod options;
 mod output;
+mod places;
 mod values;
 mod watched;
 

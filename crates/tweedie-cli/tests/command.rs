@@ -1,5 +1,6 @@
 //! The built command, on real files: the forms of the README, exit codes, bad input, interruption.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -539,7 +540,6 @@ fn bad_input_is_named_in_one_line() {
         ("denoise empty.png", "empty.png"),
         ("denoise huge.png", "huge.png"),
         ("denoise missing.png", "missing.png"),
-        ("denoise .", "."),
         ("deblur clean.png --noise 0.01 --kernel nan.txt", "nan.txt"),
         (
             "deblur clean.png --noise 0.01 --kernel none.txt",
@@ -599,6 +599,212 @@ fn wrong_usage_has_exit_code_2() {
     ] {
         p.fails(line, 2, "");
     }
+}
+
+/// A folder of 40 pictures, 3 of them bad: the others come out as they do alone, the bad ones are named, and nothing that is
+/// no picture is taken for one, least of all a result of this very run.
+#[test]
+fn a_folder_goes_on_after_bad_files() {
+    let p = Place::new();
+    let clean = tweedie::image::read(p.path("clean.png")).unwrap().pixels;
+    std::fs::create_dir(p.path("in")).unwrap();
+    for i in 0..37 {
+        let part = clean.slice(ndarray::s![.., .., i..i + 12, i..i + 16]);
+        p.save(&format!("in/{i:02}.png"), &Picture::new(part.to_owned()));
+    }
+    let whole = std::fs::read(p.path("in/00.png")).unwrap();
+    std::fs::write(p.path("in/cut.png"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(p.path("in/empty.jpg"), b"").unwrap();
+    std::fs::write(p.path("in/page.png"), b"<html>").unwrap();
+    std::fs::write(p.path("in/notes.txt"), b"mine").unwrap();
+    let line = "denoise in --noise 0.1 --method diffpir --steps 2 --seed 3";
+    let output = p.run(&format!("{line} -o out --json"));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 5, "{error}");
+    assert_eq!(
+        lines[0],
+        "in: 40 pictures; 1 other files and folders left out"
+    );
+    for (line, (name, why)) in lines[1..].iter().zip([
+        ("in/cut.png: ", "cut short"),
+        ("in/empty.jpg: ", "empty"),
+        ("in/page.png: ", "web page"),
+    ]) {
+        assert!(line.starts_with(name) && line.contains(why), "{line}");
+    }
+    assert_eq!(lines[4], "error: 3 of 40 pictures failed");
+    let reports = String::from_utf8(output.stdout).unwrap();
+    let reports: Vec<Value> = reports
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(reports.len(), 37);
+    assert_eq!(reports[36]["input"], "in/36.png");
+    assert_eq!(reports[36]["output"], "out/36.png");
+    assert_eq!(std::fs::read_dir(p.path("out")).unwrap().count(), 37);
+    for i in [0, 20, 36] {
+        p.ok(&format!(
+            "{} -o alone.png --force",
+            line.replace("in ", &format!("in/{i:02}.png "))
+        ));
+        let read = |name: &str| std::fs::read(p.path(name)).unwrap();
+        assert!(read("alone.png") == read(&format!("out/{i:02}.png")), "{i}");
+    }
+}
+
+/// By default results lie beside their inputs, where a second run does not take them for inputs, and finds their names taken.
+#[test]
+fn results_of_an_earlier_run_are_no_inputs() {
+    let p = Place::new();
+    let line = "degrade . --operator identity --noise 0.1";
+    p.ok(line);
+    let again = p.run(line);
+    let error = String::from_utf8(again.stderr).unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        error.contains("1 pictures; 1 results of an earlier run left out"),
+        "{error}"
+    );
+    assert!(
+        error.contains("--force") && error.contains("1 of 1 pictures failed"),
+        "{error}"
+    );
+    assert_eq!(p.files(), ["clean.degraded.png", "clean.png"]);
+    // In the input's own folder its name is taken.
+    p.ok("denoise clean.png --noise 0.1 -o .");
+    assert_eq!(p.size("clean.denoise.png"), (3, 72, 96));
+}
+
+#[test]
+fn plans_that_cannot_be_are_refused_first() {
+    let p = Place::new();
+    std::fs::create_dir(p.path("empty")).unwrap();
+    std::fs::create_dir(p.path("other")).unwrap();
+    std::fs::copy(p.path("clean.png"), p.path("other/clean.png")).unwrap();
+    std::fs::copy(p.path("clean.png"), p.path("b.png")).unwrap();
+    for (line, part) in [
+        (
+            "denoise clean.png missing.png -o x.png",
+            "names one file, but there are 2",
+        ),
+        ("denoise clean.png missing.png -o b.png", "names one file"),
+        (
+            "denoise clean.png other/clean.png -o empty",
+            "both be written to empty/clean.png",
+        ),
+        ("denoise clean.png ./clean.png", "both be written to"),
+        (
+            "denoise clean.png other/clean.png -o other",
+            "one of the inputs",
+        ),
+        ("denoise empty", "no PNG, JPEG, TIFF, WebP or BMP picture"),
+        ("denoise clean.png b.png -o -", "name a folder"),
+        ("denoise clean.png -", "`-`"),
+        ("denoise clean.png b.png --spread s.png", "--samples"),
+        ("denoise clean.png b.png --format jpg --depth 16", "8 bits"),
+        ("denoise clean.png --quality 80", "JPEG"),
+        ("denoise clean.png -o x.png --format jpg", "--format"),
+        (
+            "denoise clean.png b.png -o nowhere/out --noise 0.1",
+            "nowhere/out",
+        ),
+    ] {
+        p.fails(line, 1, part);
+    }
+}
+
+/// Through pipes: the same bytes as by files, the report beside them, and PNG unless another format is asked for.
+#[test]
+fn pictures_go_through_pipes() {
+    let p = Place::new();
+    let piped = |line: &str, bytes: &[u8]| {
+        let mut child = p
+            .command(line)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What is refused at its first bytes is not read to the end.
+        let _ = child.stdin.take().unwrap().write_all(bytes);
+        child.wait_with_output().unwrap()
+    };
+    let clean = std::fs::read(p.path("clean.png")).unwrap();
+    p.ok("denoise clean.png --noise 0.1 -o x.png");
+    let expected = std::fs::read(p.path("x.png")).unwrap();
+    for line in ["denoise - --noise 0.1", "denoise - --noise 0.1 -o -"] {
+        let output = piped(&format!("{line} --json"), &clean);
+        assert!(output.status.success());
+        assert!(output.stdout == expected, "{line}");
+        let report: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&report["input"], &report["output"]),
+            (&"standard input".into(), &"-".into())
+        );
+    }
+    let jpeg = piped("degrade - --operator identity --format jpg", &clean);
+    assert!(jpeg.stdout.starts_with(b"\xff\xd8\xff"));
+    let to_file = piped("denoise - --noise 0.1 -o y.png", &clean);
+    assert!(
+        String::from_utf8(to_file.stdout)
+            .unwrap()
+            .contains("wrote y.png")
+    );
+    assert!(std::fs::read(p.path("y.png")).unwrap() == expected);
+    for (bytes, part) in [
+        (&b""[..], "empty"),
+        (b"GIF89a", "GIF"),
+        (&clean[..200], "cut short"),
+    ] {
+        let output = piped("denoise -", bytes);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            error.starts_with("error: standard input: ") && error.contains(part),
+            "{error}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+    let folder = piped("denoise - -o .", &clean);
+    assert!(
+        String::from_utf8(folder.stderr)
+            .unwrap()
+            .contains("no name")
+    );
+}
+
+#[test]
+fn jpegs_have_the_quality_that_is_asked_for() {
+    let p = Place::new();
+    let length = |name: &str| std::fs::metadata(p.path(name)).unwrap().len();
+    let line = "degrade clean.png --operator identity -o";
+    p.ok(&format!("{line} usual.jpg"));
+    p.ok(&format!("{line} same.jpg --quality 95"));
+    p.ok(&format!("{line} small.jpg --quality 50"));
+    assert_eq!(length("usual.jpg"), length("same.jpg"));
+    assert!(2 * length("small.jpg") < length("usual.jpg"));
+}
+
+/// A name that is no Unicode keeps its bytes, and reports show it as well as can be.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_need_not_be_unicode() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let p = Place::new();
+    let odd = |bytes: &'static [u8]| p.0.path().join(OsStr::from_bytes(bytes));
+    std::fs::rename(p.path("clean.png"), odd(b"caf\xe9.png")).unwrap();
+    let mut command = p.command("denoise --noise 0.1 --json");
+    let output = command
+        .arg(OsStr::from_bytes(b"caf\xe9.png"))
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert!(odd(b"caf\xe9.denoise.png").exists());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["output"], "caf\u{fffd}.denoise.png");
 }
 
 /// A PNG whose header claims 50000 x 50000 pixels.

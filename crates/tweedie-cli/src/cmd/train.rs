@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 use tweedie::train::{Recipe, Report, Session};
 
-use crate::interrupt::Interrupt;
+use crate::interrupt::Flag;
 use crate::options::ComputeArgs;
 
 /// Train a prior from a folder of pictures, or continue a run.
@@ -41,7 +41,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         session.step_number()
     );
 
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Flag::listen()?;
     let bar = progress_bar(steps, session.step_number());
     let last = args
         .stop_after

@@ -192,6 +192,10 @@ impl Described for BlurSpec {
         let kernel = self.kernel.build()?;
         Ok(Box::new(Blur::new(input, kernel, self.boundary)?))
     }
+
+    fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
+        self.kernel.file().into_iter().collect()
+    }
 }
 
 /// A blur of one channel, so that a solver for any operator needs memory for one plane only.

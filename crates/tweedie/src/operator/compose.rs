@@ -124,6 +124,10 @@ impl Described for ComposeSpec {
         self.steps.iter().all(Spec::treats_channels_alike)
     }
 
+    fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
+        self.steps.iter_mut().flat_map(Spec::files).collect()
+    }
+
     fn channels_recorded(&self) -> Option<usize> {
         self.steps.iter().find_map(Spec::channels_recorded)
     }

@@ -40,7 +40,7 @@ mod weighted;
 
 pub use boundary::Boundary;
 pub use decimate::Decimate;
-pub use downsample::FilterSpec;
+pub use downsample::{Factor, FilterSpec};
 pub use gain::GainSource;
 pub use gray::GrayWeights;
 pub use kernel::Kernel;

@@ -3,8 +3,10 @@
 //! Each operator's file says all of it: what its settings are, how the command line asks for them, which size of clean image
 //! belongs to a measurement. Here they are only listed, a line each.
 
+use std::path::{Path, PathBuf};
+
 use super::{Error, Operator, Spec};
-use crate::Dims;
+use crate::{Dims, files};
 
 /// What the file of an operator says of it, beside the operator itself.
 pub trait Described: Sized {
@@ -48,6 +50,11 @@ pub trait Described: Sized {
     /// Whether its measurements are grey pictures: then one that comes with colours may be measured by their mean.
     fn records_grey(&self) -> bool {
         false
+    }
+
+    /// The files that it names.
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        Vec::new()
     }
 }
 
@@ -213,6 +220,11 @@ macro_rules! operators {
             pub fn records_grey(&self) -> bool {
                 match self { $(Spec::$variant(spec) => spec.records_grey(),)+ }
             }
+
+            /// The files of masks, gains and kernels that it names.
+            pub fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
+                match self { $(Spec::$variant(spec) => spec.files(),)+ }
+            }
         }
 
         $(
@@ -230,6 +242,23 @@ pub(super) use operators;
 const MAX_LEN: usize = 1 << 31;
 
 impl Spec {
+    /// Reads a TOML file. The files that it names lie where it says from the folder in which it lies itself.
+    ///
+    /// # Errors
+    /// Those of [`files::read_toml`].
+    pub fn open(path: &Path) -> Result<Spec, files::Error> {
+        let spec: Spec = files::read_toml(path)?;
+        Ok(spec.in_folder(path.parent().unwrap_or(Path::new(""))))
+    }
+
+    /// The same with relative names of files taken from a folder.
+    pub fn in_folder(mut self, folder: &Path) -> Spec {
+        for path in self.files() {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+
     /// The operator for clean images of these dimensions.
     ///
     /// # Errors
@@ -425,6 +454,32 @@ mod tests {
         }
         let error = (&operator.apply(&x) - &expected).mapv(f32::abs).sum();
         assert!(error < 1e-5, "{error}");
+    }
+
+    /// Wrong: names taken from where the program runs, or those of steps left as they are.
+    #[test]
+    fn files_lie_beside_the_description() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("op.toml");
+        let steps = [
+            "{kind = 'blur', kernel = 'k.txt'}",
+            "{kind = 'blur', kernel = 'gaussian:1'}",
+            "{kind = 'downsample', factor = 2, filter = 'sub/k.txt'}",
+            "{kind = 'mask', shape = 'picture', path = '/m.png'}",
+            "{kind = 'stack', of = [{kind = 'gain', gain = 'g.png'}]}",
+        ];
+        let text = format!("kind = 'compose'\nsteps = [{}]", steps.join(", "));
+        std::fs::write(&path, text).unwrap();
+        let mut spec = Spec::open(&path).unwrap();
+        let files: Vec<PathBuf> = spec.files().into_iter().map(|p| p.clone()).collect();
+        let beside = |name: &str| folder.path().join(name);
+        let expected = ["k.txt", "sub/k.txt", "/m.png", "g.png"].map(beside);
+        assert_eq!(files, expected);
+        let error = spec.build(Dims::new(3, 8, 8)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(beside("k.txt").to_str().unwrap()),
+            "{error}"
+        );
     }
 
     #[test]
