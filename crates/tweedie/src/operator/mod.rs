@@ -38,13 +38,12 @@ mod read;
 mod spec;
 pub mod spectrum;
 mod stack;
+mod valid_blur;
 mod weighted;
 
 pub use boundary::Boundary;
 pub use decimate::Decimate;
 pub use downsample::{Factor, FilterSpec};
-mod valid_blur;
-pub use downsample::FilterSpec;
 pub use edges::Edges;
 pub use gain::GainSource;
 pub use gray::GrayWeights;
