@@ -7,8 +7,8 @@ use ndarray::{Array2, Array4};
 use proptest::prelude::*;
 use tweedie::Image;
 use tweedie::image::{
-    Depth, Fault, Format, Limits, Overwrite, Picture, WriteOptions, check_write, check_write_bytes,
-    decode, encode, grid, read, read_with, write,
+    Depth, Fault, Format, Limits, Overwrite, Picture, Transform, WriteOptions, check_write,
+    check_write_bytes, decode, encode, grid, read, read_with, write,
 };
 
 const EXTENSIONS: [(Format, &str); 5] = [
@@ -689,6 +689,71 @@ proptest! {
             prop_assert!(encode(&back, Format::Png, &WriteOptions::default()).is_ok());
         }
     }
+}
+
+/// Tables K.1 and K.2 of ITU T.81, as far as two rows.
+const ANNEX_K: [[u16; 16]; 2] = [
+    [
+        16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    ],
+    [
+        17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+    ],
+];
+
+/// The file that another program wrote: tests/good says by its name how.
+fn good(name: &str) -> Picture {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good");
+    read(folder.join(name)).unwrap()
+}
+
+#[test]
+fn a_jpeg_tells_how_coarsely_it_is_stored() {
+    for (quality, percent) in [(50, 100), (75, 50)] {
+        let options = WriteOptions {
+            quality,
+            ..WriteOptions::default()
+        };
+        for c in [1, 3] {
+            let picture = Picture::new(pixels(c, 16, 24, Depth::Eight));
+            let bytes = encode(&picture, Format::Jpeg, &options).unwrap();
+            let back = decode(&bytes, &Limits::default()).unwrap();
+            assert_eq!(back.with_pixels(back.pixels.clone()).jpeg, None);
+            let jpeg = back.jpeg.unwrap();
+            assert_eq!(jpeg.components.len(), c);
+            for (k, component) in jpeg.components.iter().enumerate() {
+                // How libjpeg scales them.
+                let expected = ANNEX_K[k.min(1)].map(|q| (q * percent + 50) / 100);
+                assert_eq!(component.steps[..16], expected, "quality {quality}, {k}");
+                assert_eq!(component.sampling, (1, 1));
+            }
+            let expected = [Transform::Grey, Transform::YCbCr][c / 2];
+            assert_eq!(jpeg.transform, expected);
+        }
+    }
+    assert_eq!(
+        roundtrip(&good("libjpeg-q75-420.jpg"), Format::Png).jpeg,
+        None
+    );
+}
+
+#[test]
+fn tables_and_sampling_turn_with_the_picture() {
+    let upright = good("libjpeg-q75-420.jpg").jpeg.unwrap();
+    let turned = good("libjpeg-q75-422-turned.jpg").jpeg.unwrap();
+    let sampling = |jpeg: &tweedie::image::Jpeg| -> Vec<_> {
+        jpeg.components.iter().map(|c| c.sampling).collect()
+    };
+    assert_eq!(sampling(&upright), [(2, 2), (1, 1), (1, 1)]);
+    assert_eq!(sampling(&turned), [(1, 2), (1, 1), (1, 1)]);
+    for (a, b) in upright.components.iter().zip(&turned.components) {
+        for (i, step) in a.steps.iter().enumerate() {
+            assert_eq!(b.steps[8 * (i % 8) + i / 8], *step);
+        }
+    }
+    // Table K.1 is not symmetric.
+    assert_eq!(upright.components[0].steps[..3], [8, 6, 5]);
+    assert_eq!(turned.components[0].steps[..3], [8, 6, 7]);
 }
 
 #[test]

@@ -3,28 +3,39 @@
 //! The decoder fills what is missing with grey, which a restoration would take for truth. So the markers are walked
 //! here (ITU T.81, annex B).
 
+use super::quantisation::{Gathered, Jpeg};
 use super::{Fault, Format};
 
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
+const DQT: u8 = 0xDB;
 
-/// Refuses a JPEG that is cut short, is not 8-bit, or is not grey or colour in three components.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
+/// Refuses a JPEG that is cut short, is not 8-bit, or is not grey or colour in three components. Of others, how coarsely they
+/// are stored, where they say it.
+pub(super) fn check(bytes: &[u8]) -> Result<Option<Jpeg>, Fault> {
+    let mut gathered = Gathered::default();
     let cut = || Fault::damaged(Format::Jpeg, "it ends before its end-of-image marker");
     let mut rest = bytes.strip_prefix(&[0xFF, SOI]).ok_or_else(cut)?;
     loop {
         let (marker, after) = next_marker(rest).ok_or_else(cut)?;
         rest = after;
         match marker {
-            EOI => return Ok(()),
+            EOI => return Ok(gathered.finish()),
             // No length follows these: TEM and the restart markers.
             0x01 | 0xD0..=0xD7 | SOI => continue,
             _ => {}
         }
         let (segment, after) = split_segment(rest).ok_or_else(cut)?;
-        if is_frame(marker) {
-            check_frame(segment)?;
+        match marker {
+            DQT => gathered.tables(segment),
+            SOS => gathered.scan(segment),
+            0xE0..=0xEF => gathered.application(marker & 15, segment),
+            _ if is_frame(marker) => {
+                check_frame(segment)?;
+                gathered.frame(segment);
+            }
+            _ => {}
         }
         rest = if marker == SOS {
             skip_scan(after)

@@ -33,6 +33,7 @@ mod jpeg;
 mod limits;
 mod picture;
 mod png;
+mod quantisation;
 mod raw;
 mod read;
 mod tiff;
@@ -42,6 +43,7 @@ pub use error::{Error, Fault};
 pub use grid::grid;
 pub use limits::Limits;
 pub use picture::{Depth, Format, Picture};
+pub use quantisation::{Component, Jpeg, Transform};
 pub use read::{decode, read, read_with};
 pub(crate) use write::sweep;
 pub use write::{

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::Fault;
+use super::{Fault, Jpeg};
 use crate::{Dims, Image};
 
 /// A file format.
@@ -118,6 +118,8 @@ pub struct Picture {
     pub exif: Option<Vec<u8>>,
     /// Key and value pairs of a PNG's text chunks, XMP left out.
     pub text: Vec<(String, String)>,
+    /// How coarsely its pixels were stored; `None` unless they are those of a JPEG file that says it.
+    pub jpeg: Option<Jpeg>,
 }
 
 impl Picture {
@@ -130,6 +132,7 @@ impl Picture {
             icc: None,
             exif: None,
             text: Vec::new(),
+            jpeg: None,
         }
     }
 
@@ -138,7 +141,7 @@ impl Picture {
         Dims::of(&self.pixels)
     }
 
-    /// The same file with other pixels: all that travels with it is kept. If the size changes, alpha is resized
+    /// The same file with other pixels: all that travels with it is kept, but for what is known of the old ones. If the size changes, alpha is resized
     /// bilinearly (a triangle filter, widened when shrinking, so that a thin opaque line does not vanish).
     pub fn with_pixels(&self, pixels: Image) -> Picture {
         let Dims { h, w, .. } = Dims::of(&pixels);
@@ -148,6 +151,7 @@ impl Picture {
             icc: self.icc.clone(),
             exif: self.exif.clone(),
             text: self.text.clone(),
+            jpeg: None,
             pixels,
         }
     }

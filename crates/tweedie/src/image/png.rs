@@ -48,6 +48,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
         icc: owned(&info.icc_profile),
         exif,
         text: text(info),
+        jpeg: None,
     })
 }
 

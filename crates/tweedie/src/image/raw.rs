@@ -3,7 +3,7 @@
 use ::image::metadata::Orientation;
 use ndarray::{Array, Array3, Array4, ArrayView, Axis, Dimension, Ix3, s};
 
-use super::{Depth, Fault, Format, Picture};
+use super::{Depth, Fault, Format, Jpeg, Picture};
 
 /// Samples as they are in the file, channels interleaved.
 pub(super) enum Samples {
@@ -27,6 +27,7 @@ pub(super) struct Raw {
     pub(super) icc: Option<Vec<u8>>,
     pub(super) exif: Option<Vec<u8>>,
     pub(super) text: Vec<(String, String)>,
+    pub(super) jpeg: Option<Jpeg>,
 }
 
 impl Raw {
@@ -65,6 +66,10 @@ impl Raw {
             icc: self.icc.filter(|icc| !icc.is_empty()),
             exif: self.exif,
             text: self.text,
+            jpeg: match is_transposed(self.orientation) {
+                true => self.jpeg.map(Jpeg::transposed),
+                false => self.jpeg,
+            },
         })
     }
 }
@@ -89,6 +94,17 @@ fn checked(values: Vec<f32>) -> Result<Vec<f32>, Fault> {
     Ok(values)
 }
 
+/// Whether an orientation swaps rows and columns.
+fn is_transposed(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    )
+}
+
 /// Applies an EXIF orientation to planes whose rows are axis `rows` and whose columns are the axis after it.
 fn upright<D: Dimension>(
     planes: ArrayView<'_, f32, D>,
@@ -97,18 +113,14 @@ fn upright<D: Dimension>(
 ) -> Array<f32, D> {
     let mut view = planes;
     let columns = rows + 1;
-    // (swap rows and columns, then mirror left-right, then top-bottom)
-    let (transpose, mirror, flip) = match orientation {
-        Orientation::NoTransforms => (false, false, false),
-        Orientation::FlipHorizontal => (false, true, false),
-        Orientation::Rotate180 => (false, true, true),
-        Orientation::FlipVertical => (false, false, true),
-        Orientation::Rotate90FlipH => (true, false, false),
-        Orientation::Rotate90 => (true, true, false),
-        Orientation::Rotate270FlipH => (true, true, true),
-        Orientation::Rotate270 => (true, false, true),
+    // (mirror left-right, then top-bottom)
+    let (mirror, flip) = match orientation {
+        Orientation::NoTransforms | Orientation::Rotate90FlipH => (false, false),
+        Orientation::FlipHorizontal | Orientation::Rotate90 => (true, false),
+        Orientation::Rotate180 | Orientation::Rotate270FlipH => (true, true),
+        Orientation::FlipVertical | Orientation::Rotate270 => (false, true),
     };
-    if transpose {
+    if is_transposed(orientation) {
         view.swap_axes(rows, columns);
     }
     if mirror {

@@ -62,8 +62,9 @@ fn decode_as(format: Format, bytes: &[u8], limits: &Limits) -> Result<Raw, Fault
     match format {
         Format::Png => png::decode(bytes, limits),
         Format::Jpeg => {
-            jpeg::check(bytes)?;
-            decode_by(format, JpegDecoder::new(cursor).map_err(wrong)?, limits)
+            let jpeg = jpeg::check(bytes)?;
+            let raw = decode_by(format, JpegDecoder::new(cursor).map_err(wrong)?, limits)?;
+            Ok(Raw { jpeg, ..raw })
         }
         Format::Tiff => match tiff::decode_grey_alpha(bytes, limits)? {
             Some(raw) => Ok(raw),
@@ -157,6 +158,7 @@ fn decode_by(
         icc,
         exif,
         text: Vec::new(),
+        jpeg: None,
     })
 }
 

@@ -63,6 +63,7 @@ pub(super) fn decode_grey_alpha(bytes: &[u8], limits: &Limits) -> Result<Option<
         icc,
         exif: None,
         text: Vec::new(),
+        jpeg: None,
     }))
 }
 

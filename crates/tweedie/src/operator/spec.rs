@@ -9,7 +9,7 @@ use super::{Error, Operator, Spec};
 use crate::{Dims, files};
 
 /// What the file of an operator says of it, beside the operator itself.
-pub trait Described: Sized {
+pub trait Described: Clone {
     /// One line for lists and help.
     const SUMMARY: &'static str;
     /// Settings that work, as TOML without the kind.
@@ -35,6 +35,11 @@ pub trait Described: Sized {
     /// [`Error::Invalid`] if there is no such image.
     fn input_for(&self, output: Dims) -> Result<Dims, Error> {
         Ok(output)
+    }
+
+    /// The operator as it is to be undone: where it says nothing of what a measurement cannot tell, nothing is assumed.
+    fn undone(&self) -> Self {
+        self.clone()
     }
 
     /// Whether it does the same to each channel, whatever their number.
@@ -200,6 +205,13 @@ macro_rules! operators {
 
             fn build_unchecked(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
                 match self { $(Spec::$variant(spec) => Described::build(spec, input),)+ }
+            }
+
+            /// The operator as it is to be undone: where it says nothing of what lies beyond a picture's edges, nothing is
+            /// assumed.
+            #[must_use]
+            pub fn undone(&self) -> Spec {
+                match self { $(Spec::$variant(spec) => spec.undone().into(),)+ }
             }
 
             fn input_unchecked(&self, output: Dims) -> Result<Dims, Error> {
