@@ -18,23 +18,24 @@ pub enum Noise {
     Exact,
     /// White Gaussian noise of this standard deviation, in the units of the measurement.
     White(f64),
-    /// Noise that grows with brightness, as every sensor's does: variance `a + b*A(x)`, `a` for what the electronics add and
-    /// `b` for the light's own grain (Foi et al. 2008, "Practical Poissonian-Gaussian noise modeling and fitting").
+    /// Noise that depends on brightness, as every sensor's does: variance `a + b*A(x)`, `a` for what the electronics add and
+    /// `b` for the light's own grain (Foi et al. 2008, "Practical Poissonian-Gaussian noise modeling and fitting"). A gamma
+    /// curve may leave more of it in the dark: then `b` is negative.
     Poisson {
         /// Variance of black.
         a: f64,
-        /// What each unit of brightness adds to it.
+        /// What brightness adds to it, from black to white.
         b: f64,
     },
 }
 
 impl Noise {
-    /// Its variance where the measurement, without noise, is `v`; brightness below 0 is black.
+    /// Its variance where the measurement, without noise, is `v`; beyond black and white it is theirs.
     pub fn variance(self, v: f64) -> f64 {
         match self {
             Noise::Exact => 0.0,
             Noise::White(sigma) => sigma * sigma,
-            Noise::Poisson { a, b } => a + b * v.max(0.0),
+            Noise::Poisson { a, b } => a + b * v.clamp(0.0, 1.0),
         }
     }
 
@@ -45,9 +46,9 @@ impl Noise {
             Noise::White(sigma) if !(sigma > 0.0 && sigma.is_finite()) => Err(Error::Invalid(
                 format!("the noise level must be a finite number >= 0, not {sigma}"),
             )),
-            Noise::Poisson { a, b } if !(finite(a) && finite(b) && a + b > 0.0) => {
+            Noise::Poisson { a, b } if !(finite(a) && finite(a + b) && a.max(a + b) > 0.0) => {
                 Err(Error::Invalid(format!(
-                    "the variance of noise that grows with brightness is a + b*x with finite a, b >= 0, not both 0; not {a} + {b}*x"
+                    "noise of variance a + b*x must have some from x = 0 to 1, finite and never below 0; not {a} + {b}*x"
                 )))
             }
             _ => Ok(()),

@@ -20,7 +20,7 @@ pub(super) struct Stabiliser {
 }
 
 impl Stabiliser {
-    /// For `a >= 0` and `b > 0`.
+    /// For variances that are not negative from black to white, and `b` other than 0.
     pub(super) fn new(a: f64, b: f64) -> Stabiliser {
         let black = root(a, b, 0.0);
         Stabiliser {
@@ -43,6 +43,9 @@ impl Stabiliser {
 
     /// The mean that belongs to a denoised answer.
     pub(super) fn back(&self, x: &Image) -> Image {
+        if self.b < 0.0 {
+            return self.back_plainly(x);
+        }
         // Below this the closed form falls again; it is what a mean of nothing gives.
         let least = 2.0 * (3.0f64 / 8.0).sqrt();
         x.mapv(|v| {
@@ -52,6 +55,16 @@ impl Stabiliser {
                 + 5.0 * root / (8.0 * d.powi(3))
                 - 1.0 / 8.0;
             (self.b * photons - self.a / self.b) as f32
+        })
+    }
+}
+
+impl Stabiliser {
+    /// The inverse of `f`, for noise that falls with brightness, which no photons make.
+    fn back_plainly(&self, x: &Image) -> Image {
+        x.mapv(|v| {
+            let root = (f64::from(v) * self.span + self.black) * self.b / 2.0;
+            ((root * root - self.a) / self.b - 0.375 * self.b) as f32
         })
     }
 }

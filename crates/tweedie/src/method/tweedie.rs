@@ -61,7 +61,7 @@ impl Method for Tweedie {
     ) -> Result<Restored, Error> {
         run.begin(1);
         let x0 = match problem.noise {
-            Noise::Poisson { a, b } if b > 0.0 => {
+            Noise::Poisson { a, b } if b != 0.0 => {
                 let even = Stabiliser::new(a, b);
                 let x0 = once(prior, &even.there(&problem.y), even.sigma(), run)?;
                 even.back(&x0)

@@ -1,0 +1,108 @@
+//! How noisy is a picture, and how? From the picture alone.
+//!
+//! [`estimate`] tells the standard deviation of white Gaussian noise, exactly where the noise is that. That of real pictures is
+//! not: it grows with brightness, and demosaicing, resizing, compression and in-camera denoising have spread it over
+//! neighbouring pixels and colours. [`look`] tells of all this what a prior needs to know that was made for white noise: which
+//! level of that does most good, and whether it depends on brightness.
+
+mod blocks;
+mod brightness;
+mod regression;
+mod white;
+
+use ndarray::{Array2, ArrayView2};
+
+pub use white::{Error, estimate};
+
+use crate::problem::Noise;
+use crate::{Dims, Image};
+use blocks::Blocks;
+use regression::Levels;
+
+/// Noise as a picture shows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// What to tell a method.
+    pub noise: Noise,
+    /// Its level, for pictures in [0, 1]: the one of white noise at which a denoiser does most good.
+    pub sigma: f64,
+    /// How unsure that is: about the standard deviation of its logarithm. 0 where the noise is white.
+    pub doubt: f64,
+    /// Over how many pixels a grain of the noise reaches, each way; 1 for white noise.
+    pub grain: f64,
+}
+
+/// Looks at a picture `[1, 1 or 3, height, width]` in [0, 1]. With a mask `known` (`[height, width]`), only at pixels that are.
+///
+/// # Errors
+/// Those of [`estimate`].
+pub fn look(x: &Image, known: Option<ArrayView2<'_, bool>>) -> Result<Found, Error> {
+    let white = estimate(x, known)?;
+    let Dims { h, w, .. } = Dims::of(x);
+    let all = Array2::from_elem((h, w), true);
+    let known = known.unwrap_or(all.view());
+    let blocks = Blocks::of(x.index_axis(ndarray::Axis(0), 0), known);
+    let Some(levels) = regression::levels(&blocks) else {
+        return Ok(Found::white(white));
+    };
+    let (level, doubt) = effective(&levels);
+    let found = match is_white(&levels, white) {
+        true => Found::white(white),
+        false => Found {
+            // What cannot be told from texture is not taken from the picture.
+            sigma: level * (-CAUTION * (doubt - SURE).max(0.0)).exp(),
+            doubt,
+            grain: grain(&levels),
+            noise: Noise::Exact,
+        },
+    };
+    Ok(Found {
+        noise: brightness::fit(&blocks).unwrap_or(Noise::from(found.sigma)),
+        ..found
+    })
+}
+
+/// How unsure a level may be to be taken as it is, and how fast it falls beyond.
+const SURE: f64 = 0.1;
+const CAUTION: f64 = 4.0;
+
+/// Of the variances squared: the level of white noise at which a denoiser does most good is the fourth root of their weighted
+/// mean. Fitted to the best of 14 levels for 200 pictures with noise of 25 kinds (models/noise).
+const WEIGHTS: [f64; blocks::LEVELS] = [0.184, 0.0, 0.132, 0.027, 0.503, 0.199];
+
+/// That level, and how unsure it is.
+fn effective(levels: &Levels) -> (f64, f64) {
+    let squares = levels.sigma.iter().map(|s| s.powi(4));
+    let sum: f64 = squares.zip(WEIGHTS).map(|(s, w)| w * s).sum();
+    let doubt = levels.doubt.iter().sum::<f64>() / blocks::LEVELS as f64;
+    (sum.powf(0.25), doubt)
+}
+
+/// Whether all bands show what white noise of this level would, as closely as they can tell; or next to nothing.
+fn is_white(levels: &Levels, white: f64) -> bool {
+    let like = |s: &f64| (s / white).ln().abs() < 0.2;
+    let (level, _) = effective(levels);
+    level < 1.0 / 255.0 || (level / white).ln().abs() < 0.15 && levels.sigma.iter().all(like)
+}
+
+/// The side of a square over which white noise would be averaged to be as much stronger at low frequencies than on average.
+fn grain(levels: &Levels) -> f64 {
+    // How many of the coefficients each band has.
+    const SHARES: [f64; 3] = [7.0 / 61.0, 18.0 / 61.0, 36.0 / 61.0];
+    let variances: Vec<f64> = levels.sigma.iter().map(|s| s * s).collect();
+    let band = |g: usize| variances[g] + 2.0 * variances[g + 3];
+    let mean: f64 = (0..3).map(|g| SHARES[g] * band(g)).sum();
+    (band(0) / mean.max(1e-12)).sqrt().max(1.0)
+}
+
+impl Found {
+    /// White noise of this standard deviation.
+    pub fn white(sigma: f64) -> Found {
+        Found {
+            noise: Noise::from(sigma),
+            sigma,
+            doubt: 0.0,
+            grain: 1.0,
+        }
+    }
+}
