@@ -239,12 +239,13 @@ impl One<'_> {
         Ok(prepared?)
     }
 
-    /// How it was done, for the file: all that `redo` needs.
+    /// How it was done, for the file: all that `redo` needs. Noise that was estimated is estimated again.
     fn record(&self, job: &Job, method: &Settings, sigma: f64) -> String {
         record(serde_json::json!({
             "verb": self.verb,
             "operator": job.spec,
             "method": method,
+            "noise": job.noise,
             "sigma": sigma,
             "prior": self.args.prior.prior,
             "seed": job.seed,

@@ -121,15 +121,13 @@ impl OutputArgs {
     }
 
     pub(crate) fn write_options(&self) -> WriteOptions {
-        let usual = WriteOptions::default();
         WriteOptions {
             depth: match self.depth.as_deref() {
                 Some("8") => Some(Depth::Eight),
                 Some("16") => Some(Depth::Sixteen),
                 _ => None,
             },
-            quality: self.quality.unwrap_or(usual.quality),
-            ..usual
+            quality: self.quality.unwrap_or(WriteOptions::default().quality),
         }
     }
 }

@@ -940,6 +940,10 @@ fn results_can_be_made_again() {
     p.ok("redo d/y.inpaint.png");
     let read = |name: &str| std::fs::read(p.path(name)).unwrap();
     assert!(read("d/y.redo.png") == read("d/y.inpaint.png"));
+    p.ok("degrade clean.png --operator identity --noise 0.1 -o noisy.png");
+    p.ok("denoise noisy.png");
+    p.ok("redo noisy.denoise.png");
+    assert!(read("noisy.redo.png") == read("noisy.denoise.png"));
     p.ok("redo d/y.inpaint.png clean.png -o other.png");
     assert!(read("other.png") != read("d/y.inpaint.png"));
     std::fs::rename(p.path("d/y.inpaint.png"), p.path("d/x.png")).unwrap();
@@ -995,6 +999,7 @@ fn training_takes_what_it_can() {
     std::fs::create_dir(p.path("train/more")).unwrap();
     std::fs::rename(p.path("train/cat.png"), p.path("train/more/cat.png")).unwrap();
     std::fs::write(p.path("train/cut.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+    std::fs::copy(p.path("train/cut.png"), p.path("valid/cut.png")).unwrap();
     let trained = |line: &str, run: &str| {
         let output = p.run(&format!("train recipe.toml -o {run} {line}"));
         let words = String::from_utf8(output.stderr).unwrap();
@@ -1006,10 +1011,10 @@ fn training_takes_what_it_can() {
     };
     let (words, first) = trained("", "a");
     assert!(words.starts_with("1 pictures, "), "{words}");
-    assert!(
-        words.contains("left out: train/cut.png: the PNG file is damaged"),
-        "{words}"
-    );
+    let left_out =
+        "\n2 pictures left out, which cannot be read:\n  train/cut.png: the PNG file is damaged";
+    assert!(words.contains(left_out), "{words}");
+    assert!(words.contains("  valid/cut.png: "), "{words}");
     assert!(first == trained("--seed 0", "b").1);
     assert!(first != trained("--seed 1", "c").1);
     let end: Value = serde_json::from_str(&p.ok("train recipe.toml -o a --json")).unwrap();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ndarray::Axis;
+use serde::{Deserialize, Serialize};
 
 use crate::level::Range;
 use crate::operator::{
@@ -11,7 +12,8 @@ use crate::operator::{
 use crate::{Dims, Image};
 
 /// What stands between `A(x)` and the measurement.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Noise {
     /// Nothing: `y = A(x)`, as closely as numbers tell.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tweedie::image::Format;
 use tweedie::method::Settings;
 use tweedie::operator::Spec;
+use tweedie::problem::Noise;
 use tweedie::restore::{Choice, Job};
 
 use crate::job::{self, JobArgs};
@@ -38,6 +39,8 @@ struct Recorded {
     verb: String,
     operator: Spec,
     method: Settings,
+    /// What was stated; `None` if it was estimated.
+    noise: Option<Noise>,
     sigma: f64,
     prior: String,
     seed: u64,
@@ -62,12 +65,17 @@ impl Recorded {
             "{}: drawn by `tweedie sample`, not restored; call that again with the same seed",
             path.display()
         );
-        let recorded: Recorded = serde_json::from_value(value).map_err(|e| {
+        // The first version kept the level alone, whether it was stated or estimated.
+        let level_alone = value.get("noise").is_none();
+        let mut recorded: Recorded = serde_json::from_value(value).map_err(|e| {
             anyhow!(
                 "{}: its settings are not understood ({e}); another version may have written them",
                 path.display()
             )
         })?;
+        if level_alone {
+            recorded.noise = Some(recorded.sigma.into());
+        }
         let now = env!("CARGO_PKG_VERSION");
         if recorded.version != now {
             let then = &recorded.version;
@@ -138,7 +146,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     };
     let job = |_| {
         Ok(Job {
-            noise: Some(recorded.sigma.into()),
+            noise: recorded.noise,
             method: Choice::Settings(Box::new(recorded.method.clone())),
             samples: recorded.samples.map(usize::from),
             seed: recorded.seed,

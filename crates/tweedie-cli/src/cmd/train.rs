@@ -75,9 +75,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         session.step_number()
     );
 
-    for skipped in session.photos().skipped() {
-        eprintln!("left out: {skipped}");
-    }
+    say_skipped(&session);
 
     let interrupt = Flag::listen()?;
     let bar = progress_bar(steps, session.step_number());
@@ -107,6 +105,18 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
             eprintln!("stopped at step {step} of {steps}; best model: {best}");
             Ok(())
         }
+    }
+}
+
+/// Names the pictures that could not be read.
+fn say_skipped(session: &Session) {
+    let skipped: Vec<_> = session.skipped().collect();
+    if !skipped.is_empty() {
+        let count = output::count(skipped.len(), "picture", "pictures");
+        eprintln!("{count} left out, which cannot be read:");
+    }
+    for error in skipped {
+        eprintln!("  {error}");
     }
 }
 

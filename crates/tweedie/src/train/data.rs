@@ -81,6 +81,11 @@ impl Photos {
         &self.skipped
     }
 
+    /// The same, alone.
+    pub(crate) fn into_skipped(self) -> Vec<Error> {
+        self.skipped
+    }
+
     /// A checksum of the names (from the folder on), sizes and pixels of the folder's pictures.
     pub fn digest(&self) -> u32 {
         self.digest

@@ -113,6 +113,12 @@ impl Session {
         &self.photos
     }
 
+    /// Pictures to train on and to validate on that could not be read, and why.
+    pub fn skipped(&self) -> impl Iterator<Item = &Error> {
+        let validation = self.validation.skipped().iter();
+        self.photos.skipped().iter().chain(validation)
+    }
+
     /// Takes a step; logs, validates and saves when it is time to.
     pub fn step(&mut self) -> Result<Report, Error> {
         in_pool(|| self.step_in_pool())

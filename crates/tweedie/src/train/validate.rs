@@ -20,6 +20,7 @@ pub struct Validation {
     sigmas: Vec<f64>,
     /// The first crops as they are seen with maps of each kind.
     mapped: Vec<(Kind, Vec<Seen>)>,
+    skipped: Vec<Error>,
 }
 
 /// How good a network is.
@@ -55,6 +56,11 @@ const MAPPED: usize = 24;
 const SIDE: usize = 96;
 
 impl Validation {
+    /// Pictures that could not be read, and why.
+    pub fn skipped(&self) -> &[Error] {
+        &self.skipped
+    }
+
     /// Chooses the crops and the noise, from the recipe's seed.
     pub fn new(recipe: &Recipe) -> Result<Validation, Error> {
         let facts = recipe.network.facts();
@@ -77,6 +83,7 @@ impl Validation {
         });
         Ok(Validation {
             mapped: mapped.collect(),
+            skipped: photos.into_skipped(),
             crops,
             noise,
             sigmas,
