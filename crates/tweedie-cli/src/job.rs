@@ -138,10 +138,11 @@ pub(crate) fn execute(
     let name = ready.settings().name();
     let beside = args.beside(&path);
     args.check_beside(&beside, ready.settings())?;
-    let (solved, report) = watched::run(name, |observer| ready.solve(prior.as_ref(), observer))
+    let (solved, mut report) = watched::run(name, |observer| ready.solve(prior.as_ref(), observer))
         .with_context(|| format!("{verb} by {name}"))?;
     let restored = solved.restored;
     let mut result = picture.with_pixels(restored.x);
+    report.notes.extend(args.output.losses(&path, &result));
     let how = serde_json::json!({
         "verb": verb,
         "operator": job.spec,

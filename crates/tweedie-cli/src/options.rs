@@ -34,13 +34,10 @@ pub(crate) struct OutputArgs {
 impl OutputArgs {
     /// The file to write for `input`, with `suffix` before its extension unless one was named.
     pub(crate) fn path(&self, input: &Path, suffix: &str) -> anyhow::Result<PathBuf> {
-        let path = self.output.clone().unwrap_or_else(|| {
-            let stem = input.file_stem().unwrap_or_default().to_string_lossy();
-            let extension = input
-                .extension()
-                .map_or("png".into(), |e| e.to_string_lossy());
-            input.with_file_name(format!("{stem}.{suffix}.{extension}"))
-        });
+        let path = match &self.output {
+            Some(path) => path.clone(),
+            None => image::name_beside(input, suffix, image::format_of(input)?),
+        };
         // Known before minutes of work, not after.
         image::check_write(&path, &self.write_options(), self.overwrite()).map_err(say_force)?;
         Ok(path)
@@ -51,6 +48,15 @@ impl OutputArgs {
         image::Format::from_path(path)
             .and_then(|format| format.check_size(dims))
             .with_context(|| path.display().to_string())
+    }
+
+    /// What the file does not hold of a picture.
+    pub(crate) fn losses(&self, path: &Path, picture: &Picture) -> Vec<String> {
+        let format = image::Format::from_path(path);
+        format.map_or_else(
+            |_| Vec::new(),
+            |format| image::losses(picture, format, &self.write_options()),
+        )
     }
 
     pub(crate) fn overwrite(&self) -> Overwrite {

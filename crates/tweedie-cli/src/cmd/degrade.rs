@@ -38,10 +38,14 @@ struct Report {
     seed: u64,
     output: PathBuf,
     mask: Option<PathBuf>,
+    notes: Vec<String>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(f, "degrade: {note}")?;
+        }
         write!(
             f,
             "degrade: sigma {:.4}, wrote {}",
@@ -67,6 +71,8 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     });
     let mask = mask.transpose()?;
     let mut result = degraded.picture;
+    let mut notes = result.notes.clone();
+    notes.extend(args.output.losses(&path, &result));
     let text = serde_json::json!({ "operator": spec, "sigma": sigma, "seed": seed });
     result.set_text("tweedie-degrade", record(text));
     args.output.write(&path, &result)?;
@@ -76,6 +82,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         seed,
         output: path,
         mask,
+        notes,
     };
     output::print(args.output.json, &report)
 }

@@ -47,8 +47,13 @@ impl fmt::Display for Report {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
-    let truth = tweedie::image::read(&args.truth)?;
-    let picture = tweedie::image::read(&args.picture)?;
+    let mut truth = tweedie::image::read(&args.truth)?;
+    let mut picture = tweedie::image::read(&args.picture)?;
+    // One of colours is compared with what a grey one's file holds.
+    if truth.dims().c != picture.dims().c {
+        truth = truth.with_file_channels();
+        picture = picture.with_file_channels();
+    }
     let measure = |metric: &'static Metric| {
         let value = metric.of(&truth.pixels, &picture.pixels)?;
         Ok((metric, value))
