@@ -57,7 +57,7 @@ fn decode_whole(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
 }
 
 /// Decodes a file without an end, if nothing but that is missing: then it does not matter which bits follow. Where some are
-/// missing, zeros and ones make two pictures.
+/// missing, different ones make different pictures.
 fn decode_endless(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
     // A last FF may be half of a marker, or of a byte FF, which is written as FF 00.
     let whole = bytes.strip_suffix(&[0xFF]).unwrap_or(bytes);
@@ -65,11 +65,15 @@ fn decode_endless(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
         let bytes = [whole, &filling.repeat(64), &[0xFF, EOI]].concat();
         decode_whole(&bytes, limits)
     };
-    let (zeros, ones) = (ended([0, 0])?, ended([0xFF, 0])?);
-    match (&zeros.samples, &ones.samples) {
-        (Samples::Eight(a), Samples::Eight(b)) if a == b => Ok(zeros),
-        _ => Err(cut()),
+    let raw = ended([0, 0])?;
+    // Ones alone are no code at all; scans that refine others stop there, and look as if they had nothing to say.
+    for filling in [[0xFF, 0], [0x55, 0x55], [0xAA, 0xAA], [0x6D, 0xB6]] {
+        match (&raw.samples, ended(filling)?.samples) {
+            (Samples::Eight(a), Samples::Eight(b)) if *a == b => {}
+            _ => return Err(cut()),
+        }
     }
+    Ok(raw)
 }
 
 fn cut() -> Fault {
