@@ -1242,6 +1242,9 @@ fn a_jpeg_whose_colours_are_rounding_is_grey() {
     );
     let grey = nearly.pixels.slice(ndarray::s![.., ..1, .., ..]).to_owned();
     assert!(largest_difference(&back.pixels, &grey) < 1.6 / 255.0);
+    // Lossy WebP is alike.
+    let webp = good("grey-lossy.webp");
+    assert!(webp.grey_as_rgb && webp.dims().c == 1);
     // The same in a PNG is a tint that someone meant.
     assert_eq!(roundtrip(&nearly, Format::Png).dims().c, 3);
     nearly

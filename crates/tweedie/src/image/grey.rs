@@ -5,8 +5,6 @@
 
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis, Zip};
 
-use super::Format;
-
 /// Whether three channels are one grey.
 pub(super) enum Grey {
     /// There is a colour, or there is one channel already.
@@ -17,25 +15,22 @@ pub(super) enum Grey {
     Nearly(Array3<f32>),
 }
 
-/// The most by which rounding the colours of a JPEG can separate channels that were equal.
+/// The most by which rounding luma and differences of colour separates channels that were equal.
 const ROUNDING: f32 = 2.001 / 255.0;
 
-/// Looks at `planes`, `[channel, height, width]` in [0, 1], wherever alpha lets them be seen.
+/// Looks at `planes`, `[channel, height, width]` in [0, 1], wherever alpha lets them be seen. `chroma` tells whether they were stored
+/// as luma and differences of colour, and rounded so.
 pub(super) fn grey(
     planes: ArrayView3<'_, f32>,
     alpha: Option<ArrayView2<'_, f32>>,
-    format: Format,
+    chroma: bool,
 ) -> Grey {
     if planes.dim().0 != 3 {
         return Grey::No;
     }
     let [r, g, b] = [0, 1, 2].map(|c| planes.index_axis(Axis(0), c));
     let spread = |r: f32, g: f32, b: f32| r.max(g).max(b) - r.min(g).min(b);
-    let far = if format == Format::Jpeg {
-        ROUNDING
-    } else {
-        0.0
-    };
+    let far = if chroma { ROUNDING } else { 0.0 };
     let mut exactly = true;
     let within = Zip::indexed(r).and(g).and(b).all(|at, &r, &g, &b| {
         let apart = match alpha.is_some_and(|alpha| alpha[at] <= 0.0) {

@@ -46,6 +46,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
     }
     Ok(Raw {
         jpeg: headers.gathered.finish(),
+        chroma: true,
         resolution: headers.resolution.or(raw.resolution),
         ..raw
     })

@@ -29,6 +29,8 @@ pub(super) struct Raw {
     pub(super) exif: Option<Vec<u8>>,
     pub(super) text: Vec<(String, String)>,
     pub(super) jpeg: Option<Jpeg>,
+    /// Whether its colours were stored, and rounded, as differences from a luma.
+    pub(super) chroma: bool,
     pub(super) png_color: PngColor,
     pub(super) resolution: Option<Resolution>,
     pub(super) notes: Vec<String>,
@@ -53,6 +55,7 @@ impl Raw {
             exif: None,
             text: Vec::new(),
             jpeg: None,
+            chroma: false,
             png_color: PngColor::default(),
             resolution: None,
             notes: Vec::new(),
@@ -88,11 +91,10 @@ impl Raw {
         let colors = self.channels - usize::from(has_alpha);
         let alpha = has_alpha.then(|| all.index_axis(Axis(2), colors));
         let planes = all.slice(s![.., .., ..colors]).permuted_axes([2, 0, 1]);
-        let grey = grey(planes, alpha, self.format);
+        let grey = grey(planes, alpha, self.chroma);
         if matches!(grey, Grey::Nearly(_)) {
-            self.notes.push(
-                "the colours differ by less than a JPEG can tell: taken as a grey picture".into(),
-            );
+            self.notes
+                .push("its colours are no more than rounding: taken as a grey picture".into());
         }
         let is_transposed = is_transposed(self.orientation);
         Ok(Picture {

@@ -87,7 +87,8 @@ fn decode_as(format: Format, bytes: &[u8], limits: &Limits) -> Result<Raw, Fault
         Format::WebP => {
             let decoder = WebPDecoder::new(cursor).map_err(wrong)?;
             let mut raw = decode_by(format, decoder, limits)?;
-            raw.note_frames(webp::frames(bytes));
+            raw.note_frames(webp::count(bytes, b"ANMF"));
+            raw.chroma = webp::count(bytes, b"VP8 ") > 0;
             Ok(raw)
         }
         Format::Bmp => {

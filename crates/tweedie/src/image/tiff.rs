@@ -222,6 +222,7 @@ impl Kind {
         let samples = Samples::Float(checked(values)?, depth);
         let mut raw = Raw::new(Format::Tiff, size, channels, samples);
         raw.notes = notes;
+        raw.chroma = self.color == Colors::YCbCr;
         Ok(raw)
     }
 }

@@ -1,16 +1,16 @@
-//! What the WebP decoder does not say: how many frames there are.
+//! What the WebP decoder does not say: how many frames there are, and whether it is lossy.
 
-/// The frames of an animation, 0 for a single picture. A WebP is a RIFF file: chunks of a name, a length and so many bytes,
-/// filled up to an even number (WebP container specification).
-pub(super) fn frames(bytes: &[u8]) -> usize {
+/// The chunks of a name: a frame of an animation is an `ANMF`, a lossy picture a `VP8 `. A WebP is a RIFF file: chunks of a
+/// name, a length and so many bytes, filled up to an even number (WebP container specification).
+pub(super) fn count(bytes: &[u8], wanted: &[u8; 4]) -> usize {
     let mut rest = bytes.get(12..).unwrap_or_default();
-    let mut frames = 0;
+    let mut count = 0;
     while let Some((name, after)) = rest.split_first_chunk::<4>()
         && let Some((length, after)) = after.split_first_chunk::<4>()
     {
-        frames += usize::from(name == b"ANMF");
+        count += usize::from(name == wanted);
         let length = u32::from_le_bytes(*length) as usize;
         rest = after.get(length.next_multiple_of(2)..).unwrap_or_default();
     }
-    frames
+    count
 }

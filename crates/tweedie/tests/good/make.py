@@ -23,5 +23,6 @@ RGB.save(HERE / "libjpeg-q75-420.jpg", quality=75, subsampling=2)
 RGB.save(HERE / "libjpeg-q75-422-turned.jpg", quality=75, subsampling=1, exif=on_its_side)
 RGB.save(HERE / "libjpeg-progressive.jpg", quality=75, progressive=True)
 Image.fromarray(INKS, "CMYK").save(HERE / "adobe-cmyk.jpg", quality=95)
+RGB.convert("L").convert("RGB").save(HERE / "grey-lossy.webp", quality=75)
 first, *rest = [Image.fromarray(np.full((4, 6, 3), v, np.uint8)) for v in (50, 100, 200)]
 first.save(HERE / "three-frames.webp", save_all=True, append_images=rest, lossless=True)
