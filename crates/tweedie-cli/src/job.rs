@@ -1,39 +1,44 @@
-//! Restoring one file: what all the restoring verbs do.
+//! Restoring pictures: what all the restoring verbs do.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Serialize;
+use tweedie::Dims;
 use tweedie::image::Picture;
 use tweedie::method::Settings;
 use tweedie::operator::Spec;
-use tweedie::restore::{self, Job, record};
+use tweedie::prior::Prior;
+use tweedie::restore::{self, Job, Ready, record};
 
 use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs, say_force};
-use crate::{output, watched};
+use crate::places::{Pair, Plan};
+use crate::watched::Watch;
+use crate::{batch, output};
 
 /// A picture to restore, and how.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct JobArgs {
-    /// The measurement: a PNG, JPEG, TIFF, WebP or BMP picture.
-    input: PathBuf,
+    /// The measurements: PNG, JPEG, TIFF, WebP or BMP pictures, folders of them, or `-` for standard input.
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
     #[command(flatten)]
-    method: MethodArgs,
+    pub(crate) method: MethodArgs,
     #[command(flatten)]
-    prior: PriorArgs,
+    pub(crate) prior: PriorArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(crate) output: OutputArgs,
     /// Also write how sure the method is, for methods that know (`mean`): a picture of the standard deviation, from black
     /// for none to white for a quarter of the range.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    spread: Option<PathBuf>,
+    pub(crate) spread: Option<PathBuf>,
     /// Draw so many pictures from the posterior, all of which explain the measurement: their mean is the result, a sheet of
     /// them (NAME.samples) and their spread (NAME.spread) are written beside it.
     #[arg(long, value_name = "N", help_heading = "Method", value_parser = clap::value_parser!(u16).range(2..=1024))]
-    samples: Option<u16>,
+    pub(crate) samples: Option<u16>,
     #[command(flatten)]
-    compute: ComputeArgs,
+    pub(crate) compute: ComputeArgs,
 }
 
 impl JobArgs {
@@ -43,29 +48,38 @@ impl JobArgs {
     }
 
     /// Where pictures of the draws and of the spread go, of those that are asked for.
-    fn beside(&self, result: &Path) -> Beside {
-        let named = |what: &str| {
-            let stem = result.file_stem().unwrap_or_default().to_string_lossy();
-            result.with_file_name(format!("{stem}.{what}.png"))
-        };
+    fn beside(&self, result: Option<&Path>) -> Beside {
+        let named = |what: &str| Some(result?.with_extension(format!("{what}.png")));
+        let drawn = |what: &str| self.samples.and_then(|_| named(what));
         Beside {
-            samples: self.samples.map(|_| named("samples")),
-            spread: self
-                .spread
-                .clone()
-                .or_else(|| self.samples.map(|_| named("spread"))),
+            samples: drawn("samples"),
+            spread: self.spread.clone().or_else(|| drawn("spread")),
         }
+    }
+
+    /// That pictures beside a result have names of their own.
+    fn check_places(&self, plan: &Plan) -> anyhow::Result<()> {
+        ensure!(
+            self.spread.is_none() || !plan.many,
+            "--spread names one file, but there are several pictures; --samples N writes a spread for each"
+        );
+        let named = plan.pairs.iter().all(|pair| pair.sink.file().is_some());
+        ensure!(
+            self.samples.is_none() || named,
+            "--samples writes pictures beside the result; name it with -o"
+        );
+        Ok(())
     }
 
     /// That they can be had and written.
     fn check_beside(&self, beside: &Beside, method: &Settings) -> anyhow::Result<()> {
-        anyhow::ensure!(
+        ensure!(
             self.spread.is_none() || self.samples.is_some() || method.as_dyn().knows_spread(),
             "{} does not know how sure it is; --method mean does, and --samples N",
             method.name()
         );
-        for file in [&beside.samples, &beside.spread].into_iter().flatten() {
-            tweedie::image::check_write(file, &Default::default(), self.output.overwrite())
+        for file in beside.files() {
+            tweedie::image::check_write(&file, &Default::default(), self.output.overwrite())
                 .map_err(say_force)?;
         }
         Ok(())
@@ -78,14 +92,21 @@ struct Beside {
     spread: Option<PathBuf>,
 }
 
+impl Beside {
+    fn files(&self) -> Vec<PathBuf> {
+        self.samples.iter().chain(&self.spread).cloned().collect()
+    }
+}
+
 /// What was done.
 #[derive(Debug, Serialize)]
 struct Report {
-    verb: &'static str,
+    verb: String,
     #[serde(flatten)]
     report: restore::Report,
     seed: u64,
-    output: PathBuf,
+    input: String,
+    output: String,
 }
 
 impl fmt::Display for Report {
@@ -108,70 +129,134 @@ impl fmt::Display for Report {
             "{}: {method}, {nfe} network evaluation{plural}, {seconds:.1} s, sigma {sigma:.4} = {:.1}/255{estimated}, wrote {}",
             self.verb,
             sigma * 255.0,
-            self.output.display()
+            self.output
         )
     }
 }
 
-/// Restores a file that was degraded by `spec`.
+/// Restores pictures that were degraded by what `spec` says of their dimensions.
 pub(crate) fn execute(
-    verb: &'static str,
+    verb: &str,
     args: &JobArgs,
-    spec: Spec,
+    spec: impl Fn(Dims) -> anyhow::Result<Spec>,
     denoise_known: bool,
 ) -> anyhow::Result<()> {
-    let path = args.output.path(&args.input, verb)?;
-    let device = args.compute.begin()?;
-    let job = Job {
-        noise: args.method.noise.map(|sigma| sigma.0.into()),
-        method: args.method.choice()?,
-        steps: args.method.steps(),
-        samples: args.samples.map(usize::from),
-        seed: args.compute.seed,
-        denoise_known,
-        ..Job::new(spec)
+    let method = args.method.choice()?;
+    let job = |dims| {
+        Ok(Job {
+            noise: args.method.noise.map(|sigma| sigma.0.into()),
+            method: method.clone(),
+            steps: args.method.steps(),
+            samples: args.samples.map(usize::from),
+            seed: args.compute.seed,
+            denoise_known,
+            ..Job::new(spec(dims)?)
+        })
     };
-    let picture = tweedie::image::read(&args.input)?;
-    let prior = args.prior.open(&device)?;
-    let ready = job.prepare(&picture, prior.card())?;
-    args.output.check_size(&path, ready.output())?;
-    let name = ready.settings().name();
-    let beside = args.beside(&path);
-    args.check_beside(&beside, ready.settings())?;
-    let (solved, mut report) = watched::run(name, |observer| ready.solve(prior.as_ref(), observer))
-        .with_context(|| format!("{verb} by {name}"))?;
-    let restored = solved.restored;
-    let mut result = picture.with_pixels(restored.x);
-    report.notes.extend(args.output.losses(&path, &result));
-    let how = serde_json::json!({
-        "verb": verb,
-        "operator": job.spec,
-        "method": ready.settings(),
-        "sigma": report.sigma,
-        "prior": args.prior.prior,
-        "seed": job.seed,
-    });
-    result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
-    result.set_text("tweedie", record(how));
-    if let (Some(file), Some(std)) = (&beside.spread, restored.std) {
-        // White for a standard deviation of a quarter.
-        write(file, std * 4.0, &args.output)?;
-    }
-    if let (Some(file), Some(samples)) = (&beside.samples, solved.samples) {
-        write(file, output::sheet(&samples)?, &args.output)?;
-    }
-    args.output.write(&path, &result)?;
-    let report = Report {
+    restore(verb, verb, args, &job)
+}
+
+/// Restores pictures by the job that belongs to their dimensions; `suffix` goes into names of results.
+pub(crate) fn restore(
+    verb: &str,
+    suffix: &str,
+    args: &JobArgs,
+    job: &dyn Fn(Dims) -> anyhow::Result<Job>,
+) -> anyhow::Result<()> {
+    // That --spread names but one file is told in its own words.
+    let beside = |result: &Path| {
+        let mut files = args.beside(Some(result)).files();
+        files.retain(|file| args.spread.as_ref() != Some(file));
+        files
+    };
+    let plan = Plan::new(&args.inputs, suffix, &args.output, beside)?;
+    args.check_places(&plan)?;
+    let device = args.compute.machine.begin()?;
+    let watch = Watch::new(plan.pairs.len())?;
+    let prior = args.prior.open(&device, &watch)?;
+    let one = One {
         verb,
-        report,
-        seed: job.seed,
-        output: path,
+        args,
+        job,
+        prior: prior.as_ref(),
+        watch: &watch,
     };
-    output::print(args.output.json, &report)
+    batch::each(&plan, &args.output, &watch, |pair| one.restore(pair))
+}
+
+/// What is the same for all pictures.
+struct One<'a> {
+    verb: &'a str,
+    args: &'a JobArgs,
+    job: &'a dyn Fn(Dims) -> anyhow::Result<Job>,
+    prior: &'a dyn Prior,
+    watch: &'a Watch,
+}
+
+impl One<'_> {
+    fn restore(&self, Pair { source, sink }: &Pair) -> anyhow::Result<Report> {
+        let args = self.args;
+        let picture = source.read()?;
+        let job = (self.job)(picture.dims())?;
+        let ready = self.prepare(&job, &picture)?;
+        args.output.check_size(sink, ready.output())?;
+        let beside = args.beside(sink.file());
+        args.check_beside(&beside, ready.settings())?;
+        let name = ready.settings().name();
+        let nfe = ready.settings().nfe(self.prior.card()) * job.samples.unwrap_or(1);
+        let (solved, mut report) = self
+            .watch
+            .run(name, nfe, |observer| ready.solve(self.prior, observer))
+            .with_context(|| format!("{} by {name}", self.verb))?;
+        let mut result = picture.with_pixels(solved.restored.x);
+        report.notes.extend(args.output.losses(sink, &result)?);
+        result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
+        result.set_text("tweedie", self.record(&job, ready.settings(), report.sigma));
+        if let (Some(file), Some(std)) = (&beside.spread, solved.restored.std) {
+            // White for a standard deviation of a quarter.
+            write(file, std * 4.0, &args.output)?;
+        }
+        if let (Some(file), Some(samples)) = (&beside.samples, solved.samples) {
+            write(file, output::sheet(&samples)?, &args.output)?;
+        }
+        args.output.write(sink, &result)?;
+        Ok(Report {
+            verb: self.verb.to_owned(),
+            report,
+            seed: job.seed,
+            input: source.to_string(),
+            output: sink.to_string(),
+        })
+    }
+
+    /// The job, with the size of its result where that does not fit.
+    fn prepare(&self, job: &Job, picture: &Picture) -> anyhow::Result<Ready> {
+        let prepared = job.prepare(picture, self.prior.card());
+        if let (Err(restore::Error::NoRoom(_)), Ok(Dims { h, w, .. })) =
+            (&prepared, job.spec.input_for(picture.dims()))
+        {
+            return prepared.with_context(|| format!("a result of {w} x {h} pixels"));
+        }
+        Ok(prepared?)
+    }
+
+    /// How it was done, for the file: all that `redo` needs.
+    fn record(&self, job: &Job, method: &Settings, sigma: f64) -> String {
+        record(serde_json::json!({
+            "verb": self.verb,
+            "operator": job.spec,
+            "method": method,
+            "sigma": sigma,
+            "prior": self.args.prior.prior,
+            "seed": job.seed,
+            "samples": job.samples,
+            "denoise": job.denoise_known,
+        }))
+    }
 }
 
 fn write(path: &Path, pixels: tweedie::Image, output: &OutputArgs) -> anyhow::Result<()> {
     let picture = Picture::new(pixels);
-    tweedie::image::write(path, &picture, &Default::default(), output.overwrite())?;
-    Ok(())
+    tweedie::image::write(path, &picture, &Default::default(), output.overwrite())
+        .map_err(say_force)
 }

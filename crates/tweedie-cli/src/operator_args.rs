@@ -21,9 +21,23 @@ pub(crate) fn arg(flag: &'static Flag) -> Arg {
 
 /// The operator of that name, with the flags that were given.
 pub(crate) fn spec(operator: &str, matches: &ArgMatches, seed: u64) -> anyhow::Result<Spec> {
+    spec_with(operator, matches, seed, None)
+}
+
+/// The same with another value for one flag.
+pub(crate) fn spec_with(
+    operator: &str,
+    matches: &ArgMatches,
+    seed: u64,
+    instead: Option<(&str, &str)>,
+) -> anyhow::Result<Spec> {
     let get = |name: &str| -> Option<&str> {
         let given = matches.try_get_one::<String>(name);
-        given.ok().flatten().map(String::as_str)
+        let given = given.ok().flatten().map(String::as_str);
+        instead
+            .filter(|(flag, _)| *flag == name)
+            .map(|(_, value)| value)
+            .or(given)
     };
     Ok(Spec::from_flags(&Flags {
         operator,
@@ -43,7 +57,7 @@ impl OperatorArgs {
     pub(crate) fn spec(&self, seed: u64) -> anyhow::Result<Spec> {
         let name = self.matches.get_one::<String>("operator");
         match name.expect("the operator is required").as_str() {
-            file if file.ends_with(".toml") => Ok(tweedie::files::read_toml(Path::new(file))?),
+            file if file.ends_with(".toml") => Ok(Spec::open(Path::new(file))?),
             "grey" => spec("gray", &self.matches, seed),
             name => spec(name, &self.matches, seed),
         }

@@ -1,82 +1,141 @@
 //! Options that several subcommands share.
 
+use std::fmt::Display;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::builder::PossibleValuesParser;
+use serde::Serialize;
 use tweedie::checkpoint::Model;
-use tweedie::image::{self, Depth, Overwrite, Picture, WriteOptions};
+use tweedie::image::{self, Depth, Format, Overwrite, Picture, WriteOptions};
 use tweedie::method;
 use tweedie::prior::{Network, Prior};
 use tweedie::restore::Choice;
 use tweedie::{Device, Dims};
 
+use crate::output;
+use crate::places::{self, Sink};
 use crate::values::Sigma;
+use crate::watched::Watch;
 
 /// Where the result goes.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// File to write; by default beside the input. The extension chooses the format.
-    #[arg(short, long, value_name = "FILE")]
+    /// File to write, whose extension chooses the format; a folder, for results under the names of their inputs; or `-` for
+    /// standard output. By default beside the input, with the verb in the name (`cat.denoise.png`), and standard output for
+    /// standard input.
+    #[arg(short, long, value_name = "FILE|FOLDER")]
     pub(crate) output: Option<PathBuf>,
+    /// Format where no file is named; by default that of the input, and PNG on standard output.
+    #[arg(long, value_name = "FORMAT", value_parser = ["png", "jpg", "tif", "webp", "bmp"])]
+    format: Option<String>,
     /// Replace an existing file.
     #[arg(long)]
     pub(crate) force: bool,
     /// Bits a channel of the result, 8 or 16; by default those of the input.
     #[arg(long, value_name = "BITS", value_parser = ["8", "16"])]
     pub(crate) depth: Option<String>,
-    /// Print the result as JSON.
+    /// Quality of a JPEG, 1 to 100; 95 by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: Option<u8>,
+    /// Print the report as JSON, a line a picture; to stderr where the picture goes to standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 impl OutputArgs {
-    /// The file to write for `input`, with `suffix` before its extension unless one was named.
-    pub(crate) fn path(&self, input: &Path, suffix: &str) -> anyhow::Result<PathBuf> {
-        let path = match &self.output {
-            Some(path) => path.clone(),
-            None => image::name_beside(input, suffix, image::format_of(input)?),
-        };
-        // Known before minutes of work, not after.
-        image::check_write(&path, &self.write_options(), self.overwrite()).map_err(say_force)?;
-        Ok(path)
+    /// The extension that was asked for where no file is named.
+    pub(crate) fn format(&self) -> Option<&str> {
+        self.format.as_deref()
     }
 
-    /// That a result of these dimensions fits into the file's format.
-    pub(crate) fn check_size(&self, path: &Path, dims: Dims) -> anyhow::Result<()> {
-        image::Format::from_path(path)
-            .and_then(|format| format.check_size(dims))
-            .with_context(|| path.display().to_string())
+    /// What standard output is written as.
+    pub(crate) fn format_of_stdout(&self) -> Format {
+        let name = format!("x.{}", self.format().unwrap_or("png"));
+        Format::from_path(Path::new(&name)).expect("formats are named by their extensions")
+    }
+
+    /// The file that `-o` names, which says its format itself.
+    pub(crate) fn one_file(&self, path: &Path) -> anyhow::Result<PathBuf> {
+        if self.format.is_some() {
+            let format = Format::from_path(path).with_context(|| path.display().to_string())?;
+            ensure!(
+                format == self.format_of_stdout(),
+                "{} would be {format}, not what --format asks for; leave one of them out",
+                path.display()
+            );
+        }
+        Ok(path.to_owned())
+    }
+
+    /// That a result can be written: known before minutes of work, not after.
+    pub(crate) fn check(&self, sink: &Sink) -> anyhow::Result<()> {
+        let Some(path) = sink.file() else {
+            ensure!(
+                !std::io::stdout().is_terminal(),
+                "standard output is a terminal; redirect it to a file or a pipe"
+            );
+            return Ok(());
+        };
+        image::check_write(path, &self.write_options(), self.overwrite()).map_err(say_force)?;
+        Ok(())
+    }
+
+    /// That a result of these dimensions fits into the format.
+    pub(crate) fn check_size(&self, sink: &Sink, dims: Dims) -> anyhow::Result<()> {
+        let fits = sink.format()?.check_size(dims);
+        fits.with_context(|| sink.to_string())
     }
 
     /// What the file does not hold of a picture.
-    pub(crate) fn losses(&self, path: &Path, picture: &Picture) -> Vec<String> {
-        let format = image::Format::from_path(path);
-        format.map_or_else(
-            |_| Vec::new(),
-            |format| image::losses(picture, format, &self.write_options()),
-        )
+    pub(crate) fn losses(&self, sink: &Sink, picture: &Picture) -> anyhow::Result<Vec<String>> {
+        let format = sink.format()?;
+        Ok(image::losses(picture, format, &self.write_options()))
     }
 
     pub(crate) fn overwrite(&self) -> Overwrite {
         overwrite(self.force)
     }
 
-    /// Writes the verb's result as the options say.
-    pub(crate) fn write(&self, path: &Path, picture: &Picture) -> anyhow::Result<()> {
+    /// Writes a result as the options say.
+    pub(crate) fn write(&self, sink: &Sink, picture: &Picture) -> anyhow::Result<()> {
         let options = self.write_options();
-        image::write(path, picture, &options, self.overwrite()).map_err(say_force)
+        match sink {
+            Sink::File(path) => {
+                image::write(path, picture, &options, self.overwrite()).map_err(say_force)
+            }
+            Sink::Stdout(format) => {
+                let bytes = image::encode(picture, *format, &options);
+                places::to_stdout(&bytes.context("standard output")?)
+            }
+        }
     }
 
-    fn write_options(&self) -> WriteOptions {
+    /// Prints a report, to stderr where the picture itself went to stdout.
+    pub(crate) fn print(
+        &self,
+        sink: &Sink,
+        report: &(impl Serialize + Display),
+    ) -> anyhow::Result<()> {
+        match sink {
+            Sink::File(_) => output::print(self.json, report),
+            Sink::Stdout(_) => output::print_beside(self.json, report),
+        }
+    }
+
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        let usual = WriteOptions::default();
         WriteOptions {
             depth: match self.depth.as_deref() {
                 Some("8") => Some(Depth::Eight),
                 Some("16") => Some(Depth::Sixteen),
                 _ => None,
             },
-            ..WriteOptions::default()
+            quality: self.quality.unwrap_or(usual.quality),
+            ..usual
         }
     }
 }
@@ -119,19 +178,27 @@ fn threads(text: &str) -> Result<usize, String> {
 /// What computes.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Compute")]
-pub(crate) struct ComputeArgs {
+pub(crate) struct MachineArgs {
     /// Where networks run: `cpu`, or `gpu` in a build with the feature `wgpu`. `auto` is the CPU.
     #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(DEVICES))]
     device: String,
     /// Threads; by default all of the machine. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
+}
+
+/// What computes, and what decides chance.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Compute")]
+pub(crate) struct ComputeArgs {
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     /// Seed of all randomness: the same seed gives the same picture.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
 }
 
-impl ComputeArgs {
+impl MachineArgs {
     /// Sets the number of threads and names the device.
     pub(crate) fn begin(&self) -> anyhow::Result<Device> {
         if let Some(n) = self.threads {
@@ -165,15 +232,22 @@ impl PriorArgs {
         Model::open(Path::new(&self.prior)).with_context(|| format!("prior {}", self.prior))
     }
 
-    pub(crate) fn open(&self, device: &Device) -> anyhow::Result<Box<dyn Prior>> {
+    /// The prior, which tells `watch` how far it is with a large picture.
+    pub(crate) fn open(
+        &self,
+        device: &Device,
+        watch: &Arc<Watch>,
+    ) -> anyhow::Result<Box<dyn Prior>> {
         let network = Network::new(&self.model()?, device)
             .with_context(|| format!("prior {}", self.prior))?;
-        Ok(Box::new(network))
+        let watch = Arc::clone(watch);
+        let told = network.telling(move |tile, tiles| watch.within(tile, tiles));
+        Ok(Box::new(told))
     }
 }
 
 /// The method and its problem's noise.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Method")]
 pub(crate) struct MethodArgs {
     /// Method by name, see `tweedie list methods`, or a TOML file of its settings; by default one that suits the task.

@@ -19,7 +19,7 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The chain of causes, without repeating a cause that the error before it already tells.
-fn one_line(error: &anyhow::Error) -> String {
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -34,15 +34,41 @@ fn one_line(error: &anyhow::Error) -> String {
 
 /// Prints a result, as JSON or for people. A closed pipe is no error.
 pub(crate) fn print(json: bool, result: &(impl Serialize + Display)) -> anyhow::Result<()> {
-    use std::io::Write;
+    print_to(std::io::stdout(), json, result)
+}
+
+/// The same on stderr, beside a picture on stdout.
+pub(crate) fn print_beside(json: bool, result: &(impl Serialize + Display)) -> anyhow::Result<()> {
+    print_to(std::io::stderr(), json, result)
+}
+
+/// Prints a line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(std::io::stdout(), &serde_json::to_string(value)?)
+}
+
+fn print_to(
+    to: impl std::io::Write,
+    json: bool,
+    result: &(impl Serialize + Display),
+) -> anyhow::Result<()> {
     let text = match json {
         true => serde_json::to_string(result)?,
         false => result.to_string(),
     };
-    match writeln!(std::io::stdout(), "{text}") {
+    line(to, &text)
+}
+
+fn line(mut to: impl std::io::Write, text: &str) -> anyhow::Result<()> {
+    match writeln!(to, "{text}") {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => Ok(done?),
     }
+}
+
+/// `1 picture`, `2 pictures`.
+pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// The pictures of a batch side by side, about as many in a row as there are rows; a single one alone.
@@ -57,7 +83,7 @@ pub(crate) fn sheet(batch: &Image) -> anyhow::Result<Image> {
 
 /// A progress bar on stderr with the remaining time; hidden where stderr is no terminal.
 pub(crate) fn progress(total: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {eta} left")
+    let style = ProgressStyle::with_template("{prefix}{wide_bar} {msg}  {eta} left")
         .expect("the template is sound");
     ProgressBar::new(total).with_style(style)
 }

@@ -1,5 +1,6 @@
 //! The built command, on real files: the forms of the README, exit codes, bad input, interruption.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -82,10 +83,13 @@ impl Place {
         names
     }
 
-    /// Infinite, and therefore `null` in JSON, for equal pictures.
+    /// Infinite for equal pictures.
     fn psnr(&self, a: &str, b: &str) -> f64 {
         let metrics = self.json(&format!("metrics {a} {b}"));
-        metrics["psnr"].as_f64().unwrap_or(f64::INFINITY)
+        match &metrics["psnr"] {
+            Value::String(text) if text == "inf" => f64::INFINITY,
+            number => number.as_f64().unwrap(),
+        }
     }
 
     fn size(&self, name: &str) -> (usize, usize, usize) {
@@ -465,7 +469,13 @@ fn lists_and_model_info() {
                 .is_empty()
         );
     }
-    assert!(p.ok("list methods").contains("diffpir"));
+    // What the command runs, not the paper: 1000 evaluations are DPS's there.
+    let methods = p.ok("list methods");
+    assert!(methods.contains("diffpir") && !methods.contains("evaluations: 1000;"));
+    for method in p.json("list methods").as_array().unwrap() {
+        let [least, most] = [0, 1].map(|i| method["nfe"][i].as_u64().unwrap());
+        assert!(least <= most && most < 1000, "{method}");
+    }
     let info = p.json("model info photo");
     assert!(info["parameters"].as_u64().unwrap() > 1_000_000);
 }
@@ -537,7 +547,6 @@ fn bad_input_is_named_in_one_line() {
         ("denoise empty.png", "empty.png"),
         ("denoise huge.png", "huge.png"),
         ("denoise missing.png", "missing.png"),
-        ("denoise .", "."),
         ("deblur clean.png --noise 0.01 --kernel nan.txt", "nan.txt"),
         (
             "deblur clean.png --noise 0.01 --kernel none.txt",
@@ -599,6 +608,412 @@ fn wrong_usage_has_exit_code_2() {
     }
 }
 
+/// A folder of 40 pictures, 3 of them bad: the others come out as they do alone, the bad ones are named, and nothing that is
+/// no picture is taken for one, least of all a result of this very run.
+#[test]
+fn a_folder_goes_on_after_bad_files() {
+    let p = Place::new();
+    let clean = tweedie::image::read(p.path("clean.png")).unwrap().pixels;
+    std::fs::create_dir(p.path("in")).unwrap();
+    for i in 0..37 {
+        let part = clean.slice(ndarray::s![.., .., i..i + 12, i..i + 16]);
+        p.save(&format!("in/{i:02}.png"), &Picture::new(part.to_owned()));
+    }
+    let whole = std::fs::read(p.path("in/00.png")).unwrap();
+    std::fs::write(p.path("in/cut.png"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(p.path("in/empty.jpg"), b"").unwrap();
+    std::fs::write(p.path("in/page.png"), b"<html>").unwrap();
+    std::fs::write(p.path("in/notes.txt"), b"mine").unwrap();
+    let line = "denoise in --noise 0.1 --method diffpir --steps 2 --seed 3";
+    let output = p.run(&format!("{line} -o out --json"));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 5, "{error}");
+    assert_eq!(lines[0], "in: 40 pictures; left out: 1 other file");
+    for (line, (name, why)) in lines[1..].iter().zip([
+        ("in/cut.png: ", "cut short"),
+        ("in/empty.jpg: ", "empty"),
+        ("in/page.png: ", "web page"),
+    ]) {
+        assert!(line.starts_with(name) && line.contains(why), "{line}");
+    }
+    assert_eq!(lines[4], "error: 3 of 40 pictures failed");
+    let reports = String::from_utf8(output.stdout).unwrap();
+    let reports: Vec<Value> = reports
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(reports.len(), 37);
+    assert_eq!(reports[36]["input"], "in/36.png");
+    assert_eq!(reports[36]["output"], "out/36.png");
+    assert_eq!(std::fs::read_dir(p.path("out")).unwrap().count(), 37);
+    for i in [0, 20, 36] {
+        p.ok(&format!(
+            "{} -o alone.png --force",
+            line.replace("in ", &format!("in/{i:02}.png "))
+        ));
+        let read = |name: &str| std::fs::read(p.path(name)).unwrap();
+        assert!(read("alone.png") == read(&format!("out/{i:02}.png")), "{i}");
+    }
+}
+
+/// By default results lie beside their inputs, where a second run does not take them for inputs, and finds their names taken.
+#[test]
+fn results_of_an_earlier_run_are_no_inputs() {
+    let p = Place::new();
+    let line = "degrade . --operator identity --noise 0.1";
+    p.ok(line);
+    let again = p.run(line);
+    let error = String::from_utf8(again.stderr).unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        error.contains("1 picture; left out: 1 result of an earlier run"),
+        "{error}"
+    );
+    assert!(
+        error.contains("--force") && error.contains("1 of 1 picture failed"),
+        "{error}"
+    );
+    assert_eq!(p.files(), ["clean.degraded.png", "clean.png"]);
+    // In the input's own folder its name is taken.
+    p.ok("denoise clean.png --noise 0.1 -o .");
+    assert_eq!(p.size("clean.denoise.png"), (3, 72, 96));
+}
+
+#[test]
+fn plans_that_cannot_be_are_refused_first() {
+    let p = Place::new();
+    std::fs::create_dir(p.path("empty")).unwrap();
+    std::fs::create_dir(p.path("other")).unwrap();
+    std::fs::copy(p.path("clean.png"), p.path("other/clean.png")).unwrap();
+    std::fs::copy(p.path("clean.png"), p.path("b.png")).unwrap();
+    for (line, part) in [
+        (
+            "denoise clean.png missing.png -o x.png",
+            "names one file, but there are 2",
+        ),
+        ("denoise clean.png missing.png -o b.png", "names one file"),
+        (
+            "denoise clean.png other/clean.png -o empty",
+            "both be written to empty/clean.png",
+        ),
+        ("denoise clean.png ./clean.png", "both be written to"),
+        (
+            "denoise clean.png other/clean.png -o other",
+            "one of the inputs",
+        ),
+        ("denoise empty", "no PNG, JPEG, TIFF, WebP or BMP picture"),
+        ("denoise clean.png b.png -o -", "name a folder"),
+        ("denoise clean.png -", "`-`"),
+        ("denoise clean.png b.png --spread s.png", "--samples"),
+        ("denoise clean.png b.png --format jpg --depth 16", "8 bits"),
+        ("denoise clean.png --quality 80", "JPEG"),
+        ("denoise clean.png -o x.png --format jpg", "--format"),
+        (
+            "denoise clean.png b.png -o nowhere/out --noise 0.1",
+            "nowhere/out",
+        ),
+    ] {
+        p.fails(line, 1, part);
+    }
+}
+
+/// Through pipes: the same bytes as by files, the report beside them, and PNG unless another format is asked for.
+#[test]
+fn pictures_go_through_pipes() {
+    let p = Place::new();
+    let piped = |line: &str, bytes: &[u8]| {
+        let mut child = p
+            .command(line)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What is refused at its first bytes is not read to the end.
+        let _ = child.stdin.take().unwrap().write_all(bytes);
+        child.wait_with_output().unwrap()
+    };
+    let clean = std::fs::read(p.path("clean.png")).unwrap();
+    p.ok("denoise clean.png --noise 0.1 -o x.png");
+    let expected = std::fs::read(p.path("x.png")).unwrap();
+    for line in ["denoise - --noise 0.1", "denoise - --noise 0.1 -o -"] {
+        let output = piped(&format!("{line} --json"), &clean);
+        assert!(output.status.success());
+        assert!(output.stdout == expected, "{line}");
+        let report: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&report["input"], &report["output"]),
+            (&"standard input".into(), &"-".into())
+        );
+    }
+    let jpeg = piped("degrade - --operator identity --format jpg", &clean);
+    assert!(jpeg.stdout.starts_with(b"\xff\xd8\xff"));
+    let to_file = piped("denoise - --noise 0.1 -o y.png", &clean);
+    assert!(
+        String::from_utf8(to_file.stdout)
+            .unwrap()
+            .contains("wrote y.png")
+    );
+    assert!(std::fs::read(p.path("y.png")).unwrap() == expected);
+    for (bytes, part) in [
+        (&b""[..], "empty"),
+        (b"GIF89a", "GIF"),
+        (&clean[..200], "cut short"),
+    ] {
+        let output = piped("denoise -", bytes);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            error.starts_with("error: standard input: ") && error.contains(part),
+            "{error}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+    let metrics = piped("metrics x.png -", &expected);
+    assert!(
+        String::from_utf8(metrics.stdout)
+            .unwrap()
+            .starts_with("PSNR inf dB")
+    );
+    let folder = piped("denoise - -o .", &clean);
+    assert!(
+        String::from_utf8(folder.stderr)
+            .unwrap()
+            .contains("no name")
+    );
+}
+
+#[test]
+fn jpegs_have_the_quality_that_is_asked_for() {
+    let p = Place::new();
+    let length = |name: &str| std::fs::metadata(p.path(name)).unwrap().len();
+    let line = "degrade clean.png --operator identity -o";
+    p.ok(&format!("{line} usual.jpg"));
+    p.ok(&format!("{line} same.jpg --quality 95"));
+    p.ok(&format!("{line} small.jpg --quality 50"));
+    assert_eq!(length("usual.jpg"), length("same.jpg"));
+    assert!(2 * length("small.jpg") < length("usual.jpg"));
+}
+
+/// A name that is no Unicode keeps its bytes, and reports show it as well as can be.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_need_not_be_unicode() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let p = Place::new();
+    let odd = |bytes: &'static [u8]| p.0.path().join(OsStr::from_bytes(bytes));
+    std::fs::rename(p.path("clean.png"), odd(b"caf\xe9.png")).unwrap();
+    let mut command = p.command("denoise --noise 0.1 --json");
+    let output = command
+        .arg(OsStr::from_bytes(b"caf\xe9.png"))
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert!(odd(b"caf\xe9.denoise.png").exists());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["output"], "caf\u{fffd}.denoise.png");
+}
+
+/// By any factor, or to a size, which is another way to say it; better than the enlargement that every program has.
+#[test]
+fn upscale_by_any_factor() {
+    let p = Place::new();
+    p.ok("degrade clean.png --operator downsample --factor 1.5 -o small.png");
+    assert_eq!(p.size("small.png"), (3, 48, 64));
+    p.ok("upscale small.png --factor 1.5 --method classical --noise 0 -o bicubic.png");
+    p.ok("upscale small.png --factor 1.5 --noise 0 -o x.png");
+    assert_eq!(p.size("x.png"), (3, 72, 96));
+    let (bicubic, x) = (
+        p.psnr("clean.png", "bicubic.png"),
+        p.psnr("clean.png", "x.png"),
+    );
+    assert!(x > bicubic + 1.0, "{x} after {bicubic}");
+    p.ok("degrade x.png --operator downsample --factor 3/2 -o back.png");
+    assert!(p.psnr("small.png", "back.png") > 40.0);
+    let read = |name: &str| tweedie::image::read(p.path(name)).unwrap().pixels;
+    for size in ["--width 96", "--height 72"] {
+        p.ok(&format!(
+            "upscale small.png {size} --noise 0 -o other.png --force"
+        ));
+        assert!(read("other.png") == read("x.png"), "{size}");
+    }
+    p.ok("upscale small.png --width 100 --noise 0 --steps 2 -o odd.png");
+    assert_eq!(p.size("odd.png"), (3, 75, 100));
+    p.fails(
+        "upscale small.png --width 60 -o y.png",
+        1,
+        "64 pixels wide already",
+    );
+    for line in [
+        "upscale small.png -o y.png",
+        "upscale small.png --width 96 --height 72 -o y.png",
+        "upscale small.png --width 96 --factor 2 -o y.png",
+        "upscale small.png --factor 2x -o y.png",
+    ] {
+        p.fails(line, 2, "");
+    }
+}
+
+/// Grey is grey however it is stored, numbers are those of papers on request, and what is equal is told from what has no value.
+#[test]
+fn metrics_as_in_papers() {
+    let p = Place::new();
+    let clean = tweedie::image::read(p.path("clean.png")).unwrap().pixels;
+    let grey = clean.slice(ndarray::s![.., ..1, .., ..]).to_owned();
+    let same = grey.broadcast((1, 3, 72, 96)).unwrap().to_owned();
+    p.save("grey.png", &Picture::new(grey.clone()));
+    p.save("same.png", &Picture::new(same));
+    assert_eq!(p.json("metrics grey.png same.png")["psnr"], "inf");
+    assert_eq!(p.json("metrics same.png grey.png --luma")["psnr8"], "inf");
+    p.fails("metrics clean.png grey.png", 1, "clean.png and grey.png");
+    // Green weighs 128.553 of 255: a difference in it alone is that much smaller, over one channel in the place of three.
+    let mut greener = Picture::new(clean.clone());
+    let mut green = greener.pixels.slice_mut(ndarray::s![.., 1, .., ..]);
+    green.mapv_inplace(|v| {
+        if v < 0.5 {
+            v + 10.0 / 255.0
+        } else {
+            v - 10.0 / 255.0
+        }
+    });
+    greener.alpha = Some(ndarray::Array2::ones((72, 96)));
+    p.save("greener.png", &greener);
+    let psnr = |more: &str| {
+        let line = format!("metrics clean.png greener.png {more}");
+        p.json(&line)["psnr"].as_f64().unwrap()
+    };
+    let (all, luma) = (psnr(""), psnr("--luma"));
+    let expected = 20.0 * (255.0f64 / 128.553).log10() - 10.0 * 3.0f64.log10();
+    assert!((luma - all - expected).abs() < 0.01, "{all}, {luma}");
+    let words = p.run("metrics clean.png greener.png");
+    let words = String::from_utf8(words.stderr).unwrap();
+    assert_eq!(words, "greener.png: its transparency is not compared\n");
+    // A border that differs is left out.
+    let mut framed = clean;
+    framed.slice_mut(ndarray::s![.., .., ..3, ..]).fill(0.0);
+    p.save("framed.png", &Picture::new(framed));
+    assert!(p.psnr("clean.png", "framed.png") < 40.0);
+    let cut = p.json("metrics clean.png framed.png --crop 3");
+    assert_eq!(cut["psnr"], "inf");
+    let tiny = p.json("metrics clean.png framed.png --crop 33");
+    assert_eq!(
+        (&tiny["psnr"], &tiny["ssim"]),
+        (&"inf".into(), &Value::Null)
+    );
+    p.fails(
+        "metrics clean.png framed.png --crop 36",
+        1,
+        "leaves nothing of the 96 x 72",
+    );
+}
+
+/// An operator's file names its files from where it lies, whoever calls from where.
+#[test]
+fn an_operator_file_finds_what_lies_beside_it() {
+    let p = Place::new();
+    std::fs::create_dir(p.path("ops")).unwrap();
+    std::fs::write(p.path("ops/k.txt"), "1 2 1").unwrap();
+    let line = "degrade clean.png --operator ops/op.toml -o y.png";
+    std::fs::write(p.path("ops/op.toml"), "kind = 'blur'\nkernel = 'k.txt'\n").unwrap();
+    p.ok(line);
+    p.ok("degrade clean.png --operator blur --kernel ops/k.txt -o expected.png");
+    let read = |name: &str| tweedie::image::read(p.path(name)).unwrap().pixels;
+    assert!(read("y.png") == read("expected.png"));
+    std::fs::remove_file(p.path("ops/k.txt")).unwrap();
+    p.fails(&format!("{line} --force"), 1, "ops/k.txt");
+}
+
+/// The settings that travel in a result make it again, to the byte, with the files that lie beside it, and make the same of
+/// another picture.
+#[test]
+fn results_can_be_made_again() {
+    let p = Place::new();
+    std::fs::create_dir(p.path("d")).unwrap();
+    p.ok("degrade clean.png --operator mask --mask box:9,9 --noise 0.03 --seed 2 -o d/y.png");
+    let line = "inpaint d/y.png --mask d/y.mask.png --method diffpir --steps 3 --seed 5 --denoise";
+    p.ok(line);
+    p.ok("redo d/y.inpaint.png");
+    let read = |name: &str| std::fs::read(p.path(name)).unwrap();
+    assert!(read("d/y.redo.png") == read("d/y.inpaint.png"));
+    p.ok("redo d/y.inpaint.png clean.png -o other.png");
+    assert!(read("other.png") != read("d/y.inpaint.png"));
+    std::fs::rename(p.path("d/y.inpaint.png"), p.path("d/x.png")).unwrap();
+    p.fails("redo d/x.png -o z.png", 1, "tweedie redo d/x.png INPUT");
+    p.fails("redo clean.png clean.png -o z.png", 1, "no settings travel");
+    std::fs::remove_file(p.path("d/y.mask.png")).unwrap();
+    p.fails("redo d/x.png d/y.png -o z.png", 1, "d/y.mask.png");
+    p.ok("sample --size 8 --steps 2 -o drawn.png");
+    p.fails("redo drawn.png -o z.png", 1, "drawn by `tweedie sample`");
+}
+
+/// Shells and manuals know all subcommands, and every one has examples.
+#[test]
+fn the_command_line_describes_itself() {
+    let p = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            p.ok(&format!("completions {shell}")).contains("demosaic"),
+            "{shell}"
+        );
+    }
+    p.fails("completions tcl", 2, "there are bash");
+    let page = p.ok("man");
+    assert!(
+        page.contains(".TH tweedie 1") && page.contains("inpaint"),
+        "{page}"
+    );
+    std::fs::create_dir(p.path("man1")).unwrap();
+    p.ok("man -o man1");
+    let upscale = std::fs::read_to_string(p.path("man1/tweedie-upscale.1")).unwrap();
+    assert!(upscale.contains("width"), "{upscale}");
+    let all = "denoise deblur upscale inpaint colorize demosaic restore degrade sample metrics train model list redo completions \
+               man";
+    for verb in all.split_whitespace() {
+        let help = p.ok(&format!("{verb} --help"));
+        assert!(
+            help.contains(&format!("Examples:\n  tweedie {verb}")),
+            "{help}"
+        );
+    }
+    let help = p.ok("denoise --help");
+    assert!(help.starts_with("Remove noise from a picture\n"), "{help}");
+    assert!(help.contains("writes cat.denoise.jpg"));
+}
+
+/// A bad picture among those to train on is named and left out, folders are searched, and `--seed` decides the weights.
+#[test]
+fn training_takes_what_it_can() {
+    let p = training_place();
+    let recipe = std::fs::read_to_string(p.path("recipe.toml")).unwrap();
+    let recipe = recipe.replace("steps = 600", "steps = 2");
+    std::fs::write(p.path("recipe.toml"), recipe).unwrap();
+    std::fs::create_dir(p.path("train/more")).unwrap();
+    std::fs::rename(p.path("train/cat.png"), p.path("train/more/cat.png")).unwrap();
+    std::fs::write(p.path("train/cut.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+    let trained = |line: &str, run: &str| {
+        let output = p.run(&format!("train recipe.toml -o {run} {line}"));
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{words}");
+        (
+            words,
+            std::fs::read(p.path(run).join("state.safetensors")).unwrap(),
+        )
+    };
+    let (words, first) = trained("", "a");
+    assert!(words.starts_with("1 pictures, "), "{words}");
+    assert!(
+        words.contains("left out: train/cut.png: the PNG file is damaged"),
+        "{words}"
+    );
+    assert!(first == trained("--seed 0", "b").1);
+    assert!(first != trained("--seed 1", "c").1);
+    let end: Value = serde_json::from_str(&p.ok("train recipe.toml -o a --json")).unwrap();
+    assert_eq!((&end["step"], &end["steps"]), (&2.into(), &2.into()));
+}
+
 /// A PNG whose header claims 50000 x 50000 pixels.
 fn huge_png() -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
@@ -642,6 +1057,31 @@ fn interrupting_leaves_nothing_behind() {
         assert_eq!(child.wait().unwrap().code(), code, "{name}");
         assert_eq!(p.files(), ["clean.png"], "{name}");
     }
+}
+
+/// Within a single evaluation, too, which takes many seconds of a picture of 1.5 megapixels. Wrong: the flag looked at between
+/// evaluations alone.
+#[cfg(unix)]
+#[test]
+fn a_long_evaluation_is_interrupted_at_once() {
+    let p = Place::new();
+    let pixels = tweedie::Image::from_elem((1, 1, 1200, 1250), 0.5);
+    p.save("large.png", &Picture::new(pixels));
+    let mut child = p
+        .command("denoise large.png --noise 0.1 --threads 1")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    let begun = std::time::Instant::now();
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    let mut error = String::new();
+    child.stderr.unwrap().read_to_string(&mut error).unwrap();
+    assert_eq!(error, "error: interrupted; nothing was written\n");
+    assert_eq!(p.files(), ["clean.png", "large.png"]);
 }
 
 /// A recipe for a network of a few weights, and its pictures.

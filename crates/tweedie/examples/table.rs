@@ -93,9 +93,9 @@ fn tasks(kernel: &str) -> Result<Vec<Task>> {
         let boundary = Default::default();
         Ok(BlurSpec { kernel, boundary }.into())
     };
-    let small = |factor| -> Spec {
+    let small = |factor: usize| -> Spec {
         DownsampleSpec {
-            factor,
+            factor: factor.into(),
             filter: Default::default(),
             boundary: Default::default(),
         }

@@ -1,7 +1,13 @@
 //! A measurement: what was recorded, how, and how noisily.
 
+use std::sync::Arc;
+
+use ndarray::Axis;
+
 use crate::level::Range;
-use crate::operator::{AnySpectrum, Error, Lanczos, Linear, Operator, cg, lanczos, tikhonov};
+use crate::operator::{
+    AnySpectrum, Error, Lanczos, Linear, Operator, Weighted, cg, lanczos, tikhonov,
+};
 use crate::{Dims, Image};
 
 /// What stands between `A(x)` and the measurement.
@@ -12,6 +18,41 @@ pub enum Noise {
     Exact,
     /// White Gaussian noise of this standard deviation, in the units of the measurement.
     White(f64),
+    /// Noise that grows with brightness, as every sensor's does: variance `a + b*A(x)`, `a` for what the electronics add and
+    /// `b` for the light's own grain (Foi et al. 2008, "Practical Poissonian-Gaussian noise modeling and fitting").
+    Poisson {
+        /// Variance of black.
+        a: f64,
+        /// What each unit of brightness adds to it.
+        b: f64,
+    },
+}
+
+impl Noise {
+    /// Its variance where the measurement, without noise, is `v`; brightness below 0 is black.
+    pub fn variance(self, v: f64) -> f64 {
+        match self {
+            Noise::Exact => 0.0,
+            Noise::White(sigma) => sigma * sigma,
+            Noise::Poisson { a, b } => a + b * v.max(0.0),
+        }
+    }
+
+    /// That its numbers make sense.
+    fn check(self) -> Result<(), Error> {
+        let finite = |v: f64| v >= 0.0 && v.is_finite();
+        match self {
+            Noise::White(sigma) if !(sigma > 0.0 && sigma.is_finite()) => Err(Error::Invalid(
+                format!("the noise level must be a finite number >= 0, not {sigma}"),
+            )),
+            Noise::Poisson { a, b } if !(finite(a) && finite(b) && a + b > 0.0) => {
+                Err(Error::Invalid(format!(
+                    "the variance of noise that grows with brightness is a + b*x with finite a, b >= 0, not both 0; not {a} + {b}*x"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl From<f64> for Noise {
@@ -30,7 +71,7 @@ pub struct Problem {
     /// The measurement, `[batch, channel, height, width]` of the operator's output.
     pub y: Image,
     /// What the camera did.
-    pub operator: Box<dyn Operator>,
+    pub operator: Arc<dyn Operator>,
     /// The noise in `y`.
     pub noise: Noise,
 }
@@ -54,13 +95,8 @@ impl Problem {
             return Err(Error::NotFinite("measurement"));
         }
         let noise = noise.into();
-        if let Noise::White(sigma) = noise
-            && !(sigma > 0.0 && sigma.is_finite())
-        {
-            return Err(Error::Invalid(format!(
-                "the noise level must be a finite number >= 0, not {sigma}"
-            )));
-        }
+        noise.check()?;
+        let operator = operator.into();
         Ok(Problem { y, operator, noise })
     }
 
@@ -74,11 +110,41 @@ impl Problem {
         self.noise == Noise::Exact
     }
 
-    /// Standard deviation of the noise, 0 where there is none.
+    /// Standard deviation of the noise, 0 where there is none; of noise that grows with brightness, the root of the mean
+    /// variance.
     pub fn sigma(&self) -> f64 {
         match self.noise {
             Noise::Exact => 0.0,
             Noise::White(sigma) => sigma,
+            Noise::Poisson { .. } => {
+                let variances = self.y.iter().map(|&v| self.noise.variance(f64::from(v)));
+                (variances.sum::<f64>() / self.y.len() as f64).sqrt()
+            }
+        }
+    }
+
+    /// The same problem with white noise: where the noise differs from pixel to pixel, operator and measurement are weighted,
+    /// `W A x = W y`, so that all of it has the level [`Problem::sigma`].
+    ///
+    /// The brightness that says how noisy a pixel is comes from the measurement, averaged over 5x5 pixels.
+    pub fn whitened(&self) -> Problem {
+        let Noise::Poisson { .. } = self.noise else {
+            return Problem {
+                y: self.y.clone(),
+                operator: Arc::clone(&self.operator),
+                noise: self.noise,
+            };
+        };
+        let sigma = self.sigma();
+        let weights = averaged(&self.y, 2).mapv(|v| {
+            // No pixel is trusted more than a hundred times the others.
+            let variance = self.noise.variance(f64::from(v)).max(1e-4 * sigma * sigma);
+            (sigma / variance.sqrt()) as f32
+        });
+        Problem {
+            y: &self.y * &weights,
+            operator: Arc::new(Weighted::new(Arc::clone(&self.operator), weights)),
+            noise: Noise::White(sigma),
         }
     }
 
@@ -146,4 +212,22 @@ impl Problem {
     pub fn residual(&self, x: &Image) -> Image {
         &self.y - &self.operator.apply(x)
     }
+}
+
+/// The mean of the pixels up to `reach` rows and columns away, as far as there are any.
+fn averaged(y: &Image, reach: usize) -> Image {
+    let mut out = y.clone();
+    for axis in [2, 3] {
+        let before = out.clone();
+        let n = before.len_of(Axis(axis));
+        for i in 0..n {
+            let range = i.saturating_sub(reach)..(i + reach + 1).min(n);
+            let near = before.slice_axis(Axis(axis), range.into());
+            let mean = near
+                .mean_axis(Axis(axis))
+                .expect("the pixel itself is near");
+            out.index_axis_mut(Axis(axis), i).assign(&mean);
+        }
+    }
+    out
 }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use tweedie::Image;
 use tweedie::image::{
     Depth, Fault, Format, Limits, Overwrite, Picture, Resolution, Transform, WriteOptions,
-    check_write, check_write_bytes, decode, encode, format_of, grid, losses, name_beside, read,
-    read_with, write,
+    check_write, check_write_bytes, decode, encode, format_of, grid, losses, read, read_with,
+    result_name, write,
 };
 
 const EXTENSIONS: [(Format, &str); 5] = [
@@ -1119,7 +1119,7 @@ fn odd_keys_of_a_png_are_no_reason_to_fail() {
 #[test]
 fn names_follow_the_format() {
     for (input, format, expected) in [
-        ("a/photo.jpg", Format::Jpeg, "a/photo.x.jpg"),
+        ("a/photo.jpg", Format::Jpeg, "photo.x.jpg"),
         ("photo.JPEG", Format::Jpeg, "photo.x.JPEG"),
         ("photo.jfif", Format::Jpeg, "photo.x.jfif"),
         ("photo.jpe", Format::Jpeg, "photo.x.jpe"),
@@ -1130,9 +1130,18 @@ fn names_follow_the_format() {
         ("noname", Format::WebP, "noname.x.webp"),
         ("photo.gif", Format::Png, "photo.gif.x.png"),
     ] {
-        let name = name_beside(Path::new(input), "x", format);
-        assert_eq!(name, Path::new(expected));
-        assert_eq!(Format::from_path(&name).unwrap(), format);
+        let name = result_name(Path::new(input), Some("x"), format);
+        assert_eq!(name, expected);
+        assert_eq!(Format::from_path(Path::new(&name)).unwrap(), format);
+        let plain = result_name(Path::new(input), None, format);
+        assert_eq!(plain, *expected.replace(".x.", "."));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let odd = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9.png"));
+        let name = result_name(odd, Some("x"), Format::Png);
+        assert_eq!(name.as_bytes(), b"caf\xe9.x.png");
     }
 }
 

@@ -1,25 +1,35 @@
 //! `tweedie degrade`.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, ensure};
 use serde::Serialize;
 use tweedie::image::Picture;
 use tweedie::operator::Spec;
 use tweedie::restore::{degrade, record};
 
+use crate::batch;
 use crate::operator_args::OperatorArgs;
-use crate::options::{ComputeArgs, OutputArgs};
-use crate::output;
+use crate::options::{ComputeArgs, OutputArgs, say_force};
+use crate::places::{Pair, Plan};
 use crate::values::Sigma;
+use crate::watched::Watch;
 
 /// Degrade a clean picture the way a camera would: blur, shrink, hide, grey, add noise.
 ///
 /// Of pictures with holes, the mask is written beside the result as NAME.mask.png.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tweedie degrade cat.png --operator blur --kernel gaussian:1.6 --noise 5/255   writes cat.degraded.png
+  tweedie degrade cat.png --operator mask --mask random:0.5 -o holes.png        and holes.mask.png
+  tweedie degrade photos --operator downsample --factor 1.5 -o small            all pictures of a folder")]
 pub(crate) struct Args {
-    /// The clean picture.
-    input: PathBuf,
+    /// The clean pictures, folders of them, or `-` for standard input.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
     #[command(flatten)]
     operator: OperatorArgs,
     /// Standard deviation of the noise to add, for pictures in [0, 1]: `0.02` or `15/255`.
@@ -36,8 +46,9 @@ struct Report {
     operator: Spec,
     sigma: f64,
     seed: u64,
-    output: PathBuf,
-    mask: Option<PathBuf>,
+    input: String,
+    output: String,
+    mask: Option<String>,
     notes: Vec<String>,
 }
 
@@ -46,45 +57,65 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "degrade: {note}")?;
         }
-        write!(
-            f,
-            "degrade: sigma {:.4}, wrote {}",
-            self.sigma,
-            self.output.display()
-        )?;
+        write!(f, "degrade: sigma {:.4}, wrote {}", self.sigma, self.output)?;
         match &self.mask {
-            Some(mask) => write!(f, " and {}", mask.display()),
+            Some(mask) => write!(f, " and {mask}"),
             None => Ok(()),
         }
     }
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
-    let path = args.output.path(&args.input, "degraded")?;
-    args.compute.begin()?;
+    let plan = Plan::new(&args.inputs, "degraded", &args.output, |_| Vec::new())?;
+    args.compute.machine.begin()?;
+    let spec = args.operator.spec(args.compute.seed)?;
+    let watch = Watch::new(plan.pairs.len())?;
+    let mut masks = HashSet::new();
+    batch::each(&plan, &args.output, &watch, |pair| {
+        one(&args, &spec, pair, &mut masks)
+    })
+}
+
+/// Degrades one picture. Its mask must have another name than those of the pictures before it, `masks`.
+fn one(
+    args: &Args,
+    spec: &Spec,
+    Pair { source, sink }: &Pair,
+    masks: &mut HashSet<PathBuf>,
+) -> anyhow::Result<Report> {
     let (sigma, seed) = (args.noise.0, args.compute.seed);
-    let spec = args.operator.spec(seed)?;
-    let degraded = degrade(&tweedie::image::read(&args.input)?, &spec, sigma, seed)?;
-    let mask = degraded.known.map(|known| {
-        let mask = path.with_extension("mask.png");
-        write_mask(&mask, &known, &args.output).map(|()| mask)
-    });
-    let mask = mask.transpose()?;
+    let degraded = degrade(&source.read()?, spec, sigma, seed)?;
+    let mask = match degraded.known {
+        Some(known) => {
+            let result = sink.file();
+            let result =
+                result.context("the mask is written beside the result; name it with -o")?;
+            let path = result.with_extension("mask.png");
+            ensure!(
+                masks.insert(path.clone()),
+                "{} is the mask of another picture of this name; degrade it alone",
+                path.display()
+            );
+            write_mask(&path, &known, &args.output)?;
+            Some(path.display().to_string())
+        }
+        None => None,
+    };
     let mut result = degraded.picture;
     let mut notes = result.notes.clone();
-    notes.extend(args.output.losses(&path, &result));
+    notes.extend(args.output.losses(sink, &result)?);
     let text = serde_json::json!({ "operator": spec, "sigma": sigma, "seed": seed });
     result.set_text("tweedie-degrade", record(text));
-    args.output.write(&path, &result)?;
-    let report = Report {
-        operator: spec,
+    args.output.write(sink, &result)?;
+    Ok(Report {
+        operator: spec.clone(),
         sigma,
         seed,
-        output: path,
+        input: source.to_string(),
+        output: sink.to_string(),
         mask,
         notes,
-    };
-    output::print(args.output.json, &report)
+    })
 }
 
 fn write_mask(
@@ -97,10 +128,11 @@ fn write_mask(
     let pixels = holes
         .into_shape_with_order((1, 1, h, w))
         .expect("the same number of values");
-    Ok(tweedie::image::write(
+    tweedie::image::write(
         path,
         &Picture::new(pixels),
         &Default::default(),
         output.overwrite(),
-    )?)
+    )
+    .map_err(say_force)
 }

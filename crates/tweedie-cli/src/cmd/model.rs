@@ -13,6 +13,10 @@ use crate::output;
 
 /// Look into model files.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tweedie model info photo
+  tweedie model halve best.safetensors -o small.safetensors")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -39,6 +43,9 @@ enum Command {
         /// Replace an existing file.
         #[arg(long)]
         force: bool,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -76,9 +83,13 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         Command::Info { model, json } => (PriorArgs { prior: model }.model()?, json),
         Command::Halve {
             model,
-            output,
+            output: file,
             force,
-        } => return halve(model, &output, overwrite(force)),
+            json,
+        } => {
+            let halved = halve(model, &file, overwrite(force))?;
+            return output::print(json, &halved);
+        }
     };
     let report = Report {
         parameters: model.params.values().map(|a| a.values.len()).sum(),
@@ -88,10 +99,28 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     output::print(json, &report)
 }
 
-fn halve(model: String, output: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
+/// What was written.
+#[derive(Serialize)]
+struct Halved {
+    output: String,
+    bytes: usize,
+}
+
+impl fmt::Display for Halved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes = self.bytes as f64 / 1e6;
+        write!(f, "model: wrote {}, {megabytes:.1} MB", self.output)
+    }
+}
+
+fn halve(model: String, output: &Path, overwrite: Overwrite) -> anyhow::Result<Halved> {
     image::check_write_bytes(output, overwrite).map_err(say_force)?;
     let bytes = PriorArgs { prior: model }
         .model()?
         .to_bytes(Precision::F16)?;
-    image::write_bytes(output, &bytes, overwrite).map_err(say_force)
+    image::write_bytes(output, &bytes, overwrite).map_err(say_force)?;
+    Ok(Halved {
+        output: output.display().to_string(),
+        bytes: bytes.len(),
+    })
 }

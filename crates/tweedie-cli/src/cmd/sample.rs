@@ -1,7 +1,6 @@
 //! `tweedie sample`.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::bail;
@@ -13,10 +12,17 @@ use tweedie::run::Run;
 use tweedie::{Dims, sampler};
 
 use crate::options::{ComputeArgs, OutputArgs, PriorArgs};
-use crate::{output, watched};
+use crate::output;
+use crate::places::Plan;
+use crate::watched::Watch;
 
 /// Draw pictures from a prior alone, starting from pure noise.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tweedie sample                              writes samples.sample.png, of 64 x 64 pixels
+  tweedie sample -n 9 --size 48 -o sheet.png  nine on a sheet
+  tweedie sample --prior mine.safetensors")]
 pub(crate) struct Args {
     /// How many pictures.
     #[arg(short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -59,7 +65,7 @@ struct Report {
     nfe: usize,
     seconds: f64,
     seed: u64,
-    output: PathBuf,
+    output: String,
 }
 
 impl fmt::Display for Report {
@@ -67,20 +73,17 @@ impl fmt::Display for Report {
         write!(
             f,
             "sample: {}, {} pictures, {} network evaluations, {:.1} s, wrote {}",
-            self.sampler,
-            self.pictures,
-            self.nfe,
-            self.seconds,
-            self.output.display()
+            self.sampler, self.pictures, self.nfe, self.seconds, self.output
         )
     }
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
-    let path = args
-        .output
-        .path(std::path::Path::new("samples.png"), "sample")?;
-    let device = args.compute.begin()?;
+    let plan = Plan::new(&["samples.png".into()], "sample", &args.output, |_| {
+        Vec::new()
+    })?;
+    let sink = &plan.pairs[0].sink;
+    let device = args.compute.machine.begin()?;
     let Some(settings) = sampler::Settings::named(&args.sampler) else {
         bail!(
             "there is no sampler `{}`; there are {}",
@@ -92,12 +95,15 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         Some(n) => settings.with_steps(n as usize),
         None => settings,
     };
-    let prior = args.prior.open(&device)?;
+    let watch = Watch::new(1)?;
+    let prior = args.prior.open(&device, &watch)?;
     let dims = Dims::new(prior.card().channels[0], args.size.0, args.size.1);
     let (n, seed) = (usize::from(args.n), args.compute.seed);
     ensure(COPIES * n * dims.len())?;
+    plan.begin()?;
     let begun = Instant::now();
-    let (drawn, nfe) = watched::run(settings.name(), |observer| {
+    let total = settings.nfe(prior.card());
+    let (drawn, nfe) = watch.run(settings.name(), total, |observer| {
         let noise = Seeded::new(seed, "method").from_picture(args.first.into());
         let mut run = Run::with(noise, observer);
         let drawn = settings.as_dyn().sample(prior.as_ref(), n, dims, &mut run);
@@ -108,14 +114,14 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         "sampler": settings, "prior": args.prior.prior, "seed": seed, "first": args.first,
     });
     result.set_text("tweedie", record(text));
-    args.output.write(&path, &result)?;
+    args.output.write(sink, &result)?;
     let report = Report {
         sampler: settings.name(),
         pictures: args.n,
         nfe,
         seconds: begun.elapsed().as_secs_f64(),
         seed,
-        output: path,
+        output: sink.to_string(),
     };
-    output::print(args.output.json, &report)
+    args.output.print(sink, &report)
 }

@@ -3,16 +3,24 @@
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use tweedie::train::{Recipe, Report, Session};
 
-use crate::interrupt::Interrupt;
-use crate::options::ComputeArgs;
+use crate::interrupt::Flag;
+use crate::options::MachineArgs;
+use crate::output;
 
 /// Train a prior from a folder of pictures, or continue a run.
 ///
 /// Writes into the output folder: `state.safetensors` (to continue from), `best.safetensors` (the best model by
 /// validation) and TensorBoard events. Ctrl-C saves and stops; the same command continues.
+///
+/// Pictures in folders of the training folder are found, too; one that cannot be read is named and left out.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tweedie train photo.toml              writes into photo.run, or goes on there
+  tweedie train photo.toml -o second --seed 1")]
 pub(crate) struct Args {
     /// The recipe, a TOML file.
     recipe: PathBuf,
@@ -22,18 +30,44 @@ pub(crate) struct Args {
     /// Stop after this many more steps.
     #[arg(long, value_name = "N")]
     stop_after: Option<u64>,
+    /// Seed of the first weights, the crops and the noise, in the place of the recipe's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Print validations and the end as JSON, a line each.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
-    compute: ComputeArgs,
+    machine: MachineArgs,
+}
+
+/// A validation.
+#[derive(Serialize)]
+struct Validated<'a> {
+    step: u64,
+    loss: f64,
+    valid: f64,
+    /// In dB at sigma 15, 25 and 50 of 255.
+    psnr: &'a [f64],
+    best: bool,
+}
+
+/// How it ended.
+#[derive(Serialize)]
+struct Ended {
+    step: u64,
+    steps: u64,
+    best: String,
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
-    let recipe = Recipe::open(&args.recipe)?;
+    let mut recipe = Recipe::open(&args.recipe)?;
+    recipe.seed = args.seed.unwrap_or(recipe.seed);
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| args.recipe.with_extension("run"));
     let steps = recipe.optimizer.steps;
-    let device = args.compute.begin()?;
+    let device = args.machine.begin()?;
     let mut session = Session::open(recipe, &out, &device)?;
     let (pictures, megapixels) = session.photos().size();
     eprintln!(
@@ -41,7 +75,11 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         session.step_number()
     );
 
-    let interrupt = Interrupt::listen()?;
+    for skipped in session.photos().skipped() {
+        eprintln!("left out: {skipped}");
+    }
+
+    let interrupt = Flag::listen()?;
     let bar = progress_bar(steps, session.step_number());
     let last = args
         .stop_after
@@ -52,17 +90,40 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         bar.set_position(report.step);
         bar.set_message(format!("loss {:.4}", mean.add(report.loss)));
         if report.scores.is_some() {
-            bar.suspend(|| eprintln!("{}", line(&report, &mean)));
+            bar.suspend(|| tell(args.json, &report, &mean))?;
         }
     }
     session.save()?;
     bar.abandon();
-    eprintln!(
-        "stopped at step {} of {steps}; best model: {}",
-        session.step_number(),
-        session.best_path().display()
-    );
-    Ok(())
+    let end = Ended {
+        step: session.step_number(),
+        steps,
+        best: session.best_path().display().to_string(),
+    };
+    match args.json {
+        true => output::json(&end),
+        false => {
+            let Ended { step, steps, best } = end;
+            eprintln!("stopped at step {step} of {steps}; best model: {best}");
+            Ok(())
+        }
+    }
+}
+
+/// Says what a validation found.
+fn tell(json: bool, report: &Report, mean: &Mean) -> anyhow::Result<()> {
+    if !json {
+        eprintln!("{}", line(report, mean));
+        return Ok(());
+    }
+    let scores = report.scores.as_ref().expect("called after a validation");
+    output::json(&Validated {
+        step: report.step,
+        loss: mean.0.unwrap_or(f64::NAN),
+        valid: scores.loss,
+        psnr: &scores.psnr,
+        best: report.best,
+    })
 }
 
 fn progress_bar(steps: u64, done: u64) -> ProgressBar {

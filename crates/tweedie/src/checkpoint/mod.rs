@@ -40,6 +40,12 @@ pub enum Error {
     /// Not a safetensors file, or a damaged one.
     #[error("not a readable safetensors file ({0}); was it downloaded completely?")]
     Format(String),
+    /// Another kind of file.
+    #[error("not a safetensors file: it {looks}")]
+    Unknown {
+        /// What it looks like, and what to do.
+        looks: &'static str,
+    },
     /// A safetensors file that Tweedie did not write.
     #[error(
         "the file says nothing of its network (metadata `{0}` is missing or not understood: {1})"
@@ -120,9 +126,39 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     };
     let file = files::Opened::new(path).map_err(fail)?;
     if !begins_as_safetensors(file.head()) {
-        return Err(Error::Format("it does not begin like one".to_owned()));
+        let looks = looks_like(file.head());
+        return Err(Error::Unknown { looks });
     }
     file.read(LIMIT).map_err(fail)
+}
+
+/// What else people hand over, and what to do about it.
+fn looks_like(head: &[u8]) -> &'static str {
+    let text = head.trim_ascii_start();
+    match head {
+        [] => "is empty (0 bytes); get it again",
+        h if h.starts_with(b"PK\x03\x04") || h.starts_with(b"\x80\x02") || is_pickle(h) => {
+            "looks like a PyTorch file (.pth, .pt, .ckpt, .bin), which can run code when it is opened and is therefore not read; \
+             convert it to safetensors"
+        }
+        h if h.starts_with(b"version https://git-lfs") => {
+            "is a Git LFS pointer; run `git lfs pull` to get the model"
+        }
+        _ if text.starts_with(b"<") => {
+            "looks like a web page, perhaps a failed download; get it again"
+        }
+        h if h.starts_with(b"\x89HDF") => "is an HDF5 file (Keras); convert it to safetensors",
+        h if h.starts_with(b"GGUF") => {
+            "is a GGUF file, of language models as a rule; name a model of `tweedie train`"
+        }
+        h if h.starts_with(b"\x93NUMPY") => "is a NumPy array; convert it to safetensors",
+        _ => "does not begin like one; get it again, or name a model of `tweedie train`",
+    }
+}
+
+/// Whether bytes begin as a pickle of protocol 3 to 5 does.
+fn is_pickle(head: &[u8]) -> bool {
+    matches!(head, [0x80, 3..=5, ..])
 }
 
 /// The length of the header in 8 bytes, which the format bounds, then the header, a JSON object.
@@ -224,4 +260,33 @@ fn halved(name: &str, values: &[f32]) -> Result<Vec<u8>, Error> {
         bytes.extend(half.to_le_bytes());
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is no safetensors file is called what it is. Wrong: any of them called an incomplete download.
+    #[test]
+    fn other_files_are_called_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pth");
+        for (bytes, part) in [
+            (&b"PK\x03\x04\0\0\0\0\0\0archive/data.pkl"[..], "PyTorch"),
+            (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "PyTorch"),
+            (b"\x80\x05\x95\x10\0\0\0", "run code"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "git lfs pull",
+            ),
+            (b"\n<!doctype html><html>", "web page"),
+            (b"\x89HDF\r\n\x1a\n", "Keras"),
+            (b"", "empty"),
+            (b"what is this", "does not begin like one"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Model::open(&path).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }

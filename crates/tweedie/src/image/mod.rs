@@ -57,7 +57,7 @@ pub use error::{Error, Fault};
 pub use grid::grid;
 pub use limits::Limits;
 pub use losses::losses;
-pub use name::name_beside;
+pub use name::result_name;
 pub use picture::{Depth, Format, Picture};
 pub use quantisation::{Component, Jpeg, Transform};
 pub use read::{decode, format_of, read, read_with};

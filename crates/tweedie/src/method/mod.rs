@@ -7,6 +7,7 @@ mod dpir;
 mod dps;
 mod draws;
 mod exact;
+mod stabilise;
 mod start;
 mod task;
 mod tweedie;
@@ -22,7 +23,7 @@ pub use task::Task;
 use crate::Image;
 use crate::operator::Operator;
 use crate::prior::{self, Prior};
-use crate::problem::Problem;
+use crate::problem::{Noise, Problem};
 use crate::registry::{Need, registry};
 use crate::run::{Error, Run};
 
@@ -61,6 +62,12 @@ pub trait Method: Send + Sync {
         false
     }
 
+    /// Whether it takes noise that grows with brightness as it is; to others the problem is given whitened
+    /// ([`Problem::whitened`]).
+    fn knows_brightness(&self) -> bool {
+        false
+    }
+
     /// An image that explains the measurement and that the prior finds likely, where the needs are met.
     ///
     /// # Errors
@@ -83,7 +90,12 @@ pub trait Method: Send + Sync {
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
         self.check(prior.card(), problem)?;
-        self.solve(prior, problem, run)
+        match problem.noise {
+            Noise::Poisson { .. } if !self.knows_brightness() => {
+                self.solve(prior, &problem.whitened(), run)
+            }
+            _ => self.solve(prior, problem, run),
+        }
     }
 
     /// That a prior of this card and the problem meet its needs.

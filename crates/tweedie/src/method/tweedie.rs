@@ -3,13 +3,18 @@
 //! A picture with Gaussian noise is a diffusion model's `x` at the level `a = 1, b = sigma`, so that its denoiser gives
 //! the posterior mean `E[x0 | y]` at once: of all estimates the one with the least mean squared error, smooth where the
 //! noise has hidden the detail. Robbins 1956; Efron 2011.
+//!
+//! Noise that grows with brightness is made equal first, and the answer brought back without bias
+//! ([`stabilise`](super::stabilise)).
 
 use serde::{Deserialize, Serialize};
 
+use super::stabilise::Stabiliser;
 use super::{Method, Restored, Tuned};
+use crate::Image;
 use crate::level::Level;
 use crate::prior::{Card as PriorCard, Prior};
-use crate::problem::Problem;
+use crate::problem::{Noise, Problem};
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
 
@@ -40,10 +45,12 @@ impl Method for Tweedie {
         vec![Need::NoiseOnly]
     }
 
-    /// A measurement without noise is left as it is, and so is one with less than half of what the prior knows; with a little
-    /// less than that the prior is asked at its least level.
     fn draws(&self) -> bool {
         false
+    }
+
+    fn knows_brightness(&self) -> bool {
+        true
     }
 
     fn solve(
@@ -53,27 +60,41 @@ impl Method for Tweedie {
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
         run.begin(1);
-        let ([least, _], sigma) = (prior.card().sigma, problem.sigma());
-        if problem.exact() {
-            run.note("no noise: the picture is left as it is");
-            return Ok(problem.y.clone().into());
-        }
-        if sigma < 0.5 * least {
-            run.note(format!(
-                "the noise is far below what the prior knows (sigma {least}): the picture is left as it is"
-            ));
-            return Ok(problem.y.clone().into());
-        }
-        if sigma < least {
-            run.note(format!(
-                "the noise is below what the prior knows: removed as if it were {least}"
-            ));
-        }
-        let level = Level::ve(sigma.max(least));
-        let x0 = run.denoise(prior, &problem.y, level)?;
-        run.show(&x0, level)?;
+        let x0 = match problem.noise {
+            Noise::Poisson { a, b } if b > 0.0 => {
+                let even = Stabiliser::new(a, b);
+                let x0 = once(prior, &even.there(&problem.y), even.sigma(), run)?;
+                even.back(&x0)
+            }
+            _ => once(prior, &problem.y, problem.sigma(), run)?,
+        };
         Ok(x0.into())
     }
+}
+
+/// One evaluation. A measurement without noise is left as it is, and so is one with less than half of what the prior knows; with
+/// a little less than that the prior is asked at its least level.
+fn once(prior: &dyn Prior, y: &Image, sigma: f64, run: &mut Run<'_>) -> Result<Image, Error> {
+    let [least, _] = prior.card().sigma;
+    if sigma == 0.0 {
+        run.note("no noise: the picture is left as it is");
+        return Ok(y.clone());
+    }
+    if sigma < 0.5 * least {
+        run.note(format!(
+                "the noise is far below what the prior knows (sigma {least}): the picture is left as it is"
+            ));
+        return Ok(y.clone());
+    }
+    if sigma < least {
+        run.note(format!(
+            "the noise is below what the prior knows: removed as if it were {least}"
+        ));
+    }
+    let level = Level::ve(sigma.max(least));
+    let x0 = run.denoise(prior, y, level)?;
+    run.show(&x0, level)?;
+    Ok(x0)
 }
 
 #[cfg(test)]
@@ -81,9 +102,9 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
+    use crate::Dims;
     use crate::operator::Identity;
     use crate::prior::{Card, Estimate, Gaussian};
-    use crate::{Dims, Image};
 
     /// A Gaussian that knows no noise below 0.001.
     struct Limited(Gaussian, Card);

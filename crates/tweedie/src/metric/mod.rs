@@ -16,11 +16,13 @@
 #[cfg(feature = "lpips")]
 mod lpips;
 mod mae;
+mod papers;
 mod psnr;
 mod ssim;
 
 #[cfg(feature = "lpips")]
 pub use lpips::{LPIPS_MIN_SIDE, lpips};
+pub use papers::{luma, without_border};
 pub use psnr::{psnr, psnr8};
 pub use ssim::{SSIM_WINDOW, ssim};
 

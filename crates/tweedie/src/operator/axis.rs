@@ -100,20 +100,37 @@ impl Axis {
         })
     }
 
-    /// MATLAB's `imresize(x, 1/factor, 'bicubic')`: Keys' cubic with a = -0.5 widened by the factor, its weights made to
-    /// sum to one, centred on `u = (i + 1/2) factor - 1/2`, the edge repeated outside.
+    /// Means of `outputs` parts of equal length; a value that lies in two of them counts for each by its share.
+    pub(crate) fn pool_to(n: usize, outputs: usize) -> Axis {
+        let length = n as f64 / outputs as f64;
+        Axis::new(n, outputs, |i| {
+            let (start, end) = (i as f64 * length, (i + 1) as f64 * length);
+            let share = |j: usize| (end.min((j + 1) as f64) - start.max(j as f64)) / length;
+            let touched = start.floor() as usize..(end.ceil() as usize).min(n);
+            // A share that is rounding is none.
+            let shares = touched.map(|j| (j, share(j)));
+            shares.filter(|&(_, share)| share > 1e-12).collect()
+        })
+    }
+
+    /// MATLAB's `imresize(x, 1/factor, 'bicubic')`, see [`Axis::bicubic_to`].
     pub(crate) fn bicubic_down(n: usize, factor: usize) -> Axis {
-        let scale = factor as f64;
-        Axis::new(n, n.div_ceil(factor), |i| {
+        Axis::bicubic_to(n, n.div_ceil(factor), factor as f64)
+    }
+
+    /// MATLAB's bicubic `imresize` to `outputs` values that lie `scale` apart: Keys' cubic with a = -0.5 widened by the
+    /// scale, its weights made to sum to one, centred on `u = (i + 1/2) scale - 1/2`, the edge repeated outside.
+    pub(crate) fn bicubic_to(n: usize, outputs: usize, scale: f64) -> Axis {
+        Axis::new(n, outputs, |i| {
             let centre = (i as f64 + 0.5) * scale - 0.5;
             cubic_row(n, centre, scale)
         })
     }
 
-    /// Bicubic interpolation (Keys, a = -0.5) of `n` values to `outputs`, where input `j` lies at `factor*j + offset`.
-    pub(crate) fn bicubic_up(n: usize, outputs: usize, factor: usize, offset: f64) -> Axis {
+    /// Bicubic interpolation (Keys, a = -0.5) of `n` values to `outputs`, where input `j` lies at `scale*j + offset`.
+    pub(crate) fn bicubic_up(n: usize, outputs: usize, scale: f64, offset: f64) -> Axis {
         Axis::new(n, outputs, |i| {
-            cubic_row(n, (i as f64 - offset) / factor as f64, 1.0)
+            cubic_row(n, (i as f64 - offset) / scale, 1.0)
         })
     }
 }
@@ -256,13 +273,22 @@ mod tests {
         assert_eq!(axis.row(0), [(0, 0.5), (1, 0.5)]);
     }
 
+    /// 5 values to 2: the middle one counts half for each.
+    #[test]
+    fn pooling_shares_a_value_between_two_parts() {
+        let axis = Axis::pool_to(5, 2);
+        assert_eq!(axis.row(0), [(0, 0.4), (1, 0.4), (2, 0.2)]);
+        assert_eq!(axis.row(1), [(2, 0.2), (3, 0.4), (4, 0.4)]);
+        assert_eq!(Axis::pool_to(12, 4), Axis::pool(12, 3));
+    }
+
     /// Both phases reproduce a straight line away from the edges; a wrong phase shifts it by half a pixel or more.
     #[test]
     fn upsampling_keeps_straight_lines_in_place() {
         for (factor, offset) in [(4, 1.5), (3, 1.0), (2, 0.5), (4, 0.0), (3, 0.0)] {
             let n = 10;
             let low: Vec<f64> = (0..n).map(|j| (factor * j) as f64 + offset).collect();
-            let axis = Axis::bicubic_up(n, factor * n, factor, offset);
+            let axis = Axis::bicubic_up(n, factor * n, factor as f64, offset);
             for i in 2 * factor..(n - 3) * factor {
                 let value: f64 = axis.row(i).iter().map(|&(j, w)| w * low[j]).sum();
                 assert!(

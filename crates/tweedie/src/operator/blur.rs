@@ -5,6 +5,7 @@
 //! | circular | any | closed, by FFT |
 //! | symmetric | even in both directions | closed, by DCT-II |
 //! | else | | conjugate gradients, preconditioned |
+//! | unknown | any | [`ValidBlur`] |
 //!
 //! An even kernel has `k(-a, b) = k(a, -b) = k(a, b)` seen from its origin. Point symmetry alone, `k(-a, -b) = k(a, b)`
 //! as an oblique motion blur has it, is not enough for the DCT: it leaves the products of two sines.
@@ -16,8 +17,8 @@ use super::diagonal::Diagonal;
 use super::plane::{self, Sample};
 use super::spec::{Described, Flag, Flags, parses};
 use super::{
-    Boundary, Error, Gain, Kernel, KernelSpec, Linear, Loss, Operator, Spectrum, cg, not_empty,
-    spectrum, tikhonov,
+    Boundary, Edges, Error, Gain, Kernel, KernelSpec, Linear, Loss, Operator, Spectrum, ValidBlur,
+    cg, not_empty, spectrum, tikhonov,
 };
 use crate::fft::Complex;
 use crate::{Dims, Image};
@@ -53,17 +54,7 @@ impl Blur {
     /// and also longer than 127: any boundary goes on for ever, so that a larger kernel would work, but it is a mistake.
     pub fn new(dims: Dims, kernel: Kernel, boundary: Boundary) -> Result<Blur, Error> {
         not_empty("blur", dims)?;
-        let (height, width) = kernel.size();
-        for (side, taps) in [(dims.h, height), (dims.w, width)] {
-            let limit = side.max(127);
-            if taps > limit {
-                return Err(Error::KernelSize {
-                    height,
-                    width,
-                    limit,
-                });
-            }
-        }
+        kernel.fits(dims)?;
         let (h, w) = (dims.h, dims.w);
         let even = kernel.is_even();
         let route = match boundary {
@@ -161,12 +152,12 @@ pub struct BlurSpec {
     pub kernel: KernelSpec,
     /// What lies beyond the edges.
     #[serde(default)]
-    pub boundary: Boundary,
+    pub boundary: Edges,
 }
 
 impl Described for BlurSpec {
     const SUMMARY: &'static str =
-        "convolution with a kernel; boundary symmetric, reflect or circular";
+        "convolution with a kernel; boundary unknown, symmetric, reflect or circular";
     const EXAMPLE: &'static str = "kernel = 'motion:5:30'";
     const FLAGS: &'static [Flag] = &[
         Flag {
@@ -178,19 +169,42 @@ impl Described for BlurSpec {
             default: None,
             check: parses::<KernelSpec>,
         },
-        Boundary::FLAG,
+        Edges::FLAG,
     ];
 
     fn from_flags(flags: &Flags<'_>) -> Result<BlurSpec, Error> {
         Ok(BlurSpec {
             kernel: flags.need(&BlurSpec::FLAGS[0])?,
-            boundary: flags.need(&Boundary::FLAG)?,
+            boundary: flags.need(&Edges::FLAG)?,
         })
     }
 
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         let kernel = self.kernel.build()?;
-        Ok(Box::new(Blur::new(input, kernel, self.boundary)?))
+        Ok(match self.boundary {
+            Edges::Auto => Box::new(Blur::new(input, kernel, Boundary::Symmetric)?),
+            Edges::Assumed(boundary) => Box::new(Blur::new(input, kernel, boundary)?),
+            Edges::Unknown => Box::new(ValidBlur::new(kernel.inside(input)?, &kernel)?),
+        })
+    }
+
+    /// Larger by the kernel's reach where nothing is assumed beyond the edges.
+    fn input_for(&self, output: Dims) -> Result<Dims, Error> {
+        match self.boundary {
+            Edges::Unknown => Ok(self.kernel.build()?.margins().around(output)),
+            _ => Ok(output),
+        }
+    }
+
+    fn undone(&self) -> BlurSpec {
+        BlurSpec {
+            kernel: self.kernel.clone(),
+            boundary: self.boundary.undone(),
+        }
+    }
+
+    fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
+        self.kernel.file().into_iter().collect()
     }
 }
 

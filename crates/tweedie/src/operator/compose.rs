@@ -4,7 +4,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flags};
-use super::{Error, Gain, Linear, Loss, Operator, Spec, Spectrum, cg, plane};
+use super::{Error, Gain, Linear, Loss, Margins, Operator, Spec, Spectrum, cg, plane};
 use crate::{Dims, Image};
 
 /// `A = A_n ... A_2 A_1`, the first step first.
@@ -120,8 +120,18 @@ impl Described for ComposeSpec {
         last_first.try_fold(output, |dims, step| step.input_for(dims))
     }
 
+    fn undone(&self) -> ComposeSpec {
+        ComposeSpec {
+            steps: self.steps.iter().map(Spec::undone).collect(),
+        }
+    }
+
     fn treats_channels_alike(&self) -> bool {
         self.steps.iter().all(Spec::treats_channels_alike)
+    }
+
+    fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
+        self.steps.iter_mut().flat_map(Spec::files).collect()
     }
 
     fn channels_recorded(&self) -> Option<usize> {
@@ -179,6 +189,17 @@ impl Operator for Compose {
 
     fn recorded(&self) -> Option<Array2<bool>> {
         self.rest.as_ref().unwrap_or(&self.first).recorded()
+    }
+
+    /// Those of the first step around those of the rest, which may see a smaller picture.
+    fn margins(&self) -> Margins {
+        let outer = self.first.margins();
+        let Some(rest) = &self.rest else {
+            return outer;
+        };
+        let (seen, small) = (outer.within(self.first.input()), rest.input());
+        let larger = |f: fn(Dims) -> usize| seen.map_or(1, |seen| f(seen).div_ceil(f(small)));
+        outer.and(rest.margins().scaled(larger(|d| d.h), larger(|d| d.w)))
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

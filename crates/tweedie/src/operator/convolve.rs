@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ndarray::Array2;
+
 use super::axis::{self, Axis};
 use super::plane::Sample;
 use super::{Boundary, Kernel};
@@ -34,7 +36,7 @@ impl Convolver {
         if boundary == Boundary::Circular {
             let fft = Fft2::new(h, w);
             // The origin tap goes to (0, 0): true convolution, for odd and even sizes.
-            let otf = transfer(&fft, kernel, kernel.origin());
+            let otf = transfer(&fft, kernel.taps(), kernel.origin());
             return Convolver {
                 fft,
                 otf,
@@ -44,7 +46,7 @@ impl Convolver {
         }
         let fft = Fft2::new(good_length(h + kh - 1), good_length(w + kw - 1));
         // Output i is number i + k - 1 of the full convolution of the extended line; the last tap goes to 0.
-        let otf = transfer(&fft, kernel, (kh - 1, kw - 1));
+        let otf = transfer(&fft, kernel.taps(), (kh - 1, kw - 1));
         let (oy, ox) = kernel.origin();
         let vertical = Axis::pad(h, kh - 1 - oy, oy, boundary);
         let horizontal = Axis::pad(w, kw - 1 - ox, ox, boundary);
@@ -145,11 +147,11 @@ impl fmt::Debug for Convolver {
 }
 
 /// The spectrum of a kernel whose tap `zero` lies at (0, 0), wrapped round as often as it needs.
-fn transfer(fft: &Fft2, kernel: &Kernel, zero: (usize, usize)) -> Vec<Complex> {
+pub(super) fn transfer(fft: &Fft2, taps: &Array2<f64>, zero: (usize, usize)) -> Vec<Complex> {
     let (h, w) = (fft.height(), fft.width());
     let place = |i: usize, zero: usize, n: usize| (i + n * zero.div_ceil(n) - zero) % n;
     let mut plane = vec![0.0f64; h * w];
-    for ((i, j), &tap) in kernel.taps().indexed_iter() {
+    for ((i, j), &tap) in taps.indexed_iter() {
         plane[place(i, zero.0, h) * w + place(j, zero.1, w)] += tap;
     }
     fft.forward(&plane, w)
@@ -158,7 +160,6 @@ fn transfer(fft: &Fft2, kernel: &Kernel, zero: (usize, usize)) -> Vec<Complex> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
 
     /// Against the sum that defines it, for kernels with even and odd sides, also larger than the plane: catches
     /// correlation, a shift by one tap for even sides (`(k-1)/2` as origin), and any wrong extension.

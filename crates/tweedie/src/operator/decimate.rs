@@ -45,7 +45,7 @@ impl Decimate {
         boundary: Boundary,
         factor: usize,
     ) -> Result<Decimate, Error> {
-        check_factor(factor)?;
+        check_factor(factor as f64)?;
         let blur = Blur::new(input, kernel, boundary)?;
         let mut operator = Decimate {
             blur,
@@ -191,7 +191,7 @@ impl Operator for Decimate {
     /// Bicubic interpolation; pixel `i` of the small image lies on pixel `factor*i` of the large one.
     fn guess(&self, y: &Image) -> Image {
         let (large, small) = (self.input(), self.output());
-        let up = |n: usize, to: usize| Axis::bicubic_up(n, to, self.factor, 0.0);
+        let up = |n: usize, to: usize| Axis::bicubic_up(n, to, self.factor as f64, 0.0);
         let (v, h) = (up(small.h, large.h), up(small.w, large.w));
         plane::map(y, small, large, |y, x| {
             axis::apply(&v, &h, y, x, |to, value| *to = value as f32);

@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use rayon::prelude::*;
@@ -17,7 +18,7 @@ use super::{
 use crate::fft::{Basis2, Line};
 use crate::{Dims, Image};
 
-/// `Y = V X H^T`, for each channel: a smaller image by an integer factor, `ceil(side/factor)` pixels a side.
+/// `Y = V X H^T`, for each channel: a smaller image by an integer factor, `ceil(side/factor)` pixels a side, or of any size.
 ///
 /// `A A^T` is the Kronecker product of the small matrices `V V^T` and `H H^T`, so that their eigenvectors give prox and
 /// pseudo-inverse exactly. Where a side is divisible by the factor these are cosines, since filter and boundary are
@@ -26,7 +27,8 @@ use crate::{Dims, Image};
 #[derive(Debug)]
 pub struct Downsample {
     input: Dims,
-    factor: usize,
+    /// How far apart the small pixels lie, down and across.
+    scale: [f64; 2],
     vertical: Side,
     horizontal: Side,
     /// Eigenvectors of `A A^T`.
@@ -49,12 +51,12 @@ const DENSE: usize = 256;
 pub(crate) const MAX_FACTOR: usize = 256;
 
 /// That a factor is one.
-pub(crate) fn check_factor(factor: usize) -> Result<(), Error> {
-    if (1..=MAX_FACTOR).contains(&factor) {
+pub(crate) fn check_factor(factor: f64) -> Result<(), Error> {
+    if (1.0..=MAX_FACTOR as f64).contains(&factor) {
         return Ok(());
     }
     Err(Error::Invalid(format!(
-        "images are made smaller by a whole factor from 1 to {MAX_FACTOR}, not by {factor}"
+        "images are made smaller by a factor from 1 to {MAX_FACTOR}, not by {factor}"
     )))
 }
 
@@ -65,7 +67,7 @@ impl Downsample {
     /// # Errors
     /// [`Error::Input`] if the dimensions hold no pixel, [`Error::Invalid`] for a factor outside 1..=256.
     pub fn bicubic(input: Dims, factor: usize) -> Result<Downsample, Error> {
-        Downsample::new(input, factor, |n| {
+        Downsample::new(input, [factor as f64; 2], |n, _| {
             side(Axis::bicubic_down(n, factor), n.is_multiple_of(factor))
         })
     }
@@ -75,7 +77,7 @@ impl Downsample {
     /// # Errors
     /// [`Error::Input`] if the dimensions hold no pixel, [`Error::Invalid`] for a factor outside 1..=256.
     pub fn average(input: Dims, factor: usize) -> Result<Downsample, Error> {
-        Downsample::new(input, factor, |n| {
+        Downsample::new(input, [factor as f64; 2], |n, _| {
             let down = Axis::pool(n, factor);
             let squares = |i| down.row(i).iter().map(|(_, w)| w * w).sum();
             let values = (0..down.outputs()).map(squares).collect();
@@ -84,21 +86,56 @@ impl Downsample {
         })
     }
 
+    /// Antialiased bicubic to a height and width that need not divide those of the image: MATLAB's
+    /// `imresize(x, [height width], 'bicubic')` before its rounding. Both pictures show the same part of the world, edge to
+    /// edge.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the dimensions hold no pixel, [`Error::Invalid`] if a side is made longer, or more than 256 times
+    /// shorter.
+    pub fn bicubic_to(input: Dims, size: (usize, usize)) -> Result<Downsample, Error> {
+        Downsample::to(input, size, |n, small| {
+            Axis::bicubic_to(n, small, n as f64 / small as f64)
+        })
+    }
+
+    /// Means of equal parts of the image, as many as `size` has rows and columns; a pixel on a border counts for each side by
+    /// its share.
+    ///
+    /// # Errors
+    /// Those of [`Downsample::bicubic_to`].
+    pub fn average_to(input: Dims, size: (usize, usize)) -> Result<Downsample, Error> {
+        Downsample::to(input, size, Axis::pool_to)
+    }
+
+    fn to(
+        input: Dims,
+        (h, w): (usize, usize),
+        down: impl Fn(usize, usize) -> Axis,
+    ) -> Result<Downsample, Error> {
+        let scale = [input.h as f64 / h as f64, input.w as f64 / w as f64];
+        Downsample::new(input, scale, |n, i| {
+            let small = [h, w][i];
+            side(down(n, small), n.is_multiple_of(small))
+        })
+    }
+
+    /// `side` makes an axis, 0 for rows and 1 for columns, of its length.
     fn new(
         input: Dims,
-        factor: usize,
-        side: impl Fn(usize) -> (Side, Option<Line>),
+        scale: [f64; 2],
+        side: impl Fn(usize, usize) -> (Side, Option<Line>),
     ) -> Result<Downsample, Error> {
-        check_factor(factor)?;
         not_empty("down-sampling", input)?;
-        let ((vertical, v), (horizontal, h)) = (side(input.h), side(input.w));
+        scale.into_iter().try_for_each(check_factor)?;
+        let ((vertical, v), (horizontal, h)) = (side(input.h, 0), side(input.w, 1));
         let basis = v.zip(h).map(|(vertical, horizontal)| Basis2 {
             vertical,
             horizontal,
         });
         Ok(Downsample {
             input,
-            factor,
+            scale,
             vertical,
             horizontal,
             basis,
@@ -224,12 +261,106 @@ impl From<FilterSpec> for String {
     }
 }
 
+/// How many times smaller an image is made, whole or not: `4`, `1.5` or `3/2`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Factor(f64);
+
+impl Factor {
+    /// The factor, if it is whole.
+    fn whole(self) -> Option<usize> {
+        let whole = self.0.fract() == 0.0 && self.0 <= MAX_FACTOR as f64;
+        whole.then_some(self.0 as usize)
+    }
+
+    /// The length of a side before it was made smaller to `small`.
+    fn enlarged(self, small: usize) -> Option<usize> {
+        if let Some(factor) = self.whole() {
+            return small.checked_mul(factor);
+        }
+        let large = (self.0 * small as f64).round();
+        (large < (1u64 << 53) as f64).then_some(large as usize)
+    }
+
+    /// The length that a side of `large` is made smaller to, at least 1; back from what [`Factor::enlarged`] gave.
+    fn reduced(self, large: usize) -> usize {
+        ((large as f64 / self.0).round() as usize).max(1)
+    }
+}
+
+/// As files have it: whole numbers stay so.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Whole(u64),
+    Any(f64),
+}
+
+impl TryFrom<Written> for Factor {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Factor, Error> {
+        match written {
+            Written::Whole(n) => Ok(Factor(n as f64)),
+            Written::Any(factor) if factor >= 0.0 => Ok(Factor(factor)),
+            Written::Any(factor) => Err(Error::Invalid(format!(
+                "{factor} is no number of times, such as 4 or 1.5"
+            ))),
+        }
+    }
+}
+
+impl From<Factor> for Written {
+    fn from(factor: Factor) -> Written {
+        match factor.whole() {
+            Some(n) => Written::Whole(n as u64),
+            None => Written::Any(factor.0),
+        }
+    }
+}
+
+impl From<usize> for Factor {
+    fn from(factor: usize) -> Factor {
+        Factor(factor as f64)
+    }
+}
+
+impl From<f64> for Factor {
+    fn from(factor: f64) -> Factor {
+        Factor(factor)
+    }
+}
+
+impl FromStr for Factor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Factor, Error> {
+        let number = |part: &str| part.trim().parse::<f64>().ok();
+        let value = match text.split_once('/') {
+            Some((above, below)) => number(above).zip(number(below)).map(|(a, b)| a / b),
+            None => number(text),
+        };
+        match value {
+            Some(factor) if factor >= 0.0 && factor.is_finite() => Ok(Factor(factor)),
+            _ => Err(Error::Invalid(format!(
+                "`{text}` is no number of times, such as 4 or 1.5"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// [`Downsample`] for any size, or [`Decimate`] if the filter is a kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DownsampleSpec {
     /// By how much.
-    pub factor: usize,
+    pub factor: Factor,
     /// How.
     #[serde(default)]
     pub filter: FilterSpec,
@@ -240,22 +371,22 @@ pub struct DownsampleSpec {
 
 impl Described for DownsampleSpec {
     const SUMMARY: &'static str =
-        "smaller by a whole factor: bicubic, average, or a kernel and every n-th pixel";
+        "smaller by a factor: bicubic, average, or a kernel and every n-th pixel";
     const EXAMPLE: &'static str = "factor = 2";
     const FLAGS: &'static [Flag] = &[
         Flag {
             name: "factor",
             value: "N",
-            help: "How many times smaller the picture was made, a whole number",
+            help: "How many times smaller the picture was made, such as 4, 1.5 or 4/3",
             example: "4",
             default: None,
-            check: |text| factor(text).map(drop),
+            check: parses::<Factor>,
         },
         Flag {
             name: "filter",
             value: "FILTER",
             help: "How it was made smaller: `bicubic` (antialiased), `average`, or a kernel as for `deblur`, of whose result \
-                   every N-th pixel was kept",
+                   every N-th pixel was kept, for whole N",
             example: "average",
             default: Some("bicubic"),
             check: parses::<FilterSpec>,
@@ -265,7 +396,7 @@ impl Described for DownsampleSpec {
 
     fn from_flags(flags: &Flags<'_>) -> Result<DownsampleSpec, Error> {
         let spec = DownsampleSpec {
-            factor: factor(flags.text(&DownsampleSpec::FLAGS[0])?)?,
+            factor: flags.need(&DownsampleSpec::FLAGS[0])?,
             filter: flags.need(&DownsampleSpec::FLAGS[1])?,
             boundary: flags.need(&Boundary::FLAG)?,
         };
@@ -273,33 +404,43 @@ impl Described for DownsampleSpec {
     }
 
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
-        Ok(match &self.filter {
-            FilterSpec::Bicubic => Box::new(Downsample::bicubic(input, self.factor)?),
-            FilterSpec::Average => Box::new(Downsample::average(input, self.factor)?),
-            FilterSpec::Kernel(kernel) => Box::new(Decimate::new(
-                input,
-                kernel.build()?,
-                self.boundary,
-                self.factor,
-            )?),
+        check_factor(self.factor.0)?;
+        let small = (self.factor.reduced(input.h), self.factor.reduced(input.w));
+        Ok(match (&self.filter, self.factor.whole()) {
+            (FilterSpec::Bicubic, Some(n)) => Box::new(Downsample::bicubic(input, n)?),
+            (FilterSpec::Bicubic, None) => Box::new(Downsample::bicubic_to(input, small)?),
+            (FilterSpec::Average, Some(n)) => Box::new(Downsample::average(input, n)?),
+            (FilterSpec::Average, None) => Box::new(Downsample::average_to(input, small)?),
+            (FilterSpec::Kernel(kernel), Some(n)) => {
+                Box::new(Decimate::new(input, kernel.build()?, self.boundary, n)?)
+            }
+            (FilterSpec::Kernel(kernel), None) => {
+                return Err(Error::Invalid(format!(
+                    "after a kernel ({kernel}) every n-th pixel is kept, for whole n, not {}; bicubic and average take any \
+                     factor",
+                    self.factor
+                )));
+            }
         })
     }
 
-    /// What was made smaller had `factor` times the size, although up to `factor - 1` pixels less would give the same.
+    /// What was made smaller had `factor` times the size, rounded, although a few pixels less would give the same.
     fn input_for(&self, output: Dims) -> Result<Dims, Error> {
-        check_factor(self.factor)?;
+        check_factor(self.factor.0)?;
         let large = |n: usize| {
-            n.checked_mul(self.factor).ok_or_else(|| {
+            self.factor.enlarged(n).ok_or_else(|| {
                 Error::Invalid(format!("{output} times {} is too large", self.factor))
             })
         };
         Ok(Dims::new(output.c, large(output.h)?, large(output.w)?))
     }
-}
 
-fn factor(text: &str) -> Result<usize, Error> {
-    text.parse()
-        .map_err(|_| Error::Invalid(format!("`{text}` is no whole number of times, such as 4")))
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        match &mut self.filter {
+            FilterSpec::Kernel(kernel) => kernel.file().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Operator for Downsample {
@@ -328,11 +469,13 @@ impl Operator for Downsample {
     }
 
     /// Bicubic interpolation, pixel centres where the down-sampling has them: small pixel `i` lies on
-    /// `(i + 1/2) factor - 1/2`.
+    /// `(i + 1/2) scale - 1/2`.
     fn guess(&self, y: &Image) -> Image {
-        let offset = (self.factor as f64 - 1.0) / 2.0;
-        let up = |side: &Axis| Axis::bicubic_up(side.outputs(), side.inputs(), self.factor, offset);
-        let (v, h) = (up(&self.vertical.down), up(&self.horizontal.down));
+        let up = |side: &Axis, scale: f64| {
+            Axis::bicubic_up(side.outputs(), side.inputs(), scale, (scale - 1.0) / 2.0)
+        };
+        let v = up(&self.vertical.down, self.scale[0]);
+        let h = up(&self.horizontal.down, self.scale[1]);
         plane::map(y, self.output(), self.input, |y, x| {
             axis::apply(&v, &h, y, x, |to, value| *to = value as f32);
         })
@@ -340,7 +483,7 @@ impl Operator for Downsample {
 
     fn loss(&self) -> Loss {
         Loss {
-            scales: self.factor > 1,
+            scales: self.scale != [1.0; 2],
             ..Loss::NOTHING
         }
     }

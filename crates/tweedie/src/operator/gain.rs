@@ -337,6 +337,13 @@ impl Described for GainMapSpec {
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         Ok(Box::new(self.map(input)?))
     }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        match &mut self.gain {
+            GainSource::File(path) => vec![path],
+            GainSource::Vignette { .. } => Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
-use super::Error;
+use super::{Error, Margins};
+use crate::Dims;
 
 /// The most taps that a side may have.
 pub const MAX_SIDE: usize = 1023;
@@ -130,6 +131,58 @@ impl Kernel {
     /// Height and width.
     pub fn size(&self) -> (usize, usize) {
         self.taps.dim()
+    }
+
+    /// The smallest part that holds the origin and all weights but zeros, and where the origin lies in it. Files often
+    /// surround a kernel by zeros, which reach for nothing.
+    pub(super) fn trimmed(&self) -> (Array2<f64>, (usize, usize)) {
+        let (oy, ox) = self.origin();
+        let ([mut top, mut left], [mut bottom, mut right]) = ([oy, ox], [oy, ox]);
+        for ((i, j), _) in self.taps.indexed_iter().filter(|(_, t)| **t != 0.0) {
+            (top, bottom) = (top.min(i), bottom.max(i));
+            (left, right) = (left.min(j), right.max(j));
+        }
+        let part = self.taps.slice(s![top..=bottom, left..=right]);
+        (part.to_owned(), (oy - top, ox - left))
+    }
+
+    /// What a picture needs beyond each edge, so that all of it can be blurred with nothing assumed.
+    pub(super) fn margins(&self) -> Margins {
+        let (taps, (oy, ox)) = self.trimmed();
+        let (kh, kw) = taps.dim();
+        Margins {
+            top: kh - 1 - oy,
+            bottom: oy,
+            left: kw - 1 - ox,
+            right: ox,
+        }
+    }
+
+    /// The dimensions of what can be told of a scene that ends with the image.
+    pub(super) fn inside(&self, image: Dims) -> Result<Dims, Error> {
+        let (height, width) = self.size();
+        let limit = image.h.min(image.w);
+        self.margins().within(image).ok_or(Error::KernelSize {
+            height,
+            width,
+            limit,
+        })
+    }
+
+    /// That its sides are no longer than the picture's, or 127.
+    pub(super) fn fits(&self, picture: Dims) -> Result<(), Error> {
+        let (height, width) = self.size();
+        for (side, taps) in [(picture.h, height), (picture.w, width)] {
+            let limit = side.max(127);
+            if taps > limit {
+                return Err(Error::KernelSize {
+                    height,
+                    width,
+                    limit,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Row and column of the origin.

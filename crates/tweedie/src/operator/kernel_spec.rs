@@ -60,6 +60,14 @@ pub enum KernelSpec {
 }
 
 impl KernelSpec {
+    /// The file, if it is one.
+    pub(super) fn file(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            KernelSpec::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The kernel; reads the file, if it is one.
     ///
     /// # Errors

@@ -452,6 +452,13 @@ impl Described for MaskSpec {
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         Ok(Box::new(self.mask(input)?))
     }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            MaskSpec::Picture { path, .. } => vec![path],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// That a number is a part of a whole.

@@ -21,11 +21,13 @@ mod convolve;
 mod decimate;
 mod diagonal;
 mod downsample;
+mod edges;
 mod gain;
 mod gamma;
 mod gray;
 mod identity;
 mod kernel_spec;
+mod margins;
 mod mosaic;
 mod motion;
 mod nearest;
@@ -36,21 +38,27 @@ mod read;
 mod spec;
 pub mod spectrum;
 mod stack;
+mod valid_blur;
+mod weighted;
 
 pub use boundary::Boundary;
 pub use decimate::Decimate;
-pub use downsample::FilterSpec;
+pub use downsample::{Factor, FilterSpec};
+pub use edges::Edges;
 pub use gain::GainSource;
 pub use gray::GrayWeights;
 pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;
 pub use lanczos::Lanczos;
+pub use margins::Margins;
 pub use mosaic::Bayer;
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
+pub use valid_blur::ValidBlur;
+pub(crate) use weighted::Weighted;
 
 use ndarray::Array2;
 
@@ -120,6 +128,12 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
     fn recorded(&self) -> Option<Array2<bool>> {
         None
+    }
+
+    /// What of the clean image lies beyond the picture that is wanted: nothing, unless the operator needs more than that to
+    /// explain what was recorded. Who restores crops the result.
+    fn margins(&self) -> Margins {
+        Margins::NONE
     }
 
     /// What a linear operator has beyond this; `None` if it is not linear.

@@ -3,11 +3,13 @@
 //! Each operator's file says all of it: what its settings are, how the command line asks for them, which size of clean image
 //! belongs to a measurement. Here they are only listed, a line each.
 
+use std::path::{Path, PathBuf};
+
 use super::{Error, Operator, Spec};
-use crate::Dims;
+use crate::{Dims, files};
 
 /// What the file of an operator says of it, beside the operator itself.
-pub trait Described: Sized {
+pub trait Described: Clone {
     /// One line for lists and help.
     const SUMMARY: &'static str;
     /// Settings that work, as TOML without the kind.
@@ -35,6 +37,11 @@ pub trait Described: Sized {
         Ok(output)
     }
 
+    /// The operator as it is to be undone: where it says nothing of what a measurement cannot tell, nothing is assumed.
+    fn undone(&self) -> Self {
+        self.clone()
+    }
+
     /// Whether it does the same to each channel, whatever their number.
     fn treats_channels_alike(&self) -> bool {
         self.channels_recorded().is_none()
@@ -48,6 +55,11 @@ pub trait Described: Sized {
     /// Whether its measurements are grey pictures: then one that comes with colours may be measured by their mean.
     fn records_grey(&self) -> bool {
         false
+    }
+
+    /// The files that it names.
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        Vec::new()
     }
 }
 
@@ -195,6 +207,13 @@ macro_rules! operators {
                 match self { $(Spec::$variant(spec) => Described::build(spec, input),)+ }
             }
 
+            /// The operator as it is to be undone: where it says nothing of what lies beyond a picture's edges, nothing is
+            /// assumed.
+            #[must_use]
+            pub fn undone(&self) -> Spec {
+                match self { $(Spec::$variant(spec) => spec.undone().into(),)+ }
+            }
+
             fn input_unchecked(&self, output: Dims) -> Result<Dims, Error> {
                 match self { $(Spec::$variant(spec) => spec.input_for(output),)+ }
             }
@@ -213,6 +232,11 @@ macro_rules! operators {
             pub fn records_grey(&self) -> bool {
                 match self { $(Spec::$variant(spec) => spec.records_grey(),)+ }
             }
+
+            /// The files of masks, gains and kernels that it names.
+            pub fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
+                match self { $(Spec::$variant(spec) => spec.files(),)+ }
+            }
         }
 
         $(
@@ -230,6 +254,23 @@ pub(super) use operators;
 const MAX_LEN: usize = 1 << 31;
 
 impl Spec {
+    /// Reads a TOML file. The files that it names lie where it says from the folder in which it lies itself.
+    ///
+    /// # Errors
+    /// Those of [`files::read_toml`].
+    pub fn open(path: &Path) -> Result<Spec, files::Error> {
+        let spec: Spec = files::read_toml(path)?;
+        Ok(spec.in_folder(path.parent().unwrap_or(Path::new(""))))
+    }
+
+    /// The same with relative names of files taken from a folder.
+    pub fn in_folder(mut self, folder: &Path) -> Spec {
+        for path in self.files() {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+
     /// The operator for clean images of these dimensions.
     ///
     /// # Errors
@@ -425,6 +466,32 @@ mod tests {
         }
         let error = (&operator.apply(&x) - &expected).mapv(f32::abs).sum();
         assert!(error < 1e-5, "{error}");
+    }
+
+    /// Wrong: names taken from where the program runs, or those of steps left as they are.
+    #[test]
+    fn files_lie_beside_the_description() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("op.toml");
+        let steps = [
+            "{kind = 'blur', kernel = 'k.txt'}",
+            "{kind = 'blur', kernel = 'gaussian:1'}",
+            "{kind = 'downsample', factor = 2, filter = 'sub/k.txt'}",
+            "{kind = 'mask', shape = 'picture', path = '/m.png'}",
+            "{kind = 'stack', of = [{kind = 'gain', gain = 'g.png'}]}",
+        ];
+        let text = format!("kind = 'compose'\nsteps = [{}]", steps.join(", "));
+        std::fs::write(&path, text).unwrap();
+        let mut spec = Spec::open(&path).unwrap();
+        let files: Vec<PathBuf> = spec.files().into_iter().map(|p| p.clone()).collect();
+        let beside = |name: &str| folder.path().join(name);
+        let expected = ["k.txt", "sub/k.txt", "/m.png", "g.png"].map(beside);
+        assert_eq!(files, expected);
+        let error = spec.build(Dims::new(3, 8, 8)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(beside("k.txt").to_str().unwrap()),
+            "{error}"
+        );
     }
 
     #[test]

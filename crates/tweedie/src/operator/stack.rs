@@ -106,6 +106,10 @@ impl Described for StackSpec {
         Ok(Box::new(Stack::new(parts.collect::<Result<_, _>>()?)?))
     }
 
+    fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
+        self.of.iter_mut().flat_map(Spec::files).collect()
+    }
+
     /// For operators that all record images of one size, each as many channels.
     fn input_for(&self, output: Dims) -> Result<Dims, Error> {
         let n = self.of.len().max(1);

@@ -1,5 +1,6 @@
 //! A trained network as a prior.
 
+use std::fmt;
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
@@ -38,6 +39,13 @@ impl Network {
     pub fn with_tile_pixels(self, pixels: usize) -> Network {
         let mut adapter = self.0.into_inner();
         adapter.tiling = adapter.tiling.with_pixels(pixels);
+        Network(AnyChannels::new(adapter))
+    }
+
+    /// The same, telling `hear` after each tile of an answer how many are done, and of how many. Small pictures have one.
+    pub fn telling(self, hear: impl Fn(usize, usize) + Send + Sync + 'static) -> Network {
+        let mut adapter = self.0.into_inner();
+        adapter.tell = Tell(Some(Box::new(hear)));
         Network(AnyChannels::new(adapter))
     }
 
@@ -87,6 +95,24 @@ struct Adapter {
     card: Card,
     device: Device,
     tiling: Tiling,
+    tell: Tell,
+}
+
+/// Who is told how far an answer is.
+struct Tell(Option<Box<dyn Fn(usize, usize) + Send + Sync>>);
+
+impl Tell {
+    fn done(&self, tile: usize, tiles: usize) {
+        if let Some(hear) = &self.0 {
+            hear(tile, tiles);
+        }
+    }
+}
+
+impl fmt::Debug for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tell({})", self.0.is_some())
+    }
 }
 
 /// A question in the network's terms: `x/a` in its range, and what follows from the noise.
@@ -116,6 +142,7 @@ impl Adapter {
             card: card(spec, facts),
             device: device.clone(),
             tiling: Tiling::new(facts.reach, facts.multiple),
+            tell: Tell(None),
         })
     }
 
@@ -147,8 +174,9 @@ impl Adapter {
             let tile = to_tensor(tile, &self.device);
             from_tensor(in_pool(|| self.forward(question, tile)))
         };
+        let done = |tile, tiles| self.tell.done(tile, tiles);
         self.tiling
-            .map(&question.x, self.facts.channels_out, network)
+            .map(&question.x, self.facts.channels_out, network, done)
     }
 
     /// `F` of a question with a map, in tiles: the picture and what is told of its noise are cut together.
@@ -161,7 +189,9 @@ impl Adapter {
             let (x, map) = (to_tensor(&x.to_owned(), &self.device), map.to_owned());
             from_tensor(in_pool(|| self.net.forward(x, Condition::Map(&map))))
         };
-        self.tiling.map(&both, self.facts.channels_out, network)
+        let done = |tile, tiles| self.tell.done(tile, tiles);
+        self.tiling
+            .map(&both, self.facts.channels_out, network, done)
     }
 
     /// What the network's answer says.

@@ -96,25 +96,29 @@ impl Tiling {
         n * h * w <= limit.whole || (n == 1 && self.margin.is_none())
     }
 
-    /// Applies `network`, whose answer has `channels`, to a batch: one picture and tile at a time where it is large.
+    /// Applies `network`, whose answer has `channels`, to a batch: one picture and tile at a time where it is large. After
+    /// each, `done` is told how many are done, and of how many.
     pub(crate) fn map(
         &self,
         x: &Image,
         channels: usize,
         network: impl Fn(&Image) -> Result<Image, Error>,
+        done: impl Fn(usize, usize),
     ) -> Result<Image, Error> {
         if self.whole(x, self.forward) {
-            return network(x);
+            return network(x).inspect(|_| done(1, 1));
         }
         let (n, _, h, w) = x.dim();
         let mut out = Image::zeros((n, channels, h, w));
-        for tile in self.tiles(x, self.forward) {
+        let tiles: Vec<Tile> = self.tiles(x, self.forward).collect();
+        for (i, tile) in tiles.iter().enumerate() {
             let answer = network(&cut(x, tile.picture, &tile.window))?;
             let [rows, columns] = tile.core_in_window();
             let answer = answer.slice(s![0, .., rows, columns]);
-            let [rows, columns] = tile.core;
+            let [rows, columns] = tile.core.clone();
             out.slice_mut(s![tile.picture, .., rows, columns])
                 .assign(&answer);
+            done(i + 1, tiles.len());
         }
         Ok(out)
     }

@@ -137,9 +137,10 @@ impl Job {
     pub fn prepare(&self, picture: &Picture, card: &Card) -> Result<Ready, Error> {
         let mut notes = picture.notes.clone();
         let picture = with_channels(&picture.hidden_filled(), &self.spec, &mut notes);
-        let input = self.spec.input_for(picture.dims())?;
+        let spec = self.spec.undone();
+        let input = spec.input_for(picture.dims())?;
         ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
-        let operator = self.spec.build(input)?;
+        let operator = spec.build(input)?;
         let noise = match self.noise {
             Some(noise) => noise,
             None => estimate(&picture, operator.as_ref(), &mut notes)?,
@@ -213,7 +214,9 @@ pub struct Ready {
 impl Ready {
     /// Dimensions of the result.
     pub fn output(&self) -> Dims {
-        self.problem.operator.input()
+        let operator = &self.problem.operator;
+        let picture = operator.margins().within(operator.input());
+        picture.expect("margins lie around a picture")
     }
 
     /// The method that was chosen, with its settings.
@@ -258,14 +261,18 @@ impl Ready {
     ) -> Result<(Solved, Report), Error> {
         let begun = Instant::now();
         let mut run = Run::with(Seeded::new(self.seed, "method"), observer);
-        let keep = |x: Image| self.with_known(&x).unwrap_or(x);
+        let margins = self.problem.operator.margins();
+        let keep = |x: Image| margins.crop(self.with_known(&x).unwrap_or(x));
         let restored = match self.samples {
             None => {
                 let method = self.settings.as_dyn();
                 let Restored { x, std } = method.restore(prior, &self.problem, &mut run)?;
                 Solved {
                     samples: None,
-                    restored: Restored { x: keep(x), std },
+                    restored: Restored {
+                        x: keep(x),
+                        std: std.map(|std| margins.crop(std)),
+                    },
                 }
             }
             Some(n) => {

@@ -16,18 +16,30 @@ pub struct Photos {
     /// `[height, width, 3]`, grouped by scale.
     scales: Vec<Vec<Array3<u8>>>,
     digest: u32,
+    skipped: Vec<Error>,
 }
 
 impl Photos {
-    /// Reads every picture of a folder, in the order of their names, and reduces it by each factor of `scales`.
+    /// Reads every picture of a folder and of those in it, in the order of their names, and reduces it by each factor of
+    /// `scales`.
     ///
-    /// Versions smaller than a crop are left out. An empty folder, or one whose pictures are all too small, is an error.
+    /// A picture that cannot be read is [skipped](Photos::skipped), versions smaller than a crop are left out.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is no picture, or all are too small, or a folder cannot be read.
     pub fn open(folder: &Path, scales: &[usize], crop: usize) -> Result<Photos, Error> {
         let mut by_scale = vec![Vec::new(); scales.len()];
-        let mut digest = 0;
+        let (mut digest, mut skipped) = (0, Vec::new());
         for path in list(folder)? {
-            let picture = read(&path)?;
-            digest = digested(digest, &path, &picture);
+            let picture = match read(&path) {
+                Ok(picture) => picture,
+                Err(error) => {
+                    skipped.push(error);
+                    continue;
+                }
+            };
+            let name = path.strip_prefix(folder).unwrap_or(&path);
+            digest = digested(digest, name, &picture);
             for (kept, &factor) in by_scale.iter_mut().zip(scales) {
                 let small = reduce(picture.view(), factor);
                 if holds(&small, crop) {
@@ -37,14 +49,19 @@ impl Photos {
         }
         by_scale.retain(|kept| !kept.is_empty());
         if by_scale.is_empty() {
+            let unread = match skipped.len() {
+                0 => String::new(),
+                n => format!("; {n} could not be read, the first: {}", skipped[0]),
+            };
             return Err(Error::Data {
                 path: folder.to_owned(),
-                reason: format!("no picture here is at least {crop}x{crop} pixels"),
+                reason: format!("no picture here is at least {crop}x{crop} pixels{unread}"),
             });
         }
         Ok(Photos {
             scales: by_scale,
             digest,
+            skipped,
         })
     }
 
@@ -59,7 +76,12 @@ impl Photos {
         (self.scales[0].len(), pixels as f64 / 1e6)
     }
 
-    /// A checksum of the names, sizes and pixels of the folder's pictures.
+    /// What could not be read, and why.
+    pub fn skipped(&self) -> &[Error] {
+        &self.skipped
+    }
+
+    /// A checksum of the names (from the folder on), sizes and pixels of the folder's pictures.
     pub fn digest(&self) -> u32 {
         self.digest
     }
@@ -123,8 +145,8 @@ fn change_colours(mut crop: ArrayViewMut3<'_, f32>, jitter: f64, rng: &mut impl 
 }
 
 /// The checksum of the pictures before, and one more.
-fn digested(before: u32, path: &Path, picture: &Array3<u8>) -> u32 {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+fn digested(before: u32, name: &Path, picture: &Array3<u8>) -> u32 {
+    let name = name.as_os_str().as_encoded_bytes();
     let (h, w, _) = picture.dim();
     let sizes = [name.len(), h, w].map(|n| (n as u64).to_le_bytes());
     let pixels = picture.as_slice().expect("a picture that was just read");
@@ -152,18 +174,28 @@ fn cumulated(pictures: &[Array3<u8>], crop: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The picture files of a folder, by name.
+/// The picture files of a folder and of all folders in it but hidden ones, by name.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let fail = |e: std::io::Error| Error::Data {
-        path: folder.to_owned(),
-        reason: e.to_string(),
-    };
-    let mut paths = std::fs::read_dir(folder)
-        .map_err(fail)?
-        .map(|entry| entry.map(|e| e.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(fail)?;
-    paths.retain(|p| Format::from_path(p).is_ok());
+    let (mut paths, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let fail = |e: std::io::Error| Error::Data {
+            path: folder.clone(),
+            reason: e.to_string(),
+        };
+        for entry in std::fs::read_dir(&folder).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let path = entry.path();
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            // Links to folders are not followed: they may lead in a circle.
+            if entry.file_type().map_err(fail)?.is_dir() {
+                if !hidden {
+                    folders.push(path);
+                }
+            } else if Format::from_path(&path).is_ok() && !path.is_dir() {
+                paths.push(path);
+            }
+        }
+    }
     paths.sort();
     Ok(paths)
 }

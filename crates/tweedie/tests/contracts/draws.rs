@@ -91,7 +91,7 @@ fn seeds_decide() {
     let picture = Picture::new(truth(PLANE, 1));
     let blur = BlurSpec {
         kernel: "box:3".parse().unwrap(),
-        boundary: Boundary::Circular,
+        boundary: Boundary::Circular.into(),
     };
     let measure = |seed| degrade(&picture, &blur.clone().into(), 0.1, seed).unwrap();
     assert!(measure(3).picture.pixels == measure(3).picture.pixels);
