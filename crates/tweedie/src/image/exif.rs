@@ -1,4 +1,5 @@
-//! The two things in an EXIF block that change with the picture: the orientation and the thumbnail.
+//! The two things in an EXIF block that change with the picture, the orientation and the thumbnail; and its resolution, for
+//! formats that hold no such block.
 //!
 //! An EXIF block is a small TIFF file (TIFF 6.0, section 2): a byte-order mark, then image file directories (IFDs). The
 //! first is about the picture, the second about its thumbnail. Source: CIPA DC-008 (Exif 2.32), section 4.6.

@@ -20,7 +20,7 @@ const ONE: f64 = 10_000.0;
 impl Resolution {
     /// `None` for numbers that cannot be meant, and for square pixels of no size, which say nothing.
     fn new(across: f64, down: f64, absolute: bool) -> Option<Resolution> {
-        let meant = |v: f64| (1e-3..1e7).contains(&v);
+        let meant = |v: f64| (0.1..1e7).contains(&v) && (1e-3..1e3).contains(&(across / down));
         (meant(across) && meant(down) && (absolute || across != down)).then_some(Resolution {
             across,
             down,

@@ -12,7 +12,7 @@ use tiff::{ColorType, TiffError, TiffResult};
 use super::directory::Tiff;
 use super::raw::{Quantised, Raw, Samples};
 use super::tiff_samples::{Stored, checked, scaled};
-use super::{Fault, Format, Limits, Resolution, exif};
+use super::{CMYK_NOTE, Depth, Fault, Format, Limits, Resolution, exif};
 
 type Open<'a> = Decoder<Cursor<&'a [u8]>>;
 
@@ -171,46 +171,53 @@ impl Kind {
 
     /// Reads the pixels.
     fn read(&self, decoder: &mut Open<'_>, (width, height): (u32, u32)) -> Result<Raw, Fault> {
-        let mut notes = Vec::new();
+        let size = (width as usize, height as usize);
         let map = match self.color {
             Colors::Palette => Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(fault)?),
             _ => None,
         };
-        let mut result = DecodingResult::U8(Vec::new());
-        let layout = decoder.read_image_to_buffer(&mut result).map_err(fault)?;
-        if result.as_buffer(0).as_bytes().len() < layout.complete_len {
+        let mut samples = DecodingResult::U8(Vec::new());
+        let layout = decoder.read_image_to_buffer(&mut samples).map_err(fault)?;
+        if samples.as_buffer(0).as_bytes().len() < layout.complete_len {
             return Err(fault(TiffError::LimitsExceeded));
         }
-        let size = (width as usize, height as usize);
-        let result = match result {
-            DecodingResult::U8(packed) if self.bits < 8 => {
-                DecodingResult::U8(unpacked(&packed, self.bits, size))
-            }
-            whole => whole,
+        if let DecodingResult::U8(packed) = &samples
+            && self.bits < 8
+        {
+            samples = DecodingResult::U8(unpacked(packed, self.bits, size));
+        }
+        let stored = match map {
+            Some(map) => colours(&samples, &map, self.bits)?,
+            None => scaled(&samples, self.bits)?,
         };
-        let (mut values, depth, channels) = match map {
-            Some(map) => (colours(&result, &map, self.bits)?, super::Depth::Eight, 3),
-            None => {
-                let stored = scaled(&result, self.bits)?;
-                notes.extend(stored.note);
-                let Stored { values, depth, .. } = stored;
-                (chunky(values, &layout), depth, self.samples)
-            }
+        let values = checked(chunky(stored.values, &layout))?;
+        let (values, channels) = self.colours_of(values);
+        let samples = Samples::Float(values, stored.depth);
+        let mut raw = Raw::new(Format::Tiff, size, channels, samples);
+        raw.chroma = self.color == Colors::YCbCr;
+        raw.notes.extend(stored.note);
+        raw.notes.extend(self.notes());
+        Ok(raw)
+    }
+
+    /// Grey or red, green and blue, of interleaved samples in [0, 1], and how many channels there are then.
+    fn colours_of(&self, mut values: Vec<f32>) -> (Vec<f32>, usize) {
+        let is_multiplied = match self.color {
+            Colors::Cmyk => return (values.as_chunks().0.iter().flat_map(of_inks).collect(), 3),
+            Colors::YCbCr => return (values.as_chunks().0.iter().flat_map(of_luma).collect(), 3),
+            Colors::Palette => return (values, 3),
+            Colors::Grey | Colors::Rgb => self.associated && self.samples.is_multiple_of(2),
         };
-        let channels = match self.color {
-            Colors::Cmyk => {
-                notes.push(super::CMYK_NOTE.to_owned());
-                values = values.as_chunks().0.iter().flat_map(of_inks).collect();
-                3
-            }
-            Colors::YCbCr => {
-                values = values.as_chunks().0.iter().flat_map(of_luma).collect();
-                3
-            }
-            _ => channels,
-        };
-        if self.associated && channels.is_multiple_of(2) {
-            values.chunks_exact_mut(channels).for_each(divide);
+        if is_multiplied {
+            values.chunks_exact_mut(self.samples).for_each(divide);
+        }
+        (values, self.samples)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.color == Colors::Cmyk {
+            notes.push(CMYK_NOTE.to_owned());
         }
         if self.stored > self.samples {
             let more = self.stored - self.samples;
@@ -219,11 +226,7 @@ impl Kind {
                 "{more} channel{are} not read, beside those of the picture"
             ));
         }
-        let samples = Samples::Float(checked(values)?, depth);
-        let mut raw = Raw::new(Format::Tiff, size, channels, samples);
-        raw.notes = notes;
-        raw.chroma = self.color == Colors::YCbCr;
-        Ok(raw)
+        notes
     }
 }
 
@@ -251,17 +254,22 @@ fn unpacked(packed: &[u8], bits: u8, (width, height): (usize, usize)) -> Vec<u8>
 }
 
 /// The colours of palette indices. A palette holds all reds, then all greens, then all blues, of 16 bits; some writers took 8.
-fn colours(indices: &DecodingResult, map: &[u16], bits: u8) -> Result<Vec<f32>, Fault> {
+fn colours(indices: &DecodingResult, map: &[u16], bits: u8) -> Result<Stored, Fault> {
     let n = 1usize << bits;
     let wrong = || Fault::damaged(Format::Tiff, "its palette has not all colours");
     let map = map.get(..3 * n).ok_or_else(wrong)?;
     let shift = if map.iter().all(|&v| v < 256) { 0 } else { 8 };
     let of = |i: usize| [0, 1, 2].map(|c| f32::from(map[c * n + i] >> shift) / 255.0);
-    match indices {
-        DecodingResult::U8(v) => Ok(v.iter().flat_map(|&i| of(i.into())).collect()),
-        DecodingResult::U16(v) => Ok(v.iter().flat_map(|&i| of(i.into())).collect()),
-        _ => Err(Fault::unsupported(Format::Tiff, "palette of odd numbers")),
-    }
+    let values = match indices {
+        DecodingResult::U8(v) => v.iter().flat_map(|&i| of(i.into())).collect(),
+        DecodingResult::U16(v) => v.iter().flat_map(|&i| of(i.into())).collect(),
+        _ => return Err(Fault::unsupported(Format::Tiff, "palette of odd numbers")),
+    };
+    Ok(Stored {
+        values,
+        depth: Depth::Eight,
+        note: None,
+    })
 }
 
 /// Planes one after another as interleaved samples.
