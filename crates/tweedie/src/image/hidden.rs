@@ -81,10 +81,9 @@ fn between(coarse: &Array2<f32>, (i, j): (usize, usize)) -> f32 {
     // The nearer of the two blocks counts three times as much: their centres are 1/4 and 3/4 of a block away.
     let pair = |at: usize, n: usize| {
         let near = at / 2;
-        let far = if at % 2 == 0 {
-            near.saturating_sub(1)
-        } else {
-            near + 1
+        let far = match at.is_multiple_of(2) {
+            true => near.saturating_sub(1),
+            false => near + 1,
         };
         [(near, 0.75), (far.min(n - 1), 0.25)]
     };
