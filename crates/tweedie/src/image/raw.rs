@@ -16,6 +16,23 @@ pub(super) enum Samples {
     Float(Vec<f32>, Depth),
 }
 
+impl Samples {
+    /// In [0, 1], with the file's depth.
+    fn scaled(self) -> (Vec<f32>, Depth) {
+        match self {
+            Samples::Eight(v) => {
+                let values = v.iter().map(|&v| f32::from(v) / 255.0).collect();
+                (values, Depth::Eight)
+            }
+            Samples::Sixteen(v) => {
+                let values = v.iter().map(|&v| f32::from(v) / 65535.0).collect();
+                (values, Depth::Sixteen)
+            }
+            Samples::Float(values, depth) => (values, depth),
+        }
+    }
+}
+
 /// A decoded file, not yet upright.
 pub(super) struct Raw {
     pub(super) format: Format,
@@ -74,17 +91,7 @@ impl Raw {
     /// Scales to [0, 1], splits off alpha, turns upright, takes three channels that are one grey as one.
     pub(super) fn into_picture(mut self) -> Result<Picture, Fault> {
         let shape = (self.height, self.width, self.channels);
-        let (values, depth) = match self.samples {
-            Samples::Eight(v) => {
-                let values = v.iter().map(|&v| f32::from(v) / 255.0).collect();
-                (values, Depth::Eight)
-            }
-            Samples::Sixteen(v) => {
-                let values = v.iter().map(|&v| f32::from(v) / 65535.0).collect();
-                (values, Depth::Sixteen)
-            }
-            Samples::Float(values, depth) => (values, depth),
-        };
+        let (values, depth) = self.samples.scaled();
         let all = Array3::from_shape_vec(shape, values)
             .map_err(|_| Fault::damaged(self.format, "it holds too few samples"))?;
         let has_alpha = self.channels.is_multiple_of(2);
