@@ -204,11 +204,12 @@ impl One<'_> {
         args.check_beside(&beside, ready.settings())?;
         let name = ready.settings().name();
         let nfe = ready.settings().nfe(self.prior.card()) * job.samples.unwrap_or(1);
-        let (solved, report) = self
+        let (solved, mut report) = self
             .watch
             .run(name, nfe, |observer| ready.solve(self.prior, observer))
             .with_context(|| format!("{} by {name}", self.verb))?;
         let mut result = picture.with_pixels(solved.restored.x);
+        report.notes.extend(args.output.losses(sink, &result)?);
         result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
         result.set_text("tweedie", self.record(&job, ready.settings(), report.sigma));
         if let (Some(file), Some(std)) = (&beside.spread, solved.restored.std) {

@@ -90,6 +90,12 @@ impl OutputArgs {
         fits.with_context(|| sink.to_string())
     }
 
+    /// What the file does not hold of a picture.
+    pub(crate) fn losses(&self, sink: &Sink, picture: &Picture) -> anyhow::Result<Vec<String>> {
+        let format = sink.format()?;
+        Ok(image::losses(picture, format, &self.write_options()))
+    }
+
     pub(crate) fn overwrite(&self) -> Overwrite {
         overwrite(self.force)
     }

@@ -1,7 +1,6 @@
 //! Which pictures are read, and where the result of each goes.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
@@ -299,33 +298,29 @@ impl Target {
             (_, Source::File(input)) => input,
             (_, Source::Stdin) => bail!("standard input has no name; name a file with -o"),
         };
+        let format = match output.format() {
+            Some(_) => output.format_of_stdout(),
+            None => format_of(input).unwrap_or(Format::Png),
+        };
+        let named = |suffix| image::result_name(input, suffix, format);
         Ok(Sink::File(match self {
             Target::Folder(folder) => {
-                let plain = folder.join(named(input, None, output.format()));
+                let plain = folder.join(named(None));
                 // In the folder of the input its own name is taken.
                 match resolved(&plain) == resolved(input) {
-                    true => folder.join(named(input, Some(suffix), output.format())),
+                    true => folder.join(named(Some(suffix))),
                     false => plain,
                 }
             }
-            _ => input.with_file_name(named(input, Some(suffix), output.format())),
+            _ => input.with_file_name(named(Some(suffix))),
         }))
     }
 }
 
-/// The input's name with `suffix` before its extension, which is that of `format` if one was asked for, and of PNG where the
-/// input's own is none that is written.
-fn named(input: &Path, suffix: Option<&str>, format: Option<&str>) -> OsString {
-    let mut name = input.file_stem().unwrap_or_default().to_owned();
-    let own = input
-        .extension()
-        .filter(|_| Format::from_path(input).is_ok());
-    let extension = format.map(OsStr::new).or(own).unwrap_or(OsStr::new("png"));
-    for part in suffix.map(OsStr::new).into_iter().chain([extension]) {
-        name.push(".");
-        name.push(part);
-    }
-    name
+/// What a file is. That it cannot be read is told when it is its turn; and a pipe can be read but once.
+fn format_of(input: &Path) -> Option<Format> {
+    let found = input.is_file().then(|| image::format_of(input).ok());
+    found.flatten().or_else(|| Format::from_path(input).ok())
 }
 
 /// The pictures that were asked for, those of folders by name, and whether they count as many.
@@ -412,23 +407,6 @@ fn is_result(path: &Path, suffix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_keep_their_bytes_and_extensions() {
-        let name = |input: &str, suffix, format| named(Path::new(input), suffix, format);
-        assert_eq!(name("a/b.jpg", Some("denoise"), None), "b.denoise.jpg");
-        assert_eq!(name("b.JPG", None, None), "b.JPG");
-        assert_eq!(name("b.jpg", None, Some("webp")), "b.webp");
-        assert_eq!(name("scan", Some("deblur"), None), "scan.deblur.png");
-        assert_eq!(name("a.b.c", Some("deblur"), None), "a.b.deblur.png");
-        #[cfg(unix)]
-        {
-            use std::os::unix::ffi::OsStrExt;
-            let odd = Path::new(OsStr::from_bytes(b"caf\xe9.png"));
-            let expected: &[u8] = b"caf\xe9.denoise.png";
-            assert_eq!(named(odd, Some("denoise"), None).as_bytes(), expected);
-        }
-    }
 
     #[test]
     fn results_are_known_by_their_names() {

@@ -227,7 +227,7 @@ fn demosaic_beats_the_filters() {
     }
 }
 
-/// A mosaic may come as three equal channels, which is said; one with colours, or a grey picture to degrade, is refused.
+/// A mosaic may come as three equal channels; one with colours, or a grey picture to degrade, is refused.
 #[test]
 fn mosaics_have_one_channel() {
     let p = Place::new();
@@ -239,9 +239,7 @@ fn mosaics_have_one_channel() {
     p.save("three.png", &Picture::new(three));
     let line = "--noise 0 --steps 4 -o";
     p.ok(&format!("demosaic raw.png {line} one.png"));
-    let text = p.ok(&format!("demosaic three.png {line} x.png"));
-    let note = "demosaic: the picture's 3 channels are equal: taken as one\n";
-    assert!(text.starts_with(note), "{text}");
+    p.ok(&format!("demosaic three.png {line} x.png"));
     assert!(read("one.png") == read("x.png"));
     for (line, code, part) in [
         (

@@ -7,8 +7,9 @@ use ndarray::{Array2, Array4};
 use proptest::prelude::*;
 use tweedie::Image;
 use tweedie::image::{
-    Depth, Fault, Format, Limits, Overwrite, Picture, Transform, WriteOptions, check_write,
-    check_write_bytes, decode, encode, grid, read, read_with, write,
+    Depth, Fault, Format, Limits, Overwrite, Picture, Resolution, Transform, WriteOptions,
+    check_write, check_write_bytes, decode, encode, format_of, grid, losses, read, read_with,
+    result_name, write,
 };
 
 const EXTENSIONS: [(Format, &str); 5] = [
@@ -603,6 +604,7 @@ fn hostile_files_are_refused_as_their_folder_says() {
                 "damaged" => matches!(error.fault, Fault::Damaged { .. }),
                 "too-large" => matches!(error.fault, Fault::TooLarge { .. }),
                 "unsupported" => matches!(error.fault, Fault::Unsupported { .. }),
+                "camera-raw" => matches!(error.fault, Fault::CameraRaw),
                 "range" => matches!(error.fault, Fault::Range { .. }),
                 "not-finite" => matches!(error.fault, Fault::NotFinite(_)),
                 _ => panic!("no fault is called {kind}"),
@@ -613,7 +615,7 @@ fn hostile_files_are_refused_as_their_folder_says() {
             files += 1;
         }
     }
-    assert!(files >= 41, "only {files} files in {}", root.display());
+    assert!(files >= 44, "only {files} files in {}", root.display());
 }
 
 #[test]
@@ -754,6 +756,552 @@ fn tables_and_sampling_turn_with_the_picture() {
     // Table K.1 is not symmetric.
     assert_eq!(upright.components[0].steps[..3], [8, 6, 5]);
     assert_eq!(turned.components[0].steps[..3], [8, 6, 7]);
+}
+
+/// A file with nothing missing but its end marker is read, and that is said; one with less is refused.
+#[test]
+fn a_jpeg_without_an_end_marker_is_read() {
+    for name in ["libjpeg-q75-420.jpg", "libjpeg-progressive.jpg"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good");
+        let bytes = fs::read(folder.join(name)).unwrap();
+        let whole = decode(&bytes, &Limits::default()).unwrap();
+        assert_eq!(whole.notes, [""; 0]);
+        for missing in 1..=2 {
+            let cut = &bytes[..bytes.len() - missing];
+            let picture = decode(cut, &Limits::default()).unwrap();
+            assert_eq!(picture.pixels, whole.pixels, "{name}");
+            assert!(picture.notes[0].contains("end marker"), "{picture:?}");
+        }
+        for end in 0..bytes.len() - 2 {
+            if let Ok(cut) = decode(&bytes[..end], &Limits::default()) {
+                assert_eq!(cut.pixels, whole.pixels, "{name} cut to {end}");
+            }
+        }
+    }
+}
+
+#[test]
+fn inks_are_converted_with_a_note() {
+    // Cyan; magenta with a fifth of black; yellow; four fifths of black.
+    let inks: [[u8; 4]; 4] = [
+        [255, 0, 0, 0],
+        [0, 255, 0, 51],
+        [0, 0, 255, 0],
+        [0, 0, 0, 204],
+    ];
+    let expected = [
+        [0.0, 1.0, 1.0],
+        [0.8, 0.0, 0.8],
+        [1.0, 1.0, 0.0],
+        [0.2, 0.2, 0.2],
+    ];
+    let mut file = std::io::Cursor::new(Vec::new());
+    tiff::encoder::TiffEncoder::new(&mut file)
+        .unwrap()
+        .write_image::<tiff::encoder::colortype::CMYK8>(2, 2, inks.as_flattened())
+        .unwrap();
+    let tiff = decode(file.get_ref(), &Limits::default()).unwrap();
+    let jpeg = good("adobe-cmyk.jpg");
+    assert_eq!(jpeg.jpeg.as_ref().unwrap().transform, Transform::Cmyk);
+    for (picture, step, tolerance) in [(tiff, 1, 1e-6), (jpeg, 8, 0.01)] {
+        for (k, expected) in expected.iter().enumerate() {
+            for (c, v) in expected.iter().enumerate() {
+                let found = picture.pixels[(0, c, k / 2 * step, k % 2 * step)];
+                assert!((found - v).abs() <= tolerance, "patch {k}, {c}: {found}");
+            }
+        }
+        assert!(picture.notes[0].contains("approximate"), "{picture:?}");
+    }
+}
+
+fn tiff_of<C: tiff::encoder::colortype::ColorType>(samples: &[C::Inner]) -> Result<Picture, Fault>
+where
+    [C::Inner]: tiff::encoder::TiffValue,
+{
+    let mut file = std::io::Cursor::new(Vec::new());
+    tiff::encoder::TiffEncoder::new(&mut file)
+        .unwrap()
+        .write_image::<C>(2, 1, samples)
+        .unwrap();
+    decode(file.get_ref(), &Limits::default())
+}
+
+#[test]
+fn tiff_numbers_of_all_kinds_are_read() {
+    use tiff::encoder::colortype::{
+        Gray32, Gray32Float, Gray64Float, GrayI8, GrayI16, GrayI32, RGB32Float, RGB64Float,
+    };
+    let pictures = [
+        tiff_of::<Gray32Float>(&[0.25, 1.0]),
+        tiff_of::<Gray64Float>(&[0.25, 1.0]),
+        tiff_of::<RGB32Float>(&[0.25, 0.5, 0.75, 1.0, 0.0, 0.5]),
+        tiff_of::<RGB64Float>(&[0.25, 0.5, 0.75, 1.0, 0.0, 0.5]),
+        tiff_of::<Gray32>(&[1 << 30, u32::MAX]),
+        tiff_of::<GrayI32>(&[1 << 29, i32::MAX]),
+        tiff_of::<GrayI16>(&[8192, i16::MAX]),
+        tiff_of::<GrayI8>(&[32, i8::MAX]),
+    ];
+    for (i, picture) in pictures.into_iter().enumerate() {
+        let picture = picture.unwrap();
+        let (first, last) = (picture.pixels[(0, 0, 0, 0)], picture.pixels[(0, 0, 0, 1)]);
+        // Of 7 bits a quarter is not quite one.
+        let tolerance = if i == 7 { 0.003 } else { 1e-4 };
+        assert!(
+            (first - 0.25).abs() < tolerance && last == 1.0,
+            "{picture:?}"
+        );
+        assert_eq!(picture.notes.len(), 1, "{picture:?}");
+        assert_eq!(picture.depth == Depth::Eight, i == 7);
+    }
+    let refused = [
+        (tiff_of::<Gray32>(&[0, 4095]), "end at 4095"),
+        (tiff_of::<GrayI16>(&[0, 255]), "end at 255"),
+        (tiff_of::<GrayI16>(&[-1, 255]), "down to -1"),
+        (tiff_of::<Gray32Float>(&[0.0, 1.5]), "scale them"),
+    ];
+    for (result, words) in refused {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+/// A little-endian TIFF of one strip of 8-byte-aligned `data`, with these entries `(tag, values)`, SHORTs but for the strip.
+fn raw_tiff(data: &[u8; 8], entries: &[(u16, &[u16])], next: u32) -> Vec<u8> {
+    let mut all = entries.to_vec();
+    all.extend([(273, &[8, 0][..]), (279, &[8, 0][..])]);
+    all.sort_by_key(|e| e.0);
+    let (mut table, mut values) = (Vec::new(), Vec::new());
+    let values_at = 16 + 2 + 12 * all.len() + 4;
+    for (tag, numbers) in all {
+        let is_long = tag == 273 || tag == 279;
+        table.extend(
+            [tag, if is_long { 4 } else { 3 }]
+                .map(u16::to_le_bytes)
+                .as_flattened(),
+        );
+        let count = if is_long { 1 } else { numbers.len() as u32 };
+        table.extend(count.to_le_bytes());
+        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        if bytes.len() > 4 {
+            table.extend(((values_at + values.len()) as u32).to_le_bytes());
+            values.extend(bytes);
+        } else {
+            table.extend([&bytes[..], &[0; 4]].concat()[..4].iter());
+        }
+    }
+    let count = (table.len() as u16 / 12).to_le_bytes();
+    let head = b"II*\0\x10\0\0\0";
+    [
+        head,
+        &data[..],
+        &count,
+        &table,
+        &next.to_le_bytes(),
+        &values,
+    ]
+    .concat()
+}
+
+#[test]
+fn palettes_and_few_bits_are_read() {
+    let read = |data, bits, kind, more: &[(u16, &[u16])]| {
+        let size = [(256, &[3][..]), (257, &[2]), (258, bits), (262, kind)];
+        let picture = decode(
+            &raw_tiff(data, &[&size[..], more].concat(), 0),
+            &Limits::default(),
+        );
+        let pixels = picture.unwrap().pixels.mapv(|v| (v * 255.0).round());
+        pixels.into_raw_vec_and_offset().0
+    };
+    // Rows of 3 begin with a byte.
+    let one = [0b1010_0000, 0b0110_0000, 0, 0, 0, 0, 0, 0];
+    let black_and_white = [255.0, 0.0, 255.0, 0.0, 255.0, 255.0];
+    assert_eq!(read(&one, &[1], &[1], &[]), black_and_white);
+    let inverted = black_and_white.map(|v| 255.0 - v);
+    assert_eq!(read(&one, &[1], &[0], &[]), inverted);
+    let four = [0x0F, 0x50, 0xA1, 0x20, 0, 0, 0, 0];
+    let expected = [0.0, 255.0, 85.0, 170.0, 17.0, 34.0];
+    assert_eq!(read(&four, &[4], &[1], &[]), expected);
+    // A palette of 4 colours, 16 bits each: reds, greens, blues.
+    let two = [0b0001_1000, 0b1101_0000, 0, 0, 0, 0, 0, 0];
+    let map = [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11].map(|v| v * 257);
+    let expected = [0, 1, 2, 3, 1, 0, 0, 5, 6, 7, 5, 0, 0, 9, 10, 11, 9, 0];
+    // Indices 0 1 2, 3 1 0.
+    let expected = expected.map(|v| v as f32);
+    assert_eq!(read(&two, &[2], &[3], &[(320, &map)]), expected);
+    // One that took 8 bits.
+    let map = map.map(|v| v / 257);
+    assert_eq!(read(&two, &[2], &[3], &[(320, &map)]), expected);
+}
+
+#[test]
+fn colours_that_were_multiplied_by_alpha_are_divided_again() {
+    let rgba = |associated| {
+        let entries: [(u16, &[u16]); 6] = [
+            (256, &[2]),
+            (257, &[1]),
+            (258, &[8, 8, 8, 8]),
+            (262, &[2]),
+            (277, &[4]),
+            (338, associated),
+        ];
+        let data = [60, 30, 0, 128, 0, 0, 0, 0];
+        decode(&raw_tiff(&data, &entries, 0), &Limits::default()).unwrap()
+    };
+    let (plain, divided) = (rgba(&[2]), rgba(&[1]));
+    assert_eq!(plain.pixels[(0, 0, 0, 0)], 60.0 / 255.0);
+    assert!((divided.pixels[(0, 0, 0, 0)] - 60.0 / 128.0).abs() < 1e-6);
+    assert!((divided.pixels[(0, 1, 0, 0)] - 30.0 / 128.0).abs() < 1e-6);
+    assert_eq!(divided.pixels[(0, 0, 0, 1)], 0.0);
+    assert_eq!(divided.alpha, plain.alpha);
+}
+
+#[test]
+fn further_pages_and_frames_are_told_of() {
+    let pages = |kinds: &[u32]| {
+        let mut file = std::io::Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut file).unwrap();
+        for (i, &kind) in kinds.iter().enumerate() {
+            let mut image = encoder
+                .new_image::<tiff::encoder::colortype::Gray8>(1, 1)
+                .unwrap();
+            let tag = tiff::tags::Tag::NewSubfileType;
+            image.encoder().write_tag(tag, kind).unwrap();
+            image.write_data(&[i as u8]).unwrap();
+        }
+        decode(file.get_ref(), &Limits::default()).unwrap()
+    };
+    let book = pages(&[2, 2, 2]);
+    assert_eq!(book.notes, ["1 of 3 pages is read, the first"]);
+    assert_eq!(book.pixels[(0, 0, 0, 0)], 0.0);
+    // A smaller copy and a mask are no pages.
+    assert_eq!(pages(&[0, 1, 4]).notes, [""; 0]);
+
+    let frames = "an animation: 1 of 3 frames is read, the first";
+    let webp = good("three-frames.webp");
+    assert_eq!(webp.notes, [frames]);
+    assert_eq!(webp.pixels[(0, 0, 0, 0)], 50.0 / 255.0);
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 1, 1);
+    encoder.set_animated(3, 0).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    for frame in 0..3 {
+        writer.write_image_data(&[frame]).unwrap();
+    }
+    writer.finish().unwrap();
+    let png = decode(&file, &Limits::default()).unwrap();
+    assert_eq!(png.notes, [frames]);
+}
+
+/// A PNG of one grey pixel with further chunks.
+fn png_with(chunks: &[(&[u8; 4], &[u8])]) -> Picture {
+    let mut file = Vec::new();
+    let encoder = png::Encoder::new(&mut file, 1, 1);
+    let mut writer = encoder.write_header().unwrap();
+    for (name, data) in chunks {
+        writer
+            .write_chunk(png::chunk::ChunkType(**name), data)
+            .unwrap();
+    }
+    writer.write_image_data(&[7]).unwrap();
+    writer.finish().unwrap();
+    decode(&file, &Limits::default()).unwrap()
+}
+
+#[test]
+fn what_a_png_says_of_its_colours_is_kept_or_told_of() {
+    let chromaticities = |numbers: [u32; 8]| numbers.map(u32::to_be_bytes).concat();
+    let srgb = chromaticities([31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000]);
+    let adobe = chromaticities([31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000]);
+    let (linear, usual) = (100_000u32.to_be_bytes(), 45_455u32.to_be_bytes());
+    let kinds: [(&[u8; 4], &[u8], bool); 8] = [
+        (b"gAMA", &linear, true),
+        (b"gAMA", &usual, false),
+        (b"cHRM", &adobe, true),
+        (b"cHRM", &srgb, false),
+        (b"sRGB", &[1], false),
+        (b"cICP", &[9, 16, 0, 1], true),
+        (b"mDCV", &[1; 24], false),
+        (b"cLLI", &[2; 8], false),
+    ];
+    for (name, data, told) in kinds {
+        let picture = png_with(&[(name, data)]);
+        let bytes = encode(&picture, Format::Png, &WriteOptions::default()).unwrap();
+        let at = bytes.windows(4).position(|w| w == name).unwrap();
+        assert_eq!(&bytes[at + 4..at + 4 + data.len()], data);
+        let end = bytes.windows(4).position(|w| w == b"IDAT").unwrap();
+        assert!(at < end);
+        let back = decode(&bytes, &Limits::default()).unwrap();
+        assert_eq!(back.png_color, picture.png_color);
+        let lost = losses(&picture, Format::Tiff, &WriteOptions::default());
+        assert_eq!(lost.len(), usize::from(told), "{name:?}: {lost:?}");
+        assert_eq!(losses(&picture, Format::Png, &Default::default()), [""; 0]);
+    }
+}
+
+#[test]
+fn resolution_is_kept_in_all_formats_but_webp() {
+    let of = |across, down, absolute| {
+        let mut picture = Picture::new(pixels(1, 3, 3, Depth::Eight));
+        picture.resolution = Some(Resolution {
+            across,
+            down,
+            absolute,
+        });
+        picture
+    };
+    let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-4;
+    for format in [Format::Png, Format::Jpeg, Format::Tiff, Format::Bmp] {
+        let back = roundtrip(&of(300.0, 200.0, true), format);
+        let back = roundtrip(&back.with_pixels(pixels(1, 6, 6, Depth::Eight)), format);
+        let found = back.resolution.unwrap();
+        let same = close(found.across, 300.0) && close(found.down, 200.0);
+        assert!(same && found.absolute, "{format}: {found:?}");
+        assert_eq!(losses(&back, format, &Default::default()), [""; 0]);
+        // Pixels that are not square.
+        let back = roundtrip(&of(16.0, 15.0, false), format).resolution;
+        match back {
+            Some(found) => assert!(close(found.across / found.down, 16.0 / 15.0)),
+            None => assert_eq!(format, Format::Bmp),
+        }
+    }
+    let lost = losses(&of(300.0, 200.0, true), Format::WebP, &Default::default());
+    assert!(
+        lost.len() == 1 && lost[0].contains("resolution"),
+        "{lost:?}"
+    );
+    let fine = roundtrip(&of(72.5, 1200.25, true), Format::Tiff);
+    assert_eq!(fine.resolution, of(72.5, 1200.25, true).resolution);
+    assert_eq!(
+        roundtrip(&of(1.0, 1.0, false), Format::Png).resolution,
+        None
+    );
+}
+
+#[test]
+fn a_description_is_kept_by_png_and_tiff() {
+    let mut picture = Picture::new(pixels(1, 3, 3, Depth::Eight));
+    picture.set_text("Description", "a cat");
+    picture.set_text("Author", "its owner");
+    let back = roundtrip(&roundtrip(&picture, Format::Tiff), Format::Png);
+    assert_eq!(back.text, picture.text);
+    picture.set_text("Copyright", "© nobody");
+    picture.set_text("tweedie", "{}");
+    let lost = losses(&picture, Format::Tiff, &Default::default());
+    assert_eq!(
+        lost,
+        ["text is left out: TIFF has no place for Copyright, tweedie"]
+    );
+    assert_eq!(roundtrip(&picture, Format::Tiff).text, back.text);
+    // Those of arrays would not fit another picture.
+    picture.set_text("Description", "{\"shape\": [3, 3]}");
+    assert_eq!(
+        roundtrip(&picture, Format::Tiff).text_of("Description"),
+        None
+    );
+}
+
+#[test]
+fn odd_keys_of_a_png_are_no_reason_to_fail() {
+    let picture = png_with(&[
+        (b"tEXt", b"Comment \0a note"),
+        (b"tEXt", b"\x01\0lost"),
+        (b"tEXt", b"Title\0kept"),
+    ]);
+    assert_eq!(picture.notes.len(), 2, "{:?}", picture.notes);
+    let back = roundtrip(&picture, Format::Png);
+    assert_eq!(back.notes, [""; 0]);
+    assert_eq!(back.text_of("Comment"), Some("a note"));
+    assert_eq!(back.text_of("Title"), Some("kept"));
+    assert_eq!(back.text.len(), 2);
+}
+
+#[test]
+fn names_follow_the_format() {
+    for (input, format, expected) in [
+        ("a/photo.jpg", Format::Jpeg, "photo.x.jpg"),
+        ("photo.JPEG", Format::Jpeg, "photo.x.JPEG"),
+        ("photo.jfif", Format::Jpeg, "photo.x.jfif"),
+        ("photo.jpe", Format::Jpeg, "photo.x.jpe"),
+        ("photo.dib", Format::Bmp, "photo.x.dib"),
+        ("photo.tiff", Format::Tiff, "photo.x.tiff"),
+        ("really_png.jpg", Format::Png, "really_png.x.png"),
+        ("scan.2024.05", Format::Tiff, "scan.2024.05.x.tif"),
+        ("noname", Format::WebP, "noname.x.webp"),
+        ("photo.gif", Format::Png, "photo.gif.x.png"),
+    ] {
+        let name = result_name(Path::new(input), Some("x"), format);
+        assert_eq!(name, expected);
+        assert_eq!(Format::from_path(Path::new(&name)).unwrap(), format);
+        let plain = result_name(Path::new(input), None, format);
+        assert_eq!(plain, *expected.replace(".x.", "."));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let odd = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9.png"));
+        let name = result_name(odd, Some("x"), Format::Png);
+        assert_eq!(name.as_bytes(), b"caf\xe9.x.png");
+    }
+}
+
+#[test]
+fn a_name_that_lies_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut picture = Picture::new(pixels(3, 4, 4, Depth::Sixteen));
+    picture.alpha = Some(alpha(4, 4));
+    picture.depth = Depth::Sixteen;
+    let bytes = encode(&picture, Format::Png, &WriteOptions::default()).unwrap();
+    for (name, notes) in [("a.jpg", 1), ("a.png", 0), ("a.1", 0)] {
+        let path = folder.path().join(name);
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(format_of(&path).unwrap(), Format::Png);
+        let read = read(&path).unwrap();
+        assert_eq!((read.format, read.notes.len()), (Some(Format::Png), notes));
+    }
+    let lost = losses(&picture, Format::Jpeg, &WriteOptions::default());
+    let [over_white, bits] = lost.as_slice() else {
+        panic!("{lost:?}");
+    };
+    assert!(
+        over_white.contains("white") && bits.contains("8 bits"),
+        "{lost:?}"
+    );
+}
+
+#[test]
+fn what_a_format_does_not_hold_is_told_of() {
+    let mut picture = Picture::new(pixels(3, 4, 4, Depth::Eight));
+    picture.exif = Some(exif(1, false));
+    picture.icc = Some(profile(b"RGB "));
+    let lost = |format| losses(&picture, format, &WriteOptions::default()).join("; ");
+    for format in [Format::Png, Format::Jpeg, Format::WebP] {
+        assert_eq!(lost(format), "");
+    }
+    assert!(lost(Format::Tiff).contains("EXIF") && !lost(Format::Tiff).contains("profile"));
+    assert!(lost(Format::Bmp).contains("EXIF") && lost(Format::Bmp).contains("profile"));
+    picture.icc = Some(profile(b"GRAY"));
+    let lost = losses(&picture, Format::Png, &WriteOptions::default());
+    assert!(lost[0].contains("number of channels"), "{lost:?}");
+    // A transparency that hides nothing is none.
+    picture.alpha = Some(Array2::ones((4, 4)));
+    picture.icc = None;
+    assert_eq!(losses(&picture, Format::Jpeg, &Default::default()), [""; 0]);
+}
+
+/// The picture in three channels.
+fn in_three(picture: &Picture) -> Picture {
+    let Picture { pixels, .. } = picture;
+    let (_, _, h, w) = pixels.dim();
+    picture.with_pixels(pixels.broadcast((1, 3, h, w)).unwrap().to_owned())
+}
+
+#[test]
+fn three_equal_channels_are_one_and_become_three_again() {
+    let grey = Picture::new(pixels(1, 9, 14, Depth::Eight));
+    let mut three = in_three(&grey);
+    three.icc = Some(profile(b"RGB "));
+    for (format, _) in EXTENSIONS {
+        let back = roundtrip(&three, format);
+        assert!(back.grey_as_rgb, "{format}");
+        assert_eq!(back.dims().c, 1, "{format}");
+        // The file is one of three channels again, with the profile for them.
+        let bytes = encode(&back, Format::Png, &WriteOptions::default()).unwrap();
+        assert_eq!(bytes[25], 2, "{format}: the colour type is RGB");
+        let kept = decode(&bytes, &Limits::default()).unwrap();
+        assert_eq!((&kept.pixels, kept.grey_as_rgb), (&back.pixels, true));
+        assert_eq!(kept.icc.is_some(), format != Format::Bmp);
+        assert_eq!(back.with_file_channels().dims().c, 3);
+    }
+    assert_eq!(roundtrip(&three, Format::Png).pixels, grey.pixels);
+    let mut tinted = three.clone();
+    tinted.pixels[(0, 1, 4, 4)] += 1.0 / 255.0;
+    assert_eq!(roundtrip(&tinted, Format::Png).pixels, tinted.pixels);
+    // Unless the tint cannot be seen.
+    tinted.alpha = Some(Array2::from_shape_fn((9, 14), |at| {
+        if at == (4, 4) { 0.0 } else { 1.0 }
+    }));
+    assert_eq!(roundtrip(&tinted, Format::Png).pixels, grey.pixels);
+    let deep = in_three(&Picture::new(pixels(1, 4, 4, Depth::Sixteen)));
+    let deep = Picture {
+        depth: Depth::Sixteen,
+        ..deep
+    };
+    assert_eq!(roundtrip(&deep, Format::Tiff).dims().c, 1);
+}
+
+#[test]
+fn a_jpeg_whose_colours_are_rounding_is_grey() {
+    let mut nearly = in_three(&Picture::new(pixels(1, 16, 16, Depth::Eight)));
+    // A blue that JPEG keeps as a difference of one step.
+    nearly
+        .pixels
+        .slice_mut(ndarray::s![0, 2, .., ..])
+        .mapv_inplace(|v| v + 2.0 / 255.0);
+    let fine = WriteOptions {
+        quality: 100,
+        ..WriteOptions::default()
+    };
+    let bytes = encode(&nearly, Format::Jpeg, &fine).unwrap();
+    let back = decode(&bytes, &Limits::default()).unwrap();
+    assert!(
+        back.grey_as_rgb && back.notes.len() == 1,
+        "{:?}",
+        back.notes
+    );
+    let grey = nearly.pixels.slice(ndarray::s![.., ..1, .., ..]).to_owned();
+    assert!(largest_difference(&back.pixels, &grey) < 1.6 / 255.0);
+    // Lossy WebP is alike.
+    let webp = good("grey-lossy.webp");
+    assert!(webp.grey_as_rgb && webp.dims().c == 1);
+    // The same in a PNG is a tint that someone meant.
+    assert_eq!(roundtrip(&nearly, Format::Png).dims().c, 3);
+    nearly
+        .pixels
+        .slice_mut(ndarray::s![0, 2, .., ..])
+        .mapv_inplace(|v| v + 8.0 / 255.0);
+    let bytes = encode(&nearly, Format::Jpeg, &fine).unwrap();
+    assert_eq!(decode(&bytes, &Limits::default()).unwrap().dims().c, 3);
+}
+
+#[test]
+fn hidden_colours_come_from_visible_neighbours() {
+    // A disc of a slow gradient, half transparent at its rim, on black or on white that is hidden.
+    let (h, w) = (21, 30);
+    let radius = |i: usize, j: usize| (i as f32 - 10.0).hypot(j as f32 - 12.0);
+    let alpha = Array2::from_shape_fn((h, w), |(i, j)| match radius(i, j) {
+        r if r < 6.0 => 1.0,
+        r if r < 7.0 => 0.5,
+        _ => 0.0,
+    });
+    let on = |hidden: f32| {
+        let mut picture = Picture::new(Array4::from_shape_fn((1, 3, h, w), |(_, c, i, j)| {
+            let visible = 0.3 + 0.1 * c as f32 + 0.005 * (i + j) as f32;
+            if radius(i, j) < 7.0 { visible } else { hidden }
+        }));
+        picture.alpha = Some(alpha.clone());
+        picture
+    };
+    let (black, white) = (on(0.0), on(1.0));
+    let filled = black.hidden_filled();
+    assert_eq!(filled.pixels, white.hidden_filled().pixels);
+    assert_eq!(filled.alpha, black.alpha);
+    for ((_, c, i, j), &v) in filled.pixels.indexed_iter() {
+        if alpha[(i, j)] > 0.0 {
+            assert_eq!(v, black.pixels[(0, c, i, j)]);
+            continue;
+        }
+        // Within what is visible, and next to it close to it.
+        let low = 0.3 + 0.1 * c as f32;
+        assert!(v > low + 0.04 && v < low + 0.2, "{c} {i} {j}: {v}");
+        let expected = low + 0.005 * (i + j) as f32;
+        assert!(radius(i, j) > 8.0 || (v - expected).abs() < 0.03, "{v}");
+    }
+    let mut nothing = white.clone();
+    nothing.alpha = Some(Array2::zeros((h, w)));
+    assert_eq!(nothing.hidden_filled().pixels, white.pixels);
+    nothing.alpha = None;
+    assert_eq!(nothing.hidden_filled().pixels, white.pixels);
 }
 
 #[test]

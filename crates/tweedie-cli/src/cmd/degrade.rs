@@ -49,10 +49,14 @@ struct Report {
     input: String,
     output: String,
     mask: Option<String>,
+    notes: Vec<String>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(f, "degrade: {note}")?;
+        }
         write!(f, "degrade: sigma {:.4}, wrote {}", self.sigma, self.output)?;
         match &self.mask {
             Some(mask) => write!(f, " and {mask}"),
@@ -98,6 +102,8 @@ fn one(
         None => None,
     };
     let mut result = degraded.picture;
+    let mut notes = result.notes.clone();
+    notes.extend(args.output.losses(sink, &result)?);
     let text = serde_json::json!({ "operator": spec, "sigma": sigma, "seed": seed });
     result.set_text("tweedie-degrade", record(text));
     args.output.write(sink, &result)?;
@@ -108,6 +114,7 @@ fn one(
         input: source.to_string(),
         output: sink.to_string(),
         mask,
+        notes,
     })
 }
 

@@ -92,7 +92,7 @@ impl Args {
 
     /// What is compared of a picture.
     fn read(&self, path: &Path) -> anyhow::Result<Image> {
-        let picture = Source::of(path).read()?;
+        let picture = Source::of(path).read()?.with_file_channels();
         if picture.alpha.is_some() {
             eprintln!("{}: its transparency is not compared", path.display());
         }

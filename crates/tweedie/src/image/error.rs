@@ -103,6 +103,9 @@ pub enum Fault {
         /// The flavour.
         detail: String,
     },
+    /// What a camera's sensor recorded, in a TIFF.
+    #[error("a camera's raw file (DNG or alike); develop it first, for example to a 16-bit TIFF")]
+    CameraRaw,
     /// A floating-point picture goes beyond [0, 1].
     #[error("the floating-point values span {min} to {max}; scale them to 0..1 first")]
     Range {

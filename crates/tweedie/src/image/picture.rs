@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::{Fault, Jpeg};
+use super::{Fault, Jpeg, PngColor, Resolution, tiff};
 use crate::{Dims, Image};
 
 /// A file format.
@@ -40,18 +40,57 @@ impl Format {
     pub fn from_path(path: &Path) -> Result<Format, Fault> {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
         match extension.as_deref() {
-            Some("png") => Ok(Format::Png),
-            Some("jpg" | "jpeg") => Ok(Format::Jpeg),
+            Some("png" | "apng") => Ok(Format::Png),
+            Some("jpg" | "jpeg" | "jpe" | "jfif" | "jfi" | "jif") => Ok(Format::Jpeg),
             Some("tif" | "tiff") => Ok(Format::Tiff),
             Some("webp") => Ok(Format::WebP),
-            Some("bmp") => Ok(Format::Bmp),
+            Some("bmp" | "dib") => Ok(Format::Bmp),
             _ => Err(Fault::Extension { extension }),
+        }
+    }
+
+    /// Its usual extension, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Png => "png",
+            Format::Jpeg => "jpg",
+            Format::Tiff => "tif",
+            Format::WebP => "webp",
+            Format::Bmp => "bmp",
         }
     }
 
     /// Whether 16 bits a channel can be written.
     pub fn has_16_bits(self) -> bool {
         matches!(self, Format::Png | Format::Tiff)
+    }
+
+    /// Whether an EXIF block can be written. A JPEG's segment ends at 64 KiB.
+    pub(super) fn holds_exif(self, exif: &[u8]) -> bool {
+        match self {
+            Format::Png | Format::WebP => true,
+            Format::Jpeg => exif.len() < 65_000,
+            Format::Tiff | Format::Bmp => false,
+        }
+    }
+
+    /// Whether a resolution can be written.
+    pub(super) fn holds_resolution(self, resolution: &Resolution) -> bool {
+        match self {
+            Format::Png | Format::Tiff => true,
+            Format::Jpeg => resolution.to_jfif().is_some(),
+            Format::Bmp => resolution.absolute,
+            Format::WebP => false,
+        }
+    }
+
+    /// Whether a text can be written.
+    pub(super) fn holds_text(self, key: &str, value: &str) -> bool {
+        match self {
+            Format::Png => true,
+            Format::Tiff => tiff::holds_text(key, value),
+            Format::Jpeg | Format::WebP | Format::Bmp => false,
+        }
     }
 
     /// Whether a picture of these dimensions can be written.
@@ -116,10 +155,21 @@ pub struct Picture {
     pub icc: Option<Vec<u8>>,
     /// The EXIF block, from its byte-order mark on, with its orientation reset and without its thumbnail.
     pub exif: Option<Vec<u8>>,
-    /// Key and value pairs of a PNG's text chunks, XMP left out.
+    /// Key and value pairs: a PNG's text chunks, XMP left out; a TIFF's description, artist and copyright under the keys that
+    /// PNG has for them, `Description`, `Author` and `Copyright`.
     pub text: Vec<(String, String)>,
+    /// What a PNG says of its colours beside the profile.
+    pub png_color: PngColor,
+    /// How large it is on paper; `None` where the file does not say it.
+    pub resolution: Option<Resolution>,
+    /// Whether the file has three channels that are one grey: then `pixels` has one, which is written as three again.
+    pub grey_as_rgb: bool,
     /// How coarsely its pixels were stored; `None` unless they are those of a JPEG file that says it.
     pub jpeg: Option<Jpeg>,
+    /// The format of the file that it was read from; `None` if it was not.
+    pub format: Option<Format>,
+    /// What was left out or assumed on reading: a line each, for whoever asked for it.
+    pub notes: Vec<String>,
 }
 
 impl Picture {
@@ -132,7 +182,12 @@ impl Picture {
             icc: None,
             exif: None,
             text: Vec::new(),
+            png_color: PngColor::default(),
+            resolution: None,
+            grey_as_rgb: false,
             jpeg: None,
+            format: None,
+            notes: Vec::new(),
         }
     }
 
@@ -151,8 +206,32 @@ impl Picture {
             icc: self.icc.clone(),
             exif: self.exif.clone(),
             text: self.text.clone(),
+            png_color: self.png_color.clone(),
+            resolution: self.resolution,
+            grey_as_rgb: self.grey_as_rgb,
             jpeg: None,
+            format: self.format,
+            notes: self.notes.clone(),
             pixels,
+        }
+    }
+
+    /// A grey picture of a file of three channels with these three; any other as it is.
+    pub fn with_file_channels(&self) -> Picture {
+        let mut picture = self.clone();
+        let Dims { c, h, w } = self.dims();
+        if self.grey_as_rgb && c == 1 {
+            let three = self.pixels.broadcast((1, 3, h, w));
+            picture.pixels = three.expect("one channel stretches to three").to_owned();
+        }
+        picture
+    }
+
+    /// How many colour channels a file of it has, where the format can say grey.
+    pub(super) fn written_channels(&self) -> usize {
+        match self.dims().c {
+            1 if self.grey_as_rgb => 3,
+            c => c,
         }
     }
 

@@ -4,10 +4,14 @@ use std::borrow::Cow;
 use std::io::Cursor;
 
 use ::image::metadata::Orientation;
-use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Info, Transformations};
+use png::chunk::ChunkType;
+use png::{
+    BitDepth, ColorType, Decoder, DecodingError, Encoder, Info, PixelDimensions, Transformations,
+    Unit,
+};
 
 use super::raw::{Raw, Samples};
-use super::{Depth, Fault, Format, Limits, exif};
+use super::{Depth, Fault, Format, Limits, PngColor, Resolution, exif};
 
 /// XMP repeats the orientation, which has been applied by then.
 const XMP: &str = "XML:com.adobe.xmp";
@@ -29,27 +33,37 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
     let mut buffer = vec![0; length];
     let frame = reader.next_frame(&mut buffer).map_err(fault)?;
     buffer.truncate(frame.buffer_size());
+    let mut notes = Vec::new();
     if reader.finish().is_err() {
         // The pixels are whole; only a text behind them may be lost.
-        log::warn!("the PNG breaks off behind its pixels");
+        notes.push("the PNG breaks off behind its pixels: what followed them is lost".to_owned());
     }
     let info = reader.info();
     let mut exif = owned(&info.exif_metadata).and_then(exif::strip);
     let orientation = exif
         .as_mut()
         .map_or(Orientation::NoTransforms, |e| exif::take_orientation(e));
-    Ok(Raw {
-        format: Format::Png,
-        width: size.0 as usize,
-        height: size.1 as usize,
-        channels: frame.color_type.samples(),
-        samples: samples(frame.bit_depth, buffer),
+    let size = (size.0 as usize, size.1 as usize);
+    let channels = frame.color_type.samples();
+    let samples = samples(frame.bit_depth, buffer);
+    let mut raw = Raw {
         orientation,
         icc: owned(&info.icc_profile),
+        text: text(info, &mut notes),
+        png_color: PngColor::of(bytes),
+        resolution: match info.pixel_dims {
+            Some(dims) => Resolution::of_metres(dims.xppu, dims.yppu, dims.unit == Unit::Meter),
+            None => exif.as_deref().and_then(exif::resolution),
+        },
         exif,
-        text: text(info),
-        jpeg: None,
-    })
+        notes,
+        ..Raw::new(Format::Png, size, channels, samples)
+    };
+    raw.note_frames(
+        info.animation_control()
+            .map_or(1, |a| a.num_frames as usize),
+    );
+    Ok(raw)
 }
 
 fn owned(bytes: &Option<Cow<'_, [u8]>>) -> Option<Vec<u8>> {
@@ -66,8 +80,9 @@ fn samples(depth: BitDepth, bytes: Vec<u8>) -> Samples {
     }
 }
 
-/// All keys and texts, plain, compressed and international; what cannot be decompressed is left out.
-fn text(info: &Info<'_>) -> Vec<(String, String)> {
+/// All keys and texts, plain, compressed and international. What cannot be decompressed is left out; keys that break the rules
+/// are mended, or left out if they cannot be, since writing would refuse them.
+fn text(info: &Info<'_>, notes: &mut Vec<String>) -> Vec<(String, String)> {
     let plain = info.uncompressed_latin1_text.iter();
     let plain = plain.map(|t| (t.keyword.clone(), Ok(t.text.clone())));
     let compressed = info.compressed_latin1_text.iter();
@@ -78,7 +93,22 @@ fn text(info: &Info<'_>) -> Vec<(String, String)> {
         .chain(compressed)
         .chain(utf8)
         .filter(|(key, _)| key != XMP)
-        .filter_map(|(key, text)| Some((key, text.ok()?)))
+        .filter_map(|(key, text)| {
+            let Ok(text) = text else {
+                notes.push(format!("the text {key:?} is damaged, and left out"));
+                return None;
+            };
+            if check_key(&key).is_ok() {
+                return Some((key, text));
+            }
+            let mended = key.split_whitespace().collect::<Vec<_>>().join(" ");
+            let is_good = check_key(&mended).is_ok();
+            notes.push(match is_good {
+                true => format!("the text {key:?} is kept as {mended:?}, as PNG's rules are"),
+                false => format!("the text {key:?} is left out: PNG has no such keys"),
+            });
+            is_good.then_some((mended, text))
+        })
         .collect()
 }
 
@@ -93,6 +123,8 @@ pub(super) struct Content<'a> {
     pub(super) icc: Option<&'a [u8]>,
     pub(super) exif: Option<&'a [u8]>,
     pub(super) text: &'a [(String, String)],
+    pub(super) color: &'a PngColor,
+    pub(super) resolution: Option<Resolution>,
 }
 
 /// Encodes a PNG.
@@ -111,6 +143,14 @@ pub(super) fn encode(content: &Content<'_>) -> Result<Vec<u8>, Fault> {
     };
     info.icc_profile = content.icc.map(Cow::Borrowed);
     info.exif_metadata = content.exif.map(Cow::Borrowed);
+    info.pixel_dims = content.resolution.map(|resolution| {
+        let (xppu, yppu) = resolution.to_metres();
+        let unit = match resolution.absolute {
+            true => Unit::Meter,
+            false => Unit::Unspecified,
+        };
+        PixelDimensions { xppu, yppu, unit }
+    });
 
     let mut out = Vec::new();
     let mut encoder = Encoder::with_info(&mut out, info).map_err(wrong)?;
@@ -125,6 +165,9 @@ pub(super) fn encode(content: &Content<'_>) -> Result<Vec<u8>, Fault> {
         .map_err(wrong)?;
     }
     let mut writer = encoder.write_header().map_err(wrong)?;
+    for (name, data) in content.color.chunks() {
+        writer.write_chunk(ChunkType(name), data).map_err(wrong)?;
+    }
     writer.write_image_data(content.bytes).map_err(wrong)?;
     writer.finish().map_err(wrong)?;
     Ok(out)

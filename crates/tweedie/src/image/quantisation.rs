@@ -76,6 +76,8 @@ struct Stored {
     table: u8,
     /// As of the component's first scan: a table may be replaced afterwards.
     steps: Option<[u16; 64]>,
+    /// Of which coefficients all bits have come.
+    arrived: u64,
 }
 
 impl Gathered {
@@ -118,21 +120,36 @@ impl Gathered {
             sampling: (sampling >> 4, sampling & 15),
             table,
             steps: None,
+            arrived: 0,
         };
         self.components = listed.iter().map(stored).collect();
     }
 
-    /// A scan header: of the components in it the tables are settled (T.81, B.2.3).
+    /// A scan header: of the components in it the tables are settled, and coefficients follow (T.81, B.2.3).
     pub(super) fn scan(&mut self, segment: &[u8]) {
         let Some((&count, rest)) = segment.split_first() else {
             return;
+        };
+        let arriving = match rest.get(2 * usize::from(count)..) {
+            // From the first to the last coefficient, down to the last bit.
+            Some(&[first, last @ ..=63, bits]) if first <= last && bits & 15 == 0 => {
+                (u64::MAX >> (63 - last)) & (u64::MAX << first)
+            }
+            _ => 0,
         };
         for &[id, _] in rest.as_chunks::<2>().0.iter().take(count.into()) {
             for component in self.components.iter_mut().filter(|c| c.id == id) {
                 let table = self.tables.get(usize::from(component.table)).copied();
                 component.steps = component.steps.or(table.flatten());
+                component.arrived |= arriving;
             }
         }
+    }
+
+    /// Whether scans have begun for all bits of all coefficients.
+    pub(super) fn is_complete(&self) -> bool {
+        let complete = |c: &Stored| c.arrived == u64::MAX;
+        !self.components.is_empty() && self.components.iter().all(complete)
     }
 
     /// All of it, if nothing is missing.

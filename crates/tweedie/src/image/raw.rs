@@ -1,9 +1,10 @@
 //! Samples as files hold them, and what becomes of them.
 
 use ::image::metadata::Orientation;
-use ndarray::{Array, Array3, Array4, ArrayView, Axis, Dimension, Ix3, s};
+use ndarray::{Array, Array3, ArrayView, Axis, Dimension, s};
 
-use super::{Depth, Fault, Format, Jpeg, Picture};
+use super::grey::{Grey, grey};
+use super::{Depth, Fault, Format, Jpeg, Picture, PngColor, Resolution};
 
 /// Samples as they are in the file, channels interleaved.
 pub(super) enum Samples {
@@ -11,8 +12,25 @@ pub(super) enum Samples {
     Eight(Vec<u8>),
     /// 0..=65535.
     Sixteen(Vec<u16>),
-    /// In [0, 1], it is hoped.
-    Float(Vec<f32>),
+    /// In [0, 1] already, of a file of this depth.
+    Float(Vec<f32>, Depth),
+}
+
+impl Samples {
+    /// In [0, 1], with the file's depth.
+    fn scaled(self) -> (Vec<f32>, Depth) {
+        match self {
+            Samples::Eight(v) => {
+                let values = v.iter().map(|&v| f32::from(v) / 255.0).collect();
+                (values, Depth::Eight)
+            }
+            Samples::Sixteen(v) => {
+                let values = v.iter().map(|&v| f32::from(v) / 65535.0).collect();
+                (values, Depth::Sixteen)
+            }
+            Samples::Float(values, depth) => (values, depth),
+        }
+    }
 }
 
 /// A decoded file, not yet upright.
@@ -28,70 +46,90 @@ pub(super) struct Raw {
     pub(super) exif: Option<Vec<u8>>,
     pub(super) text: Vec<(String, String)>,
     pub(super) jpeg: Option<Jpeg>,
+    /// Whether its colours were stored, and rounded, as differences from a luma.
+    pub(super) chroma: bool,
+    pub(super) png_color: PngColor,
+    pub(super) resolution: Option<Resolution>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Raw {
-    /// Scales to [0, 1], splits off alpha, turns upright.
-    pub(super) fn into_picture(self) -> Result<Picture, Fault> {
+    /// Samples with nothing beside them. The size is columns, then rows.
+    pub(super) fn new(
+        format: Format,
+        (width, height): (usize, usize),
+        channels: usize,
+        samples: Samples,
+    ) -> Raw {
+        Raw {
+            format,
+            width,
+            height,
+            channels,
+            samples,
+            orientation: Orientation::NoTransforms,
+            icc: None,
+            exif: None,
+            text: Vec::new(),
+            jpeg: None,
+            chroma: false,
+            png_color: PngColor::default(),
+            resolution: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Says that of several frames one is read.
+    pub(super) fn note_frames(&mut self, frames: usize) {
+        if frames > 1 {
+            self.notes.push(format!(
+                "an animation: 1 of {frames} frames is read, the first"
+            ));
+        }
+    }
+
+    /// Scales to [0, 1], splits off alpha, turns upright, takes three channels that are one grey as one.
+    pub(super) fn into_picture(mut self) -> Result<Picture, Fault> {
         let shape = (self.height, self.width, self.channels);
-        let depth = match self.samples {
-            Samples::Eight(_) => Depth::Eight,
-            Samples::Sixteen(_) | Samples::Float(_) => Depth::Sixteen,
-        };
-        let values: Vec<f32> = match self.samples {
-            Samples::Eight(v) => v.iter().map(|&v| f32::from(v) / 255.0).collect(),
-            Samples::Sixteen(v) => v.iter().map(|&v| f32::from(v) / 65535.0).collect(),
-            Samples::Float(v) => checked(v)?,
-        };
+        let (values, depth) = self.samples.scaled();
         let all = Array3::from_shape_vec(shape, values)
             .map_err(|_| Fault::damaged(self.format, "it holds too few samples"))?;
         let has_alpha = self.channels.is_multiple_of(2);
         let colors = self.channels - usize::from(has_alpha);
-
-        let alpha = has_alpha.then(|| {
-            let plane = all.index_axis(Axis(2), colors);
-            upright(plane, self.orientation, 0)
-        });
-        let mut planes = all.slice(s![.., .., ..colors]).permuted_axes([2, 0, 1]);
-        // These two formats cannot say that a picture is grey.
-        let may_be_grey = matches!(self.format, Format::WebP | Format::Bmp);
-        if may_be_grey && colors == 3 && channels_agree(&planes) {
-            planes = planes.slice_move(s![..1, .., ..]);
+        let alpha = has_alpha.then(|| all.index_axis(Axis(2), colors));
+        let planes = all.slice(s![.., .., ..colors]).permuted_axes([2, 0, 1]);
+        let grey = grey(planes, alpha, self.chroma);
+        if matches!(grey, Grey::Nearly(_)) {
+            self.notes
+                .push("its colours are no more than rounding: taken as a grey picture".into());
         }
-        let pixels: Array4<f32> = upright(planes, self.orientation, 1).insert_axis(Axis(0));
+        let is_transposed = is_transposed(self.orientation);
         Ok(Picture {
-            pixels,
-            alpha,
+            pixels: match &grey {
+                Grey::No => upright(planes, self.orientation, 1),
+                Grey::Exactly => upright(planes.slice(s![..1, .., ..]), self.orientation, 1),
+                Grey::Nearly(luma) => upright(luma.view(), self.orientation, 1),
+            }
+            .insert_axis(Axis(0)),
+            alpha: alpha.map(|plane| upright(plane, self.orientation, 0)),
             depth,
             icc: self.icc.filter(|icc| !icc.is_empty()),
             exif: self.exif,
             text: self.text,
-            jpeg: match is_transposed(self.orientation) {
+            png_color: self.png_color,
+            grey_as_rgb: !matches!(grey, Grey::No),
+            resolution: match is_transposed {
+                true => self.resolution.map(Resolution::transposed),
+                false => self.resolution,
+            },
+            jpeg: match is_transposed {
                 true => self.jpeg.map(Jpeg::transposed),
                 false => self.jpeg,
             },
+            format: Some(self.format),
+            notes: self.notes,
         })
     }
-}
-
-fn channels_agree(planes: &ArrayView<'_, f32, Ix3>) -> bool {
-    let first = planes.index_axis(Axis(0), 0);
-    planes.outer_iter().all(|plane| plane == first)
-}
-
-/// Floating-point samples are taken as they are, so they must be in [0, 1].
-fn checked(values: Vec<f32>) -> Result<Vec<f32>, Fault> {
-    let bad = values.iter().filter(|v| !v.is_finite()).count();
-    if bad > 0 {
-        return Err(Fault::NotFinite(bad));
-    }
-    let (min, max) = values
-        .iter()
-        .fold((0.0f32, 1.0f32), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-    if min < 0.0 || max > 1.0 {
-        return Err(Fault::Range { min, max });
-    }
-    Ok(values)
 }
 
 /// Whether an orientation swaps rows and columns.

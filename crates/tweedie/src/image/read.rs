@@ -4,12 +4,12 @@ use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use ::image::codecs::{bmp::BmpDecoder, jpeg::JpegDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use ::image::codecs::{bmp::BmpDecoder, webp::WebPDecoder};
 use ::image::metadata::Orientation;
-use ::image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageResult};
+use ::image::{ColorType, ImageDecoder, ImageError, ImageResult};
 
 use super::raw::{Raw, Samples};
-use super::{Error, Fault, Format, Limits, Picture, exif, jpeg, png, tiff};
+use super::{Error, Fault, Format, Limits, Picture, bmp, exif, jpeg, png, tiff, webp};
 use crate::files::Opened;
 
 /// Reads a picture of at most 256 megapixels.
@@ -26,8 +26,29 @@ pub fn read(path: impl AsRef<Path>) -> Result<Picture, Error> {
 /// [`Error`] names the file and what is wrong with it.
 pub fn read_with(path: impl AsRef<Path>, limits: &Limits) -> Result<Picture, Error> {
     let path = path.as_ref();
-    load(path, limits)
+    let mut picture = load(path, limits)
         .and_then(|bytes| decode(&bytes, limits))
+        .map_err(|fault| Error::new(path, fault))?;
+    let named = Format::from_path(path).ok();
+    if let (Some(named), Some(format)) = (named, picture.format)
+        && named != format
+    {
+        picture
+            .notes
+            .push(format!("named as a {named}, but it is a {format}"));
+    }
+    Ok(picture)
+}
+
+/// The format of a file, by its first bytes.
+///
+/// # Errors
+/// [`Error`] names a file that cannot be read, or is no picture of a kind that is read here.
+pub fn format_of(path: impl AsRef<Path>) -> Result<Format, Error> {
+    let path = path.as_ref();
+    Opened::new(path)
+        .map_err(|e| Fault::io("read", e))
+        .and_then(|file| recognise(file.head()))
         .map_err(|fault| Error::new(path, fault))
 }
 
@@ -61,17 +82,22 @@ fn decode_as(format: Format, bytes: &[u8], limits: &Limits) -> Result<Raw, Fault
     let wrong = |e| fault(format, e);
     match format {
         Format::Png => png::decode(bytes, limits),
-        Format::Jpeg => {
-            let jpeg = jpeg::check(bytes)?;
-            let raw = decode_by(format, JpegDecoder::new(cursor).map_err(wrong)?, limits)?;
-            Ok(Raw { jpeg, ..raw })
+        Format::Jpeg => jpeg::decode(bytes, limits),
+        Format::Tiff => tiff::decode(bytes, limits),
+        Format::WebP => {
+            let decoder = WebPDecoder::new(cursor).map_err(wrong)?;
+            let mut raw = decode_by(format, decoder, limits)?;
+            raw.note_frames(webp::count(bytes, b"ANMF"));
+            raw.chroma = webp::count(bytes, b"VP8 ") > 0;
+            Ok(raw)
         }
-        Format::Tiff => match tiff::decode_grey_alpha(bytes, limits)? {
-            Some(raw) => Ok(raw),
-            None => decode_by(format, TiffDecoder::new(cursor).map_err(wrong)?, limits),
-        },
-        Format::WebP => decode_by(format, WebPDecoder::new(cursor).map_err(wrong)?, limits),
-        Format::Bmp => decode_by(format, BmpDecoder::new(cursor).map_err(wrong)?, limits),
+        Format::Bmp => {
+            let raw = decode_by(format, BmpDecoder::new(cursor).map_err(wrong)?, limits)?;
+            Ok(Raw {
+                resolution: bmp::resolution(bytes),
+                ..raw
+            })
+        }
     }
 }
 
@@ -110,6 +136,9 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         b if matches!(b.get(4..12), Some(b"ftypavif" | b"ftypavis")) => {
             "is an AVIF; convert it to PNG first"
         }
+        b if b.get(4..12) == Some(b"ftypcrx ") || is_camera_raw(b) => {
+            "is a camera's raw file; develop it to a 16-bit TIFF first"
+        }
         b if b.get(4..8) == Some(b"ftyp") => "is a HEIC or a video; convert it to PNG first",
         b if b.starts_with(b"%PDF") => "is a PDF; convert the page to PNG first",
         b if b.starts_with(b"8BPS") => "is a Photoshop file; export it as PNG or TIFF first",
@@ -122,43 +151,49 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// Olympus, Panasonic, Fujifilm, Minolta, Canon's older ones, Sigma.
+fn is_camera_raw(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 7] = [
+        b"IIRO",
+        b"IIRS",
+        b"MMOR",
+        b"IIU\0",
+        b"FUJIFILMCCD-RAW",
+        b"\0MRM",
+        b"FOVb",
+    ];
+    BEGINNINGS.iter().any(|b| bytes.starts_with(b)) || bytes.get(6..14) == Some(b"HEAPCCDR")
+}
+
 /// Through a decoder of the `image` crate.
-fn decode_by(
+pub(super) fn decode_by(
     format: Format,
     mut decoder: impl ImageDecoder,
     limits: &Limits,
 ) -> Result<Raw, Fault> {
     let wrong = |e| fault(format, e);
     limits.check(decoder.dimensions())?;
-    refuse_cmyk(format, decoder.original_color_type())?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
-    // A broken profile or EXIF block is no reason to refuse the picture. Both come before the limits, because those
-    // of TIFF would keep a profile out of a picture that is smaller than it.
+    // A broken profile or EXIF block is no reason to refuse the picture.
     let icc = quiet(decoder.icc_profile());
     let mut exif = quiet(decoder.exif_metadata()).and_then(exif::strip);
-    let mut orientation = exif
+    let orientation = exif
         .as_mut()
         .map_or(Orientation::NoTransforms, |e| exif::take_orientation(e));
-    if format == Format::Tiff {
-        orientation = decoder.orientation().map_err(wrong)?;
-    }
     let mut allowed = ::image::Limits::default();
     allowed.max_alloc = Some(limits.decoder_bytes());
     decoder.set_limits(allowed).map_err(wrong)?;
     let mut bytes = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut bytes).map_err(wrong)?;
+    let size = (width as usize, height as usize);
+    let channels = color.channel_count() as usize;
     Ok(Raw {
-        format,
-        width: width as usize,
-        height: height as usize,
-        channels: color.channel_count() as usize,
-        samples: samples(color, bytes),
         orientation,
         icc,
+        resolution: exif.as_deref().and_then(exif::resolution),
         exif,
-        text: Vec::new(),
-        jpeg: None,
+        ..Raw::new(format, size, channels, samples(color, bytes))
     })
 }
 
@@ -166,23 +201,10 @@ fn samples(color: ColorType, bytes: Vec<u8>) -> Samples {
     // Decoders answer in the machine's byte order.
     match color.bytes_per_pixel() / color.channel_count() {
         1 => Samples::Eight(bytes),
-        2 => {
+        _ => {
             let pairs = bytes.as_chunks().0.iter();
             Samples::Sixteen(pairs.map(|&b| u16::from_ne_bytes(b)).collect())
         }
-        _ => {
-            let quads = bytes.as_chunks().0.iter();
-            Samples::Float(quads.map(|&b| f32::from_ne_bytes(b)).collect())
-        }
-    }
-}
-
-fn refuse_cmyk(format: Format, color: ExtendedColorType) -> Result<(), Fault> {
-    match color {
-        ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 => {
-            Err(Fault::unsupported(format, "CMYK"))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -193,7 +215,7 @@ fn quiet(result: ImageResult<Option<Vec<u8>>>) -> Option<Vec<u8>> {
     })
 }
 
-fn fault(format: Format, error: ImageError) -> Fault {
+pub(super) fn fault(format: Format, error: ImageError) -> Fault {
     match error {
         ImageError::Unsupported(e) => Fault::unsupported(format, e),
         ImageError::IoError(e) => Fault::damaged(format, e),

@@ -4,13 +4,17 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use ::image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, webp::WebPEncoder};
+use ::image::codecs::{
+    bmp::BmpEncoder,
+    jpeg::{JpegEncoder, PixelDensity, PixelDensityUnit},
+    webp::WebPEncoder,
+};
 use ::image::{ExtendedColorType, ImageEncoder};
 use ndarray::{Array3, Axis, Zip, concatenate, s};
 use tempfile::{NamedTempFile, PersistError};
 
 use super::raw::Quantised;
-use super::{Depth, Error, Fault, Format, Picture, exif, png, tiff};
+use super::{Depth, Error, Fault, Format, Picture, Resolution, bmp, exif, png, tiff};
 use crate::Dims;
 
 /// Whether an existing file may be replaced.
@@ -246,11 +250,13 @@ pub fn encode(picture: &Picture, format: Format, options: &WriteOptions) -> Resu
     let (h, w, channels) = pixels.dim();
     let size = (w as u32, h as u32);
     let samples = Quantised::new(&pixels, depth);
-    let icc = picture.icc.as_deref().filter(|p| fits(p, picture.dims().c));
-    let mut exif = picture.exif.clone();
+    let icc = picture.icc.as_deref();
+    let icc = icc.filter(|icc| fits(icc, picture.written_channels()));
+    let mut exif = picture.exif.clone().filter(|e| format.holds_exif(e));
     if let Some(exif) = &mut exif {
         exif::set_size(exif, w, h);
     }
+    let resolution = picture.resolution.filter(|r| format.holds_resolution(r));
     match format {
         Format::Png => png::encode(&png::Content {
             width: size.0,
@@ -261,13 +267,24 @@ pub fn encode(picture: &Picture, format: Format, options: &WriteOptions) -> Resu
             icc,
             exif: exif.as_deref(),
             text: &picture.text,
+            color: &picture.png_color,
+            resolution,
         }),
-        Format::Tiff => tiff::encode(&samples, size, channels, icc),
+        Format::Tiff => {
+            let text = &picture.text;
+            let extras = tiff::Extras {
+                icc,
+                resolution,
+                text,
+            };
+            tiff::encode(&samples, size, channels, &extras)
+        }
         Format::Jpeg => {
             let mut out = Vec::new();
-            let encoder = JpegEncoder::new_with_quality(&mut out, options.quality);
-            // A JPEG segment ends at 64 KiB.
-            let exif = exif.filter(|e| e.len() < 65_000);
+            let mut encoder = JpegEncoder::new_with_quality(&mut out, options.quality);
+            if let Some(density) = resolution.and_then(density) {
+                encoder.set_pixel_density(density);
+            }
             encode_8(format, encoder, &samples, size, channels, icc, exif).map(|()| out)
         }
         Format::WebP => {
@@ -278,9 +295,24 @@ pub fn encode(picture: &Picture, format: Format, options: &WriteOptions) -> Resu
         Format::Bmp => {
             let mut out = Vec::new();
             let encoder = BmpEncoder::new(&mut out);
-            encode_8(format, encoder, &samples, size, channels, None, None).map(|()| out)
+            encode_8(format, encoder, &samples, size, channels, None, None)?;
+            if let Some(resolution) = resolution {
+                bmp::set_resolution(&mut out, resolution);
+            }
+            Ok(out)
         }
     }
+}
+
+/// A resolution for JFIF.
+fn density(resolution: Resolution) -> Option<PixelDensity> {
+    Some(PixelDensity {
+        density: resolution.to_jfif()?,
+        unit: match resolution.absolute {
+            true => PixelDensityUnit::Inches,
+            false => PixelDensityUnit::PixelAspectRatio,
+        },
+    })
 }
 
 /// Through the `image` crate's encoders, which take 8 bits.
@@ -350,7 +382,10 @@ fn check(picture: &Picture, format: Format, options: &WriteOptions) -> Result<De
 /// `[height, width, channel]`, alpha last; a format without alpha shows the picture over white.
 fn interleave(picture: &Picture, format: Format) -> Array3<f32> {
     let planes = picture.pixels.slice(s![0, .., .., ..]);
-    let mut planes = planes.to_owned();
+    let mut planes = match picture.dims().c == picture.written_channels() {
+        true => planes.to_owned(),
+        false => planes.select(Axis(0), &[0, 0, 0]),
+    };
     if let Some(alpha) = &picture.alpha {
         if format == Format::Jpeg {
             for plane in planes.outer_iter_mut() {
@@ -374,15 +409,11 @@ fn interleave(picture: &Picture, format: Format) -> Array3<f32> {
 
 /// Whether an ICC profile is for pictures of `channels`: bytes 16..20 of its header name its colour space (ICC.1:2022,
 /// table 18).
-fn fits(profile: &[u8], channels: usize) -> bool {
-    let fits = matches!(
+pub(super) fn fits(profile: &[u8], channels: usize) -> bool {
+    matches!(
         (profile.get(16..20), channels),
         (Some(b"GRAY"), 1) | (Some(b"RGB "), 3)
-    );
-    if !fits {
-        log::warn!("the ICC profile is not for a picture of {channels} channels, and left out");
-    }
-    fits
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Degrading clean pictures the way a camera would.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, Axis};
 
 use super::{Error, ensure};
@@ -23,6 +25,11 @@ pub struct Degraded {
 /// # Errors
 /// [`Error::Operator`] if the operator does not fit, [`Error::NoRoom`].
 pub fn degrade(picture: &Picture, spec: &Spec, sigma: f64, seed: u64) -> Result<Degraded, Error> {
+    let mut picture = picture.hidden_filled();
+    // What tells colours apart wants them, if only to make the grey of greys.
+    if spec.channels_recorded().is_some() {
+        picture = Cow::Owned(picture.with_file_channels());
+    }
     ensure(4 * picture.dims().len())?;
     let operator = spec.build(picture.dims())?;
     let mut y = operator.apply(&picture.pixels);

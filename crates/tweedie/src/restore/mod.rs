@@ -135,8 +135,8 @@ impl Job {
     /// # Errors
     /// [`Error`]: whatever can be known before the work.
     pub fn prepare(&self, picture: &Picture, card: &Card) -> Result<Ready, Error> {
-        let mut notes = Vec::new();
-        let picture = with_channels(picture, &self.spec, &mut notes);
+        let mut notes = picture.notes.clone();
+        let picture = with_channels(&picture.hidden_filled(), &self.spec, &mut notes);
         let spec = self.spec.undone();
         let input = spec.input_for(picture.dims())?;
         ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
@@ -319,8 +319,10 @@ impl Ready {
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.
 fn with_channels(picture: &Picture, spec: &Spec, notes: &mut Vec<String>) -> Picture {
     let channels = picture.dims().c;
-    if channels == 1 || spec.channels_recorded() != Some(1) {
-        return picture.clone();
+    match spec.channels_recorded() {
+        Some(1) if channels != 1 => {}
+        Some(3) => return picture.with_file_channels(),
+        _ => return picture.clone(),
     }
     let axis = ndarray::Axis(1);
     let planes = &picture.pixels;

@@ -39,12 +39,12 @@ def png(width, height, *chunks):
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
 
 
-def tiff(width, height, bits, samples, kind, data, photometric=2):
-    """One strip; kind 1 integers, 3 floats."""
-    entries = [
-        (256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 1), (262, 3, photometric), (273, 4, 8),
+def tiff(width, height, bits, samples, kind, data, photometric=2, more=()):
+    """One strip; kind 1 integers, 2 signed ones, 3 floats; further entries of one value."""
+    entries = sorted([
+        *more, (256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 1), (262, 3, photometric), (273, 4, 8),
         (277, 3, samples), (278, 4, height), (279, 4, len(data)), (339, 3, kind),
-    ]
+    ])
     ifd_at = 8 + len(data)
     values_at = ifd_at + 2 + 12 * len(entries) + 4
     ifd, values = struct.pack("<H", len(entries)), b""
@@ -82,7 +82,7 @@ def main():
         put(f"damaged/half.{extension[kind]}", data[: len(data) // 2])
         put(f"damaged/start.{extension[kind]}", data[:14])
     put("damaged/progressive-half.jpg", (p := saved(PICTURE, "JPEG", progressive=True))[: len(p) // 2])
-    put("damaged/no-end-marker.jpg", whole["JPEG"][:-2])
+    put("damaged/no-last-rows.jpg", whole["JPEG"][:-20])
     put("damaged/signature.png", whole["PNG"][:8])
     put("damaged/checksum.png", whole["PNG"][:20] + b"\xff" + whole["PNG"][21:])
     put("damaged/no-pixels-inside.png", png(40, 24))
@@ -106,9 +106,16 @@ def main():
     body = b"WEBP" + canvas + saved(PICTURE, "WEBP", lossless=True)[12:]
     put("too-large/huge.webp", b"RIFF" + struct.pack("<I", len(body)) + body)
 
-    put("unsupported/cmyk.jpg", saved(PICTURE.convert("CMYK"), "JPEG"))
-    put("unsupported/cmyk.tif", saved(PICTURE.convert("CMYK"), "TIFF"))
-    put("unsupported/palette.tif", saved(PICTURE.convert("P"), "TIFF"))
+    inks = saved(PICTURE.convert("CMYK"), "JPEG")
+    adobe = inks.index(b"\xff\xee")
+    put("unsupported/cmyk-inverted-or-not.jpg", inks[:adobe] + inks[adobe + 16 :])
+    put("unsupported/signed.tif", tiff(2, 1, 8, 1, 2, b"\xff\x01", 1))
+    put("unsupported/small-numbers.tif", tiff(2, 1, 32, 1, 1, struct.pack("<II", 0, 4095), 1))
+    put("unsupported/five-channels.tif", tiff(2, 1, 8, 5, 1, bytes(10), 1))
+    put("camera-raw/thumbnail.tif", tiff(2, 1, 8, 3, 1, bytes(6), more=[(254, 4, 1), (330, 4, 8)]))
+    put("camera-raw/dng.tif", tiff(2, 1, 8, 3, 1, bytes(6), more=[(50706, 4, 0x401)]))
+    put("camera-raw/sensor.tif", tiff(2, 1, 16, 1, 1, bytes(4), 32803))
+    put("unknown/sensor.png", b"FUJIFILMCCD-RAW 0201")
 
     put("range/beyond-one.tif", tiff(2, 1, 32, 3, 3, floats(0, 0.5, 1, 2, 3, 4)))
     put("not-finite/nan.tif", tiff(2, 1, 32, 3, 3, floats(0, 0.5, 1, math.nan, 0, math.inf)))

@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""Makes the pictures beside it, by another program's encoders; the names say how.
+
+    pip install pillow numpy
+    make.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).parent
+y, x = np.mgrid[:16, :24]
+RGB = Image.fromarray(np.stack([x * 10, y * 15, (x + y) * 6], -1).astype(np.uint8))
+# Cyan; magenta with a fifth of black; yellow; four fifths of black.
+INKS = np.zeros((16, 16, 4), np.uint8)
+INKS[:8, :8], INKS[:8, 8:], INKS[8:, :8], INKS[8:, 8:] = (255, 0, 0, 0), (0, 255, 0, 51), (0, 0, 255, 0), (0, 0, 0, 204)
+
+on_its_side = Image.Exif()
+on_its_side[0x112] = 6
+RGB.save(HERE / "libjpeg-q75-420.jpg", quality=75, subsampling=2)
+RGB.save(HERE / "libjpeg-q75-422-turned.jpg", quality=75, subsampling=1, exif=on_its_side)
+RGB.save(HERE / "libjpeg-progressive.jpg", quality=75, progressive=True)
+Image.fromarray(INKS, "CMYK").save(HERE / "adobe-cmyk.jpg", quality=95)
+RGB.convert("L").convert("RGB").save(HERE / "grey-lossy.webp", quality=75)
+first, *rest = [Image.fromarray(np.full((4, 6, 3), v, np.uint8)) for v in (50, 100, 200)]
+first.save(HERE / "three-frames.webp", save_all=True, append_images=rest, lossless=True)
