@@ -95,7 +95,10 @@ mod tests {
         assert_eq!(margins.within(Dims::new(1, 3, 6)), None);
         let x = Image::from_shape_fn(image.batch(1), |(_, _, i, j)| (10 * i + j) as f32);
         let cropped = margins.crop(x.clone());
-        assert_eq!(cropped.iter().copied().collect::<Vec<_>>(), [10., 11., 12., 20., 21., 22.]);
+        assert_eq!(
+            cropped.iter().copied().collect::<Vec<_>>(),
+            [10., 11., 12., 20., 21., 22.]
+        );
         assert_eq!(Margins::NONE.crop(x.clone()), x);
     }
 }

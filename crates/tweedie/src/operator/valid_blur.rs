@@ -75,7 +75,9 @@ impl ValidBlur {
             });
         }
         if !believed.iter().any(|&b| b) {
-            return Err(Error::Invalid("none of the recorded numbers is to be believed".into()));
+            return Err(Error::Invalid(
+                "none of the recorded numbers is to be believed".into(),
+            ));
         }
         let all = believed.iter().all(|&b| b);
         self.believed = (!all).then_some(believed);
@@ -97,7 +99,8 @@ impl ValidBlur {
         let mut spectrum = self.fft.forward(r, self.picture.w);
         let scale = |(s, k): (&mut Complex, &Complex)| *s *= m(k.norm_sqr());
         spectrum.par_iter_mut().zip(&self.otf).for_each(scale);
-        self.fft.inverse(spectrum, out, self.picture.w, |to, v| *to = v);
+        self.fft
+            .inverse(spectrum, out, self.picture.w, |to, v| *to = v);
         self.hide(channel, out);
     }
 
@@ -107,7 +110,8 @@ impl ValidBlur {
         for (s, k) in spectrum.iter_mut().zip(&self.otf) {
             *s *= k;
         }
-        self.fft.inverse(spectrum, y, self.picture.w, |to, v| *to = T::of(v));
+        self.fft
+            .inverse(spectrum, y, self.picture.w, |to, v| *to = T::of(v));
         self.hide(channel, y);
     }
 
@@ -121,7 +125,14 @@ impl ValidBlur {
     }
 
     /// `z += A^T q` with `(A A^T + rho) q = y - A z`, for one plane.
-    fn prox_plane(&self, channel: usize, y: &[f32], z: &mut [f32], rho: f64, params: cg::Params) -> cg::Info {
+    fn prox_plane(
+        &self,
+        channel: usize,
+        y: &[f32],
+        z: &mut [f32],
+        rho: f64,
+        params: cg::Params,
+    ) -> cg::Info {
         let mut residual = vec![0.0f64; y.len()];
         self.apply_plane(channel, z, &mut residual);
         for (r, &y) in residual.iter_mut().zip(y) {
@@ -129,7 +140,8 @@ impl ValidBlur {
         }
         self.hide(channel, &mut residual);
         let system = |q: &[f64], out: &mut [f64]| self.filter(channel, q, out, |k| k + rho);
-        let precondition = |r: &[f64], out: &mut [f64]| self.filter(channel, r, out, |k| 1.0 / (k + rho));
+        let precondition =
+            |r: &[f64], out: &mut [f64]| self.filter(channel, r, out, |k| 1.0 / (k + rho));
         let (q, info) = cg::solve(system, precondition, residual, params);
         self.adjoint_plane(&q, z, |z, d| *z = (f64::from(*z) + d) as f32);
         info
@@ -185,7 +197,8 @@ impl Operator for ValidBlur {
         plane::check(y, self.picture);
         let Dims { h, w, .. } = self.picture;
         let (top, left) = (self.margins.top as i64, self.margins.left as i64);
-        let inside = |i: usize, before: i64, n: usize| Boundary::Symmetric.index(i as i64 - before, n);
+        let inside =
+            |i: usize, before: i64, n: usize| Boundary::Symmetric.index(i as i64 - before, n);
         Image::from_shape_fn(self.canvas.batch(y.dim().0), |(b, c, i, j)| {
             y[[b, c, inside(i, top, h), inside(j, left, w)]]
         })
