@@ -140,7 +140,7 @@ impl Job {
         let spec = self.spec.undone();
         let input = spec.input_for(picture.dims())?;
         ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
-        let operator = spec.build(input)?;
+        let operator = spec.build_for(&picture.pixels, &mut notes)?;
         let noise = match self.noise {
             Some(noise) => noise,
             None => estimate(&picture, operator.as_ref(), &mut notes)?,
