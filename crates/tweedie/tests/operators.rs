@@ -784,7 +784,7 @@ fn what_cannot_be_is_an_error() {
     let d = Dims::new(2, 4, 5);
     let empty = Dims::new(1, 0, 3);
     let kernel = || lopsided(3, 3);
-    let mask = |c, h, w, v: f32| Mask::new(d, ndarray::Array3::from_elem((c, h, w), v).view(), 0.5);
+    let mask = |c, h, w, v: f32| Mask::new(d, Array3::from_elem((c, h, w), v).view(), 0.5);
     assert!(mask(2, 4, 5, 1.0).is_ok());
     assert!(mask(1, 5, 4, 1.0).is_err() && mask(3, 4, 5, 1.0).is_err());
     assert!(mask(1, 4, 5, f32::NAN).is_err() && mask(1, 4, 5, 0.0).is_err());
