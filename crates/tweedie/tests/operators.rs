@@ -1,15 +1,15 @@
 //! Every operator against its own dense matrix, and the routes to one answer against each other.
 
 use nalgebra::{DMatrix, DVector};
-use ndarray::Array2;
+use ndarray::{Array2, Array3, s};
 use proptest::prelude::*;
 use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::operator::cg::{self, Params};
 use tweedie::operator::mask::{BoxSpec, Extent};
 use tweedie::operator::{
     Bayer, Blur, Boundary, Compose, Decimate, Downsample, Gain, GainMap, Gray, GrayWeights,
-    Identity, Kernel, Lanczos, Linear, Mask, Mosaic, Operator, Spec, Spectrum, Stack, lanczos,
-    norm, spectrum,
+    Identity, Kernel, Lanczos, Linear, Mask, Mosaic, Operator, Spec, Spectrum, Stack, ValidBlur,
+    lanczos, norm, spectrum,
 };
 use tweedie::{Dims, Image};
 
@@ -125,6 +125,14 @@ fn blurs() -> Vec<Case> {
                 let blur = Blur::new(d, kernel, boundary).unwrap();
                 cases.push(case(name, blur, closed, false));
             }
+        }
+        for (name, kernel) in [("3x3", lopsided(3, 3)), ("2x4", lopsided(2, 4))] {
+            let blur = || ValidBlur::new(d, &kernel).unwrap();
+            let part = Array3::from_shape_fn((d.c, d.h, d.w), |(c, i, j)| (c + i + j) % 3 != 1);
+            let believing = blur().believing(part).unwrap();
+            cases.push(case(format!("valid blur {name} {d}"), blur(), false, false));
+            let name = format!("valid blur {name} of a part of {d}");
+            cases.push(case(name, believing, false, false));
         }
     }
     cases
@@ -300,6 +308,135 @@ fn prox_is_the_dense_solution() {
                 "{name}, rho {rho}: {error:.2e} off, {tolerance:.2e} allowed"
             );
         }
+    }
+}
+
+/// The middle of a scene that was blurred under any boundary is what a blur without one records, whatever lies further away
+/// than the kernel reaches; zeros around a kernel reach for nothing. Wrong: margins the wrong way round, which a kernel with
+/// even sides or an origin beside its middle tells.
+#[test]
+fn what_lies_beyond_the_reach_has_no_influence() {
+    let scene = Dims::new(2, 19, 23);
+    let mut padded = Array2::zeros((9, 7));
+    padded
+        .slice_mut(s![5..7, 1..5])
+        .assign(lopsided(2, 4).taps());
+    for (kernel, reach) in [
+        (lopsided(3, 3), [1, 1, 1, 1]),
+        (lopsided(4, 2), [1, 2, 0, 1]),
+        (Kernel::new(padded).unwrap(), [2, 0, 1, 2]),
+    ] {
+        let x = noise(scene, 21);
+        let picture = Dims::new(2, 7, 8);
+        let blur = ValidBlur::new(picture, &kernel).unwrap();
+        let margins = blur.margins();
+        let found = [margins.top, margins.bottom, margins.left, margins.right];
+        assert_eq!(found, reach, "{kernel:?}");
+        let part = s![
+            ..,
+            ..,
+            6 - margins.top..6 + picture.h + margins.bottom,
+            7 - margins.left..7 + picture.w + margins.right
+        ];
+        let seen = blur.apply(&x.slice(part).to_owned());
+        for boundary in BOUNDARIES {
+            let all = Blur::new(scene, kernel.clone(), boundary)
+                .unwrap()
+                .apply(&x);
+            let expected = all.slice(s![.., .., 6..13, 7..15]);
+            let error = (&seen - &expected)
+                .iter()
+                .fold(0.0f32, |m, e| m.max(e.abs()));
+            assert!(error < 1e-6, "{kernel:?}, {boundary}: {error}");
+        }
+    }
+}
+
+/// It is a circular blur of the canvas of which a mask hides what wraps round, also to the prox: to 1e-4, where believing
+/// what wraps round is off by 0.1.
+#[test]
+fn a_valid_blur_is_a_circular_one_behind_a_mask() {
+    let (picture, kernel) = (Dims::new(1, 12, 10), lopsided(3, 5));
+    let blur = ValidBlur::new(picture, &kernel).unwrap();
+    let (canvas, margins) = (blur.input(), blur.margins());
+    let inside = |i: usize, j: usize| {
+        let row = (margins.top..margins.top + picture.h).contains(&i);
+        row && (margins.left..margins.left + picture.w).contains(&j)
+    };
+    let known = Array3::from_shape_fn((1, canvas.h, canvas.w), |(_, i, j)| {
+        inside(i, j) as u8 as f32
+    });
+    let chain = Compose::new(vec![
+        Box::new(Blur::new(canvas, kernel, Boundary::Circular).unwrap()),
+        Box::new(Mask::new(canvas, known.view(), 0.5).unwrap()),
+    ])
+    .unwrap();
+    let (y, z) = (noise(canvas, 22), noise(canvas, 23));
+    let recorded = margins.crop(y.clone());
+    for rho in [1e-3, 1e-1] {
+        let (a, b) = (blur.prox(&recorded, &z, rho), chain.prox(&y, &z, rho));
+        let error = (&a - &b).iter().fold(0.0f32, |m, e| m.max(e.abs()));
+        assert!(error < 1e-4, "rho {rho}: {error}");
+    }
+}
+
+/// What is left out of a measurement cannot change the answer; the same numbers, believed, change it.
+#[test]
+fn what_is_not_believed_does_not_count() {
+    let picture = Dims::new(2, 9, 8);
+    let kernel = lopsided(3, 3);
+    let believed = Array3::from_shape_fn((2, 9, 8), |(c, i, j)| (c, i, j) != (1, 4, 4));
+    let all = ValidBlur::new(picture, &kernel).unwrap();
+    let part = ValidBlur::new(picture, &kernel).unwrap();
+    let part = part.believing(believed).unwrap();
+    let (y, z) = (noise(picture, 24), noise(all.input(), 25));
+    let mut other = y.clone();
+    other[[0, 1, 4, 4]] += 5.0;
+    assert_eq!(part.prox(&y, &z, 0.01), part.prox(&other, &z, 0.01));
+    assert_ne!(all.prox(&y, &z, 0.01), all.prox(&other, &z, 0.01));
+    assert_eq!(part.recorded().unwrap().iter().filter(|k| !**k).count(), 1);
+    let none = ValidBlur::new(picture, &kernel).unwrap();
+    assert!(none.believing(Array3::from_elem((2, 9, 8), false)).is_err());
+    let none = ValidBlur::new(picture, &kernel).unwrap();
+    assert!(none.believing(Array3::from_elem((1, 9, 8), true)).is_err());
+}
+
+/// Undone, a blur is given margins, also in a chain, where they count in pixels of the first step's image; degrading keeps
+/// the size unless it is asked not to assume anything.
+#[test]
+fn an_undone_blur_has_margins() {
+    let spec = |text: &str| -> Spec { toml::from_str(text).unwrap() };
+    let blur = "kind = 'blur'\nkernel = 'box:4'";
+    let y = Dims::new(3, 10, 12);
+    let auto = spec(blur);
+    assert_eq!(auto.build(y).unwrap().output(), y);
+    let undone = auto.undone();
+    assert_eq!(undone, spec(&format!("{blur}\nboundary = 'unknown'")));
+    let input = undone.input_for(y).unwrap();
+    assert_eq!(input, Dims::new(3, 13, 15));
+    let operator = undone.build(input).unwrap();
+    assert_eq!(
+        (operator.output(), operator.margins().within(input)),
+        (y, Some(y))
+    );
+    let stated = spec(&format!("{blur}\nboundary = 'reflect'"));
+    assert_eq!(stated.undone(), stated);
+    assert!(undone.build(Dims::new(3, 3, 15)).is_err());
+
+    let step = "{kind = 'blur', kernel = 'box:4'}";
+    let half = "{kind = 'downsample', factor = 2}";
+    for (steps, size, picture) in [
+        (format!("{step}, {half}"), (23, 27), (20, 24)),
+        (format!("{half}, {step}"), (26, 30), (20, 24)),
+        (format!("{step}, {step}"), (16, 18), (10, 12)),
+    ] {
+        let chain = spec(&format!("kind = 'compose'\nsteps = [{steps}]")).undone();
+        let input = chain.input_for(y).unwrap();
+        assert_eq!((input.h, input.w), size, "{steps}");
+        let operator = chain.build(input).unwrap();
+        assert_eq!(operator.output(), y, "{steps}");
+        let within = operator.margins().within(input).unwrap();
+        assert_eq!((within.h, within.w), picture, "{steps}");
     }
 }
 
@@ -721,7 +858,7 @@ fn what_cannot_be_is_an_error() {
     let d = Dims::new(2, 4, 5);
     let empty = Dims::new(1, 0, 3);
     let kernel = || lopsided(3, 3);
-    let mask = |c, h, w, v: f32| Mask::new(d, ndarray::Array3::from_elem((c, h, w), v).view(), 0.5);
+    let mask = |c, h, w, v: f32| Mask::new(d, Array3::from_elem((c, h, w), v).view(), 0.5);
     assert!(mask(2, 4, 5, 1.0).is_ok());
     assert!(mask(1, 5, 4, 1.0).is_err() && mask(3, 4, 5, 1.0).is_err());
     assert!(mask(1, 4, 5, f32::NAN).is_err() && mask(1, 4, 5, 0.0).is_err());

@@ -10,6 +10,7 @@
 //! An even kernel has `k(-a, b) = k(a, -b) = k(a, b)` seen from its origin. Point symmetry alone, `k(-a, -b) = k(a, b)`
 //! as an oblique motion blur has it, is not enough for the DCT: it leaves the products of two sines.
 
+use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use super::convolve::Convolver;
@@ -18,7 +19,7 @@ use super::plane::{self, Sample};
 use super::spec::{Described, Flag, Flags, parses};
 use super::{
     Boundary, Edges, Error, Gain, Kernel, KernelSpec, Linear, Loss, Operator, Spectrum, ValidBlur,
-    cg, not_empty, spectrum, tikhonov,
+    cg, clipped, not_empty, spectrum, tikhonov,
 };
 use crate::fft::Complex;
 use crate::{Dims, Image};
@@ -186,6 +187,25 @@ impl Described for BlurSpec {
             Edges::Assumed(boundary) => Box::new(Blur::new(input, kernel, boundary)?),
             Edges::Unknown => Box::new(ValidBlur::new(kernel.inside(input)?, &kernel)?),
         })
+    }
+
+    /// Where nothing is assumed beyond the edges, what is clipped is not believed either.
+    fn build_for(&self, y: &Image, notes: &mut Vec<String>) -> Result<Box<dyn Operator>, Error> {
+        let kernel = self.kernel.build_and_tell(notes)?;
+        if self.boundary != Edges::Unknown {
+            return self.build(Dims::of(y));
+        }
+        let blur = ValidBlur::new(Dims::of(y), &kernel)?;
+        let Some(believed) = clipped::believed(y) else {
+            return Ok(Box::new(blur));
+        };
+        let pixels = believed.map_axis(Axis(0), |c| c.iter().all(|&b| b));
+        let hidden = pixels.iter().filter(|all| !**all).count();
+        notes.push(format!(
+            "{hidden} pixels ({:.1} %) at full scale or next to it are left out: what is burnt out measures nothing",
+            100.0 * hidden as f64 / pixels.len() as f64
+        ));
+        Ok(Box::new(blur.believing(believed)?))
     }
 
     /// Larger by the kernel's reach where nothing is assumed beyond the edges.

@@ -185,6 +185,20 @@ impl Kernel {
         Ok(())
     }
 
+    /// So much (0 to 1) of no blur, and the rest of this.
+    pub(super) fn softened(&self, part: f64) -> Kernel {
+        let mut taps = &self.taps * (1.0 - part);
+        taps[self.origin()] += part;
+        Kernel { taps }
+    }
+
+    /// Whether it blurs along rows, columns and both diagonals alike: even, and the same when rows and columns change
+    /// places.
+    pub(super) fn is_round(&self) -> bool {
+        let (h, w) = self.size();
+        h == w && self.is_even() && (&self.taps - &self.taps.t()).iter().all(|d| d.abs() < 1e-9)
+    }
+
     /// Row and column of the origin.
     pub fn origin(&self) -> (usize, usize) {
         let (h, w) = self.size();

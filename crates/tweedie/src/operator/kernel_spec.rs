@@ -68,12 +68,20 @@ impl KernelSpec {
         }
     }
 
-    /// The kernel; reads the file, if it is one.
+    /// The kernel; reads the file, if it is one. Of a picture with a grey background, the background is subtracted.
     ///
     /// # Errors
     /// Those of the constructors of [`Kernel`], and [`Error::File`] if a file is missing, empty, too large or neither a
     /// picture nor a table of numbers.
     pub fn build(&self) -> Result<Kernel, Error> {
+        self.build_and_tell(&mut Vec::new())
+    }
+
+    /// The same, with a note of a background that was subtracted.
+    ///
+    /// # Errors
+    /// Those of [`KernelSpec::build`].
+    pub fn build_and_tell(&self, notes: &mut Vec<String>) -> Result<Kernel, Error> {
         match self {
             KernelSpec::Gaussian { std, size } => Kernel::gaussian(*std, *size),
             KernelSpec::Motion { length, angle } => Kernel::motion(*length, *angle),
@@ -85,7 +93,13 @@ impl KernelSpec {
                 seed,
             } => Kernel::random_motion(*size, *intensity, *seed),
             KernelSpec::File(path) => {
-                let taps = read::taps(path, MAX_SIDE, |(h, w)| check_size(h, w))?;
+                let (taps, background) = read::taps(path, MAX_SIDE, |(h, w)| check_size(h, w))?;
+                notes.extend(background.map(|level| {
+                    format!(
+                        "the kernel's background is not black but {:.0}/255: subtracted",
+                        level * 255.0
+                    )
+                }));
                 Kernel::new(taps).map_err(|e| Error::File {
                     path: path.clone(),
                     why: e.to_string(),

@@ -16,6 +16,7 @@ pub mod tikhonov;
 mod axis;
 mod blur;
 mod boundary;
+mod clipped;
 mod compose;
 mod convolve;
 mod decimate;
@@ -28,10 +29,12 @@ mod gray;
 mod identity;
 mod kernel_spec;
 mod margins;
+mod misfit;
 mod mosaic;
 mod motion;
 mod nearest;
 mod norm;
+mod pedestal;
 mod pixelwise;
 mod plane;
 mod read;
@@ -51,6 +54,7 @@ pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;
 pub use lanczos::Lanczos;
 pub use margins::Margins;
+pub use misfit::Misfit;
 pub use mosaic::Bayer;
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
@@ -134,6 +138,16 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// explain what was recorded. Who restores crops the result.
     fn margins(&self) -> Margins {
         Margins::NONE
+    }
+
+    /// Whether it can have made a measurement with this noise, where its spectrum tells; `None` where it does not.
+    fn misfit(&self, _y: &Image, _sigma: f64) -> Option<Misfit> {
+        None
+    }
+
+    /// An operator that asks for less, mixed with so much (0 to 1) of none, where there is one.
+    fn softened(&self, _part: f64) -> Option<Box<dyn Operator>> {
+        None
     }
 
     /// What a linear operator has beyond this; `None` if it is not linear.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, Zip};
 
-use super::Error;
+use super::{Error, pedestal};
 use crate::image::{self, Fault, Limits};
 use crate::{Dims, files};
 
@@ -68,24 +68,27 @@ pub(crate) fn check_fit(
 }
 
 /// The weights of a kernel: the luma of a picture in [0, 1], where `check` takes its height and width, or a table of
-/// numbers.
+/// numbers; and the background that a picture's weights stood on, which is [removed](pedestal::removed).
 ///
 /// A picture of more pixels than a kernel of `max_side` is not decoded.
 pub(crate) fn taps(
     path: &Path,
     max_side: usize,
     check: impl Fn((usize, usize)) -> Result<(), Error>,
-) -> Result<Array2<f64>, Error> {
+) -> Result<(Array2<f64>, Option<f64>), Error> {
     // A number is written with up to about 25 characters; the samples of a pixel take less, and profiles are small.
     let most = (max_side * max_side * 32) as u64;
     let bytes = files::read(path, most).map_err(|e| missing(path, &e))?;
     match image::decode(&bytes, &pixels_of((max_side, max_side))) {
         Ok(picture) => {
             let weights = luma(picture.pixels.index_axis(Axis(0), 0));
-            check(weights.dim()).map(|()| weights.mapv(f64::from))
+            check(weights.dim()).map(|()| pedestal::removed(weights.mapv(f64::from)))
         }
         Err(fault @ Fault::Unknown { .. }) => match std::str::from_utf8(&bytes) {
-            Ok(text) => table(text).map_err(|why| failed(path, &why)),
+            Ok(text) => match table(text) {
+                Ok(weights) => Ok((weights, None)),
+                Err(why) => Err(failed(path, &why)),
+            },
             Err(_) => Err(failed(path, &format!("no table of numbers, and {fault}"))),
         },
         Err(fault) => Err(refused(path, fault, check)),
@@ -208,7 +211,7 @@ mod tests {
         let expected = ndarray::arr2(&[[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]);
         assert_eq!(mask(&path, (3, 2), anything).unwrap(), expected);
         let weights = taps(&path, MAX_SIDE, anything).unwrap();
-        assert_eq!(weights, expected.mapv(f64::from));
+        assert_eq!(weights.0, expected.mapv(f64::from));
     }
 
     #[test]

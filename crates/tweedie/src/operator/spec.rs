@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Error, Operator, Spec};
-use crate::{Dims, files};
+use crate::{Dims, Image, files};
 
 /// What the file of an operator says of it, beside the operator itself.
 pub trait Described: Clone {
@@ -28,6 +28,15 @@ pub trait Described: Clone {
     /// # Errors
     /// Those of the operator's constructor.
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error>;
+
+    /// The operator that made a measurement `[batch, channel, height, width]`; what of it depends on what was recorded is
+    /// found here, and said in a note where the user ought to know.
+    ///
+    /// # Errors
+    /// Those of [`Described::build`] and [`Described::input_for`].
+    fn build_for(&self, y: &Image, _: &mut Vec<String>) -> Result<Box<dyn Operator>, Error> {
+        self.build(self.input_for(Dims::of(y))?)
+    }
 
     /// The clean image's dimensions, given those of the measurement: the same, unless it says otherwise.
     ///
@@ -214,6 +223,14 @@ macro_rules! operators {
                 match self { $(Spec::$variant(spec) => spec.undone().into(),)+ }
             }
 
+            fn build_for_unchecked(
+                &self,
+                y: &crate::Image,
+                notes: &mut Vec<String>,
+            ) -> Result<Box<dyn Operator>, Error> {
+                match self { $(Spec::$variant(spec) => spec.build_for(y, notes),)+ }
+            }
+
             fn input_unchecked(&self, output: Dims) -> Result<Dims, Error> {
                 match self { $(Spec::$variant(spec) => spec.input_for(output),)+ }
             }
@@ -280,6 +297,20 @@ impl Spec {
         self.build_unchecked(input)
     }
 
+    /// The operator that made a measurement, `[batch, channel, height, width]`: [`Spec::build`] for the size that belongs to
+    /// it, but what depends on what was recorded (numbers that are clipped) is found, and noted.
+    ///
+    /// # Errors
+    /// Those of [`Spec::build`] and [`Spec::input_for`].
+    pub fn build_for(
+        &self,
+        y: &Image,
+        notes: &mut Vec<String>,
+    ) -> Result<Box<dyn Operator>, Error> {
+        self.input_for(Dims::of(y))?;
+        self.build_for_unchecked(y, notes)
+    }
+
     /// The clean image's dimensions, given those of the measurement.
     ///
     /// # Errors
@@ -312,7 +343,6 @@ fn too_large(dims: Dims) -> Error {
 mod tests {
     use super::super::MaskSpec;
     use super::*;
-    use crate::Image;
 
     fn parse(text: &str) -> Spec {
         toml::from_str(text).unwrap()

@@ -18,7 +18,9 @@ use rayon::prelude::*;
 use super::blur::THRESHOLD;
 use super::convolve::transfer;
 use super::plane::{self, Sample};
-use super::{Boundary, Error, Kernel, Linear, Loss, Margins, Operator, cg, not_empty};
+use super::{
+    Boundary, Error, Kernel, Linear, Loss, Margins, Misfit, Operator, cg, misfit, not_empty,
+};
 use crate::fft::{Complex, Fft2, good_length};
 use crate::{Dims, Image};
 
@@ -28,6 +30,7 @@ pub struct ValidBlur {
     picture: Dims,
     canvas: Dims,
     margins: Margins,
+    kernel: Kernel,
     fft: Fft2,
     otf: Vec<Complex>,
     sharp: bool,
@@ -36,6 +39,9 @@ pub struct ValidBlur {
 }
 
 impl ValidBlur {
+    /// The least noise that a recorded picture is taken to have, for pictures in [0, 1].
+    pub(super) const LEAST_SIGMA: f64 = 0.001;
+
     /// For pictures that were recorded with these dimensions.
     ///
     /// # Errors
@@ -53,6 +59,7 @@ impl ValidBlur {
             picture,
             canvas,
             margins,
+            kernel: kernel.clone(),
             // Output i is number i + k - 1 of the full convolution of the canvas; the last tap goes to 0.
             otf: transfer(&fft, &taps, (kh - 1, kw - 1)),
             fft,
@@ -221,6 +228,22 @@ impl Operator for ValidBlur {
 
     fn margins(&self) -> Margins {
         self.margins
+    }
+
+    /// By the picture's spectrum; not where numbers are left out, of which a spectrum knows nothing.
+    fn misfit(&self, y: &Image, sigma: f64) -> Option<Misfit> {
+        plane::check(y, self.picture);
+        match self.believed {
+            None if !self.sharp => misfit::misfit(y, &self.kernel, sigma),
+            _ => None,
+        }
+    }
+
+    fn softened(&self, part: f64) -> Option<Box<dyn Operator>> {
+        let blur = ValidBlur::new(self.picture, &self.kernel.softened(part));
+        let mut blur = blur.expect("as large a kernel as before");
+        blur.believed.clone_from(&self.believed);
+        Some(Box::new(blur))
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

@@ -18,6 +18,7 @@
 //! ```
 
 mod degrade;
+mod guard;
 mod memory;
 mod record;
 
@@ -140,11 +141,18 @@ impl Job {
         let spec = self.spec.undone();
         let input = spec.input_for(picture.dims())?;
         ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
-        let operator = spec.build(input)?;
+        let operator = spec.build_for(&picture.pixels, &mut notes)?;
         let noise = match self.noise {
             Some(noise) => noise,
             None => estimate(&picture, operator.as_ref(), &mut notes)?,
         };
+        let (operator, noise) = guard::checked(
+            operator,
+            noise,
+            self.noise.is_none(),
+            &picture.pixels,
+            &mut notes,
+        );
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,

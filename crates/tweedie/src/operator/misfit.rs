@@ -1,0 +1,238 @@
+//! Whether a kernel can have made a blurred picture.
+//!
+//! A kernel that is wider than the true one, or lies another way, weakens frequencies which the picture still has. Undoing it
+//! amplifies them, and the result is worse than the measurement, however small the residual is: it is explained. The
+//! picture's spectrum tells before the work. With `P` its power, `S` the power of the scene, a power law through the
+//! frequencies that the kernel leaves alone, and `W` what Wiener's filter amplifies each frequency by,
+//!
+//! ```text
+//! excess(k) = max over groups g of  exp( mean_g log P/(|k|^2 S + sigma^2) ),    weighted by |W|^2 (|k|^2 S + sigma^2)/S
+//! ```
+//!
+//! is about 1 to 4 for the true kernel (scenes are no power law) and 10 for one that is a quarter too wide. Groups are rings of
+//! frequencies, each split in three by how much the kernel weakens them. Means of logarithms are not moved by the few strong
+//! lines that streets and windows have.
+//!
+//! A kernel with excess is mixed with no blur at all, `(1 - a) k + a`, by as little as brings the excess down, and a little
+//! more: what is amplified by at most `1/a` is sharper than the measurement and does no harm.
+
+use super::convolve::transfer;
+use super::{Kernel, ValidBlur};
+use crate::fft::{Complex, Fft2};
+use crate::{Dims, Image};
+
+/// What a picture's spectrum says of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Misfit {
+    /// How many times more power than the kernel explains there is where it matters most, against a kernel that does
+    /// nothing.
+    pub excess: f64,
+    /// How much of no blur the kernel is best mixed with, 0 to 1.
+    pub softened: f64,
+    /// Standard deviation of all that the kernel cannot have let through: never less than the noise that was stated.
+    pub sigma: f64,
+}
+
+/// Excess from which a kernel is taken for wrong; of round kernels, which weaken all directions alike, a smaller one tells.
+const WRONG: [f64; 2] = [4.0, 2.5];
+
+/// Excess of a kernel that does no harm.
+const TAME: f64 = 1.5;
+
+/// Parts of no blur that are tried.
+const PARTS: [f64; 6] = [0.1, 0.2, 0.35, 0.5, 0.7, 0.85];
+
+/// Pictures with a shorter side have too few frequencies to tell.
+const LEAST: usize = 64;
+
+/// `exp` of Euler's constant: the mean of what has an exponential distribution, against the `exp` of its mean logarithm.
+const MEAN: f64 = 1.781_072_4;
+
+/// The picture's spectrum beside the kernel's.
+struct Spectra {
+    /// Frequency of each cell, in cycles a pixel.
+    frequency: Vec<f64>,
+    /// Mean power of the channels, and their mean logarithm as an `exp`, brought to the mean.
+    power: Vec<f64>,
+    typical: Vec<f64>,
+    kernel: Vec<Complex>,
+    scene: Vec<f64>,
+}
+
+/// How the kernel suits a picture recorded with this noise; `None` where that cannot be told: the picture is too small, or
+/// has no spectrum to speak of.
+pub(super) fn misfit(y: &Image, kernel: &Kernel, sigma: f64) -> Option<Misfit> {
+    let Dims { h, w, .. } = Dims::of(y);
+    if h.min(w) < LEAST {
+        return None;
+    }
+    let known = sigma.max(ValidBlur::LEAST_SIGMA).powi(2);
+    let spectra = Spectra::of(y, kernel, known)?;
+    let noise = spectra.unexplained(known).max(known);
+    let groups = spectra.groups();
+    let excess = |part: f64| spectra.excess(&groups, part, noise);
+    let usual = excess(PARTS[PARTS.len() - 1]).max(1.0);
+    let found = excess(0.0) / usual;
+    let mut misfit = Misfit {
+        excess: found,
+        softened: 0.0,
+        sigma: noise.sqrt().max(sigma),
+    };
+    if found > WRONG[usize::from(kernel.is_round())] {
+        let tame = PARTS.iter().position(|&part| excess(part) < TAME * usual);
+        let last = PARTS.len() - 1;
+        misfit.softened = PARTS[tame.map_or(last, |i| (i + 1).min(last))];
+    }
+    Some(misfit)
+}
+
+impl Spectra {
+    fn of(y: &Image, kernel: &Kernel, noise: f64) -> Option<Spectra> {
+        let Dims { c, h, w } = Dims::of(y);
+        let fft = Fft2::new(h, w);
+        let n = fft.half() * h;
+        let (mut power, mut logs) = (vec![0.0; n], vec![0.0; n]);
+        for channel in y.index_axis(ndarray::Axis(0), 0).outer_iter() {
+            let plane: Vec<f64> = channel.iter().map(|&v| f64::from(v)).collect();
+            let spectrum = fft.forward(&windowed(plane, h, w), w);
+            for ((power, log), s) in power.iter_mut().zip(&mut logs).zip(&spectrum) {
+                let p = s.norm_sqr() / (h * w) as f64;
+                *power += p / c as f64;
+                *log += (p + 1e-12).ln() / c as f64;
+            }
+        }
+        let frequency = (0..n).map(|i| {
+            let (u, v) = (i / h, i % h);
+            (u as f64 / w as f64).hypot(v.min(h - v) as f64 / h as f64)
+        });
+        let mut spectra = Spectra {
+            frequency: frequency.collect(),
+            power,
+            typical: logs.iter().map(|log| MEAN * log.exp()).collect(),
+            kernel: transfer(&fft, kernel.taps(), kernel.origin()),
+            scene: Vec::new(),
+        };
+        let (level, slope) = spectra.power_law(noise)?;
+        let least = 1.0 / h.max(w) as f64;
+        let scene = |f: &f64| (level + slope * f.max(least).ln()).exp();
+        spectra.scene = spectra.frequency.iter().map(scene).collect();
+        Some(spectra)
+    }
+
+    /// Level and slope of the scene's power over frequency, both as logarithms, from where the kernel leaves more than a
+    /// third of it. Slopes are those of photographs.
+    fn power_law(&self, noise: f64) -> Option<(f64, f64)> {
+        const RINGS: usize = 13;
+        let ring = |f: f64| ((f / 0.015).ln() / (0.5f64 / 0.015).ln() * RINGS as f64).floor();
+        let mut sums = [(0.0, 0.0, 0usize); RINGS];
+        let cells = self.frequency.iter().zip(&self.power).zip(&self.kernel);
+        for ((&f, p), k) in cells {
+            let (ring, k) = (ring(f), k.norm_sqr());
+            if k > 0.3 && (0.0..RINGS as f64).contains(&ring) {
+                let (power, passed, n) = &mut sums[ring as usize];
+                *power += (p - noise).max(0.0);
+                *passed += k;
+                *n += 1;
+            }
+        }
+        let points: Vec<(f64, f64)> = (0..RINGS)
+            .filter(|&i| sums[i].2 >= 4 && sums[i].0 > 0.0)
+            .map(|i| {
+                let middle = (i as f64 + 0.5) / RINGS as f64 * (0.5f64 / 0.015).ln();
+                (0.015f64.ln() + middle, (sums[i].0 / sums[i].1).ln())
+            })
+            .collect();
+        if points.len() < 3 {
+            return None;
+        }
+        let n = points.len() as f64;
+        let mean = |f: fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / n;
+        let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+        let (xy, xx) = points.iter().fold((0.0, 0.0), |(xy, xx), p| {
+            (xy + (p.0 - x) * (p.1 - y), xx + (p.0 - x).powi(2))
+        });
+        let slope = (xy / xx).clamp(-4.0, -1.5);
+        Some((y - slope * x, slope))
+    }
+
+    /// Power where the kernel leaves less of the scene than there is noise.
+    fn unexplained(&self, noise: f64) -> f64 {
+        let weak = (0..self.power.len()).filter(|&i| {
+            self.frequency[i] > 0.02 && self.kernel[i].norm_sqr() * self.scene[i] < noise
+        });
+        let (sum, n) = weak.fold((0.0, 0usize), |(sum, n), i| {
+            (sum + self.typical[i].ln(), n + 1)
+        });
+        match n {
+            0..100 => 0.0,
+            _ => (sum / n as f64).exp(),
+        }
+    }
+
+    /// Rings of frequencies, in three by the kernel's power.
+    fn groups(&self) -> Vec<Vec<usize>> {
+        const RINGS: usize = 8;
+        let mut rings = vec![Vec::new(); RINGS];
+        for (i, f) in self.frequency.iter().enumerate() {
+            let ring = (f / 0.03).ln() / (0.5f64 / 0.03).ln() * RINGS as f64;
+            if (0.0..RINGS as f64).contains(&ring) {
+                rings[ring as usize].push(i);
+            }
+        }
+        let mut groups = Vec::new();
+        for mut ring in rings {
+            ring.sort_by(|&a, &b| {
+                self.kernel[a]
+                    .norm_sqr()
+                    .total_cmp(&self.kernel[b].norm_sqr())
+            });
+            let third = ring.len().div_ceil(3).max(1);
+            groups.extend(ring.chunks(third).map(<[usize]>::to_vec));
+        }
+        groups.retain(|group| group.len() >= 8);
+        groups
+    }
+
+    /// The largest excess of a group, of the kernel mixed with a part of no blur.
+    fn excess(&self, groups: &[Vec<usize>], part: f64, noise: f64) -> f64 {
+        let of = |group: &Vec<usize>| {
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for &i in group {
+                let k = (self.kernel[i] * (1.0 - part) + part).norm_sqr();
+                let scene = self.scene[i];
+                let expected = k * scene + noise;
+                // Wiener's filter squared is k/(k + noise/scene)^2.
+                let weight = k * expected / scene / (k + noise / scene).powi(2);
+                sum += weight * (self.typical[i] / expected).ln();
+                weights += weight;
+            }
+            if weights > 0.0 {
+                (sum / weights).exp()
+            } else {
+                0.0
+            }
+        };
+        groups.iter().map(of).fold(0.0, f64::max)
+    }
+}
+
+/// A plane without its mean, faded out towards its edges (Hann), of which the mean power is kept.
+fn windowed(mut plane: Vec<f64>, h: usize, w: usize) -> Vec<f64> {
+    let line = |n: usize| -> Vec<f64> {
+        let turn = |i: usize| std::f64::consts::TAU * (i as f64 + 1.0) / (n as f64 + 1.0);
+        (0..n).map(|i| 0.5 - 0.5 * turn(i).cos()).collect()
+    };
+    let (rows, columns) = (line(h), line(w));
+    let at = |i: usize| rows[i / w] * columns[i % w];
+    let (mut sum, mut total, mut square) = (0.0, 0.0, 0.0);
+    for (i, v) in plane.iter().enumerate() {
+        sum += at(i) * v;
+        total += at(i);
+        square += at(i).powi(2);
+    }
+    let scale = ((h * w) as f64 / square).sqrt();
+    for (i, v) in plane.iter_mut().enumerate() {
+        *v = (*v - sum / total) * at(i) * scale;
+    }
+    plane
+}
