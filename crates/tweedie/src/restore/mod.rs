@@ -20,6 +20,7 @@
 mod degrade;
 mod guard;
 mod memory;
+mod noise;
 mod record;
 
 pub use degrade::{Degraded, degrade};
@@ -30,10 +31,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::image::{Depth, Picture};
+use crate::image::Picture;
 use crate::method::{self, Draws, Restored, Settings, Task};
 use crate::noise::Seeded;
-use crate::operator::{self, Operator, Spec};
+use crate::operator::{self, Spec};
 use crate::prior::{Card, Prior, in_pool};
 use crate::problem::{Noise, Problem};
 use crate::run::{self, Observer, Run};
@@ -144,7 +145,7 @@ impl Job {
         let operator = spec.build_for(&picture.pixels, &mut notes)?;
         let noise = match self.noise {
             Some(noise) => noise,
-            None => estimate(&picture, operator.as_ref(), &mut notes)?,
+            None => noise::estimate(&picture, operator.as_ref(), &mut notes)?,
         };
         let (operator, noise) = guard::checked(
             operator,
@@ -349,33 +350,4 @@ fn with_channels(picture: &Picture, spec: &Spec, notes: &mut Vec<String>) -> Pic
     };
     notes.push(format!("the picture's {channels} {note}"));
     picture.with_pixels(one)
-}
-
-/// The noise that the measurement itself shows, where the operator lets it be seen. What rounding explains is none.
-fn estimate(
-    picture: &Picture,
-    operator: &dyn Operator,
-    notes: &mut Vec<String>,
-) -> Result<Noise, noise_level::Error> {
-    let known = operator.recorded();
-    let known = known.as_ref().map(|k| k.view());
-    match noise_level::estimate(&picture.pixels, known) {
-        Ok(sigma) if sigma < rounding(picture.depth) => Ok(Noise::Exact),
-        Ok(sigma) => Ok(Noise::White(sigma)),
-        Err(noise_level::Error::TooSmall { .. }) => {
-            notes.push(
-                "too few pixels lie side by side to tell the noise from: taken as none".to_owned(),
-            );
-            Ok(Noise::Exact)
-        }
-        Err(e) => Err(e),
-    }
-}
-
-/// The least noise that is more than a file's rounding: twice its standard deviation, 0.29 of a step.
-fn rounding(depth: Depth) -> f64 {
-    match depth {
-        Depth::Eight => 0.6 / 255.0,
-        Depth::Sixteen => 0.6 / 65535.0,
-    }
 }

@@ -1,0 +1,141 @@
+//! The noise in a file's picture: what the picture shows where it can be seen, and never less than what its file can hold.
+
+use ndarray::Array2;
+
+use crate::image::{Depth, Jpeg, Picture, Transform};
+use crate::noise_level::{self, Error, Found};
+use crate::operator::{Loss, Operator};
+use crate::problem::Noise;
+
+/// A grain of more pixels is told of.
+const GRAIN: f64 = 1.3;
+/// What is less sure is said to be so.
+const DOUBT: f64 = 0.3;
+
+/// The noise of a measurement, with what is worth saying of it.
+pub(super) fn estimate(
+    picture: &Picture,
+    operator: &dyn Operator,
+    notes: &mut Vec<String>,
+) -> Result<Noise, Error> {
+    let found = match look(picture, operator) {
+        Ok(found) => found,
+        Err(Error::TooSmall { .. }) => {
+            notes.push(
+                "too few pixels lie side by side to tell the noise from: taken as none".to_owned(),
+            );
+            return Ok(Noise::Exact);
+        }
+        Err(e) => return Err(e),
+    };
+    let noise = match found.sigma < rounding(picture.depth) {
+        true => Noise::Exact,
+        false => found.noise,
+    };
+    notes.extend(told(&found, noise, picture.jpeg.as_ref()));
+    Ok(match &picture.jpeg {
+        Some(jpeg) if operator.loss() != Loss::NOTHING => at_least(noise, step(jpeg), notes),
+        _ => noise,
+    })
+}
+
+/// Beside each other in a mosaic lie numbers of different colours, of which only the white part of the noise can be told.
+fn look(picture: &Picture, operator: &dyn Operator) -> Result<Found, Error> {
+    let known = known(picture, operator);
+    let known = known.as_ref().map(|k| k.view());
+    let mosaic = operator.loss().pixels && operator.output().c < operator.input().c;
+    match mosaic {
+        true => noise_level::estimate(&picture.pixels, known).map(Found::white),
+        false => noise_level::look(&picture.pixels, known),
+    }
+}
+
+/// Which pixels show something: those that were recorded and can be seen.
+fn known(picture: &Picture, operator: &dyn Operator) -> Option<Array2<bool>> {
+    let seen = picture.alpha.as_ref().map(|alpha| alpha.mapv(|a| a > 0.0));
+    match (operator.recorded(), seen) {
+        (Some(recorded), Some(seen)) if recorded.dim() == seen.dim() => {
+            let both = recorded.iter().zip(&seen).map(|(&r, &s)| r && s).collect();
+            Some(Array2::from_shape_vec(seen.dim(), both).expect("of one size"))
+        }
+        (Some(recorded), _) => Some(recorded),
+        (None, seen) => seen,
+    }
+}
+
+/// The least noise that is more than a file's rounding: twice its standard deviation, 0.29 of a step.
+fn rounding(depth: Depth) -> f64 {
+    match depth {
+        Depth::Eight => 0.6 / 255.0,
+        Depth::Sixteen => 0.6 / 65535.0,
+    }
+}
+
+/// What is special about the noise, in a line.
+fn told(found: &Found, noise: Noise, jpeg: Option<&Jpeg>) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Noise::Poisson { b, .. } = noise {
+        let where_more = if b > 0.0 { "bright" } else { "dark" };
+        parts.push(format!("more in {where_more} parts"));
+    }
+    if noise != Noise::Exact && found.grain > GRAIN {
+        parts.push(format!("grain of {:.1} pixels", found.grain));
+    }
+    if let Some(quality) = jpeg.and_then(quality) {
+        parts.push(format!("JPEG quality about {quality:.0}"));
+    }
+    if noise != Noise::Exact && found.doubt > DOUBT {
+        parts.push("hard to tell from texture, so taken cautiously: --noise states it".to_owned());
+    }
+    let sigma = match noise {
+        Noise::Exact => "none to speak of".to_owned(),
+        _ => format!("{:.1}/255", found.sigma * 255.0),
+    };
+    (!parts.is_empty()).then(|| format!("noise {sigma}, {}", parts.join(", ")))
+}
+
+/// The noise, at least `sigma`.
+fn at_least(noise: Noise, sigma: f64, notes: &mut Vec<String>) -> Noise {
+    let less = match noise {
+        Noise::Exact => true,
+        Noise::White(found) => found < sigma,
+        _ => false,
+    };
+    if !less {
+        return noise;
+    }
+    notes.push(format!(
+        "noise taken as {:.1}/255, what the JPEG's quantisation makes",
+        sigma * 255.0
+    ));
+    Noise::White(sigma)
+}
+
+/// Coefficients of low frequency, which quantisation rounds and does not merely drop: the first six of the zigzag but the mean.
+const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
+
+/// Standard deviation of what rounding does to the luma of a JPEG: a step over the root of 12.
+fn step(jpeg: &Jpeg) -> f64 {
+    let Some(luma) = jpeg.components.first() else {
+        return 0.0;
+    };
+    let square = |&i: &usize| f64::from(luma.steps[i]).powi(2);
+    let mean = LOW.iter().map(square).sum::<f64>() / LOW.len() as f64;
+    (mean / 12.0).sqrt() / 255.0
+}
+
+/// The quality, 1 to 100, at which libjpeg's tables are about these: ITU T.81, table K.1, scaled by `200 - 2*quality` per cent
+/// from 50 up and by `5000/quality` below.
+fn quality(jpeg: &Jpeg) -> Option<f64> {
+    const AT_50: [f64; 6] = [11.0, 12.0, 14.0, 12.0, 10.0, 16.0];
+    if jpeg.transform == Transform::Cmyk {
+        return None;
+    }
+    let luma = jpeg.components.first()?;
+    let steps: f64 = LOW.iter().map(|&i| f64::from(luma.steps[i])).sum();
+    let scale = 100.0 * steps / AT_50.iter().sum::<f64>();
+    Some(match scale <= 100.0 {
+        true => (100.0 - scale / 2.0).min(100.0),
+        false => (5000.0 / scale).max(1.0),
+    })
+}
