@@ -144,12 +144,13 @@ pub(crate) fn execute(
     let method = args.method.choice()?;
     let job = |dims| {
         Ok(Job {
-            noise: args.method.noise.map(|sigma| sigma.0.into()),
+            noise: args.method.noise.map(|noise| noise.0),
             method: method.clone(),
             steps: args.method.steps(),
             samples: args.samples.map(usize::from),
             seed: args.compute.seed,
             denoise_known,
+            strength: args.method.strength,
             ..Job::new(spec(dims)?)
         })
     };
@@ -252,6 +253,7 @@ impl One<'_> {
             "seed": job.seed,
             "samples": job.samples,
             "denoise": job.denoise_known,
+            "strength": job.strength,
         }))
     }
 }

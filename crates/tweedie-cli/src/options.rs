@@ -17,7 +17,7 @@ use tweedie::{Device, Dims};
 
 use crate::output;
 use crate::places::{self, Sink};
-use crate::values::Sigma;
+use crate::values::NoiseArg;
 use crate::watched::Watch;
 
 /// Where the result goes.
@@ -254,10 +254,22 @@ pub(crate) struct MethodArgs {
     /// Number of noise levels that the method visits.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: Option<u32>,
-    /// Standard deviation of the noise in the measurement, for pictures in [0, 1]: `0.02` or `15/255`. Estimated if not
-    /// given.
-    #[arg(long, value_name = "SIGMA")]
-    pub(crate) noise: Option<Sigma>,
+    /// The noise in the measurement, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, or `poisson:A,B` for a
+    /// variance of `A + B*x`, which grows with brightness. Estimated if not given.
+    #[arg(long, value_name = "NOISE")]
+    pub(crate) noise: Option<NoiseArg>,
+    /// How much of the restoration is taken, from 0 (the measurement as it is) to 1, where picture and measurement are of one
+    /// size.
+    #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = part)]
+    pub(crate) strength: f64,
+}
+
+/// A part of a whole.
+fn part(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(part) if (0.0..=1.0).contains(&part) => Ok(part),
+        _ => Err("write a number from 0 to 1".to_owned()),
+    }
 }
 
 impl MethodArgs {

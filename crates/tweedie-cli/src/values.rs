@@ -2,26 +2,49 @@
 
 use std::str::FromStr;
 
-/// A noise level: a standard deviation for pictures in [0, 1], `0.06` or `15/255`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Sigma(pub(crate) f64);
+use tweedie::problem::Noise;
 
-impl FromStr for Sigma {
+/// Noise: a standard deviation for pictures in [0, 1], `0.06` or `15/255`, or `poisson:A,B` for a variance of `A + B*x` where
+/// the picture is `x`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct NoiseArg(pub(crate) Noise);
+
+impl FromStr for NoiseArg {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Sigma, String> {
-        let number = |part: &str| part.trim().parse::<f64>().ok();
-        let value = match text.split_once('/') {
-            Some((above, below)) => number(above).zip(number(below)).map(|(a, b)| a / b),
-            None => number(text),
-        };
-        match value {
-            Some(v) if (0.0..=10.0).contains(&v) => Ok(Sigma(v)),
+    fn from_str(text: &str) -> Result<NoiseArg, String> {
+        if let Some(numbers) = text.strip_prefix("poisson:") {
+            return poisson(numbers).map(NoiseArg);
+        }
+        match number(text) {
+            Some(v) if (0.0..=10.0).contains(&v) => Ok(NoiseArg(v.into())),
             Some(v) => Err(format!(
                 "{v} is not a noise level of pictures in [0, 1]; for 8-bit values write {text}/255"
             )),
-            None => Err("write a number such as 0.06, or 15/255".to_owned()),
+            None => Err("write a number such as 0.06, or 15/255, or poisson:A,B".to_owned()),
         }
+    }
+}
+
+/// A number, or a fraction.
+fn number(text: &str) -> Option<f64> {
+    let number = |part: &str| part.trim().parse::<f64>().ok();
+    match text.split_once('/') {
+        Some((above, below)) => number(above).zip(number(below)).map(|(a, b)| a / b),
+        None => number(text),
+    }
+}
+
+fn poisson(numbers: &str) -> Result<Noise, String> {
+    let pair = numbers.split_once(',');
+    let pair = pair.and_then(|(a, b)| number(a).zip(number(b)));
+    match pair {
+        Some((a, b)) if (0.0..=1.0).contains(&a) && (0.0..=1.0).contains(&(a + b)) && a + b.max(0.0) > 0.0 => {
+            Ok(Noise::Poisson { a, b })
+        }
+        _ => Err(
+            "poisson:A,B is noise of variance A + B*x for x from 0 to 1, such as poisson:0.0005,0.01".to_owned(),
+        ),
     }
 }
 
@@ -31,10 +54,27 @@ mod tests {
 
     #[test]
     fn noise_levels() {
-        assert_eq!("0.02".parse(), Ok(Sigma(0.02)));
-        assert_eq!("15/255".parse(), Ok(Sigma(15.0 / 255.0)));
-        for wrong in ["15", "-1", "nan", "x", "1/0", "", "1/2/3"] {
-            assert!(wrong.parse::<Sigma>().is_err(), "{wrong}");
+        let noise = |text: &str| text.parse::<NoiseArg>().map(|noise| noise.0);
+        assert_eq!(noise("0.02"), Ok(Noise::White(0.02)));
+        assert_eq!(noise("0"), Ok(Noise::Exact));
+        assert_eq!(noise("15/255"), Ok(Noise::White(15.0 / 255.0)));
+        let (a, b) = (0.0005, 0.01);
+        assert_eq!(noise("poisson:0.0005,0.01"), Ok(Noise::Poisson { a, b }));
+        for wrong in [
+            "15",
+            "-1",
+            "nan",
+            "x",
+            "1/0",
+            "",
+            "1/2/3",
+            "poisson:",
+            "poisson:0,0",
+            "poisson:-1,2",
+            "poisson:0.1,-0.2",
+            "poisson:nan,1",
+        ] {
+            assert!(noise(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -8,13 +8,14 @@ use anyhow::{Context, ensure};
 use serde::Serialize;
 use tweedie::image::Picture;
 use tweedie::operator::Spec;
+use tweedie::problem::Noise;
 use tweedie::restore::{degrade, record};
 
 use crate::batch;
 use crate::operator_args::OperatorArgs;
 use crate::options::{ComputeArgs, OutputArgs, say_force};
 use crate::places::{Pair, Plan};
-use crate::values::Sigma;
+use crate::values::NoiseArg;
 use crate::watched::Watch;
 
 /// Degrade a clean picture the way a camera would: blur, shrink, hide, grey, add noise.
@@ -32,9 +33,10 @@ pub(crate) struct Args {
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     operator: OperatorArgs,
-    /// Standard deviation of the noise to add, for pictures in [0, 1]: `0.02` or `15/255`.
-    #[arg(long, default_value = "0", value_name = "SIGMA")]
-    noise: Sigma,
+    /// The noise to add, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, or `poisson:A,B` for a variance of
+    /// `A + B*x`, which grows with brightness.
+    #[arg(long, default_value = "0", value_name = "NOISE")]
+    noise: NoiseArg,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -44,7 +46,7 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Report {
     operator: Spec,
-    sigma: f64,
+    noise: Noise,
     seed: u64,
     input: String,
     output: String,
@@ -57,7 +59,12 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "degrade: {note}")?;
         }
-        write!(f, "degrade: sigma {:.4}, wrote {}", self.sigma, self.output)?;
+        let noise = match self.noise {
+            Noise::Exact => "no noise".to_owned(),
+            Noise::White(sigma) => format!("sigma {sigma:.4}"),
+            other => format!("noise {other:?}"),
+        };
+        write!(f, "degrade: {noise}, wrote {}", self.output)?;
         match &self.mask {
             Some(mask) => write!(f, " and {mask}"),
             None => Ok(()),
@@ -83,8 +90,8 @@ fn one(
     Pair { source, sink }: &Pair,
     masks: &mut HashSet<PathBuf>,
 ) -> anyhow::Result<Report> {
-    let (sigma, seed) = (args.noise.0, args.compute.seed);
-    let degraded = degrade(&source.read()?, spec, sigma, seed)?;
+    let (noise, seed) = (args.noise.0, args.compute.seed);
+    let degraded = degrade(&source.read()?, spec, noise, seed)?;
     let mask = match degraded.known {
         Some(known) => {
             let result = sink.file();
@@ -104,12 +111,12 @@ fn one(
     let mut result = degraded.picture;
     let mut notes = result.notes.clone();
     notes.extend(args.output.losses(sink, &result)?);
-    let text = serde_json::json!({ "operator": spec, "sigma": sigma, "seed": seed });
+    let text = serde_json::json!({ "operator": spec, "noise": noise, "seed": seed });
     result.set_text("tweedie-degrade", record(text));
     args.output.write(sink, &result)?;
     Ok(Report {
         operator: spec.clone(),
-        sigma,
+        noise,
         seed,
         input: source.to_string(),
         output: sink.to_string(),

@@ -47,7 +47,13 @@ struct Recorded {
     samples: Option<u16>,
     #[serde(default)]
     denoise: bool,
+    #[serde(default = "whole")]
+    strength: f64,
     version: String,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 impl Recorded {
@@ -151,6 +157,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
             samples: recorded.samples.map(usize::from),
             seed: recorded.seed,
             denoise_known: recorded.denoise,
+            strength: recorded.strength,
             ..Job::new(recorded.operator.clone())
         })
     };

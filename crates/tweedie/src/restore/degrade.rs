@@ -8,6 +8,7 @@ use super::{Error, ensure};
 use crate::image::Picture;
 use crate::noise::{NoiseSource, Seeded};
 use crate::operator::Spec;
+use crate::problem::Noise;
 use crate::{Dims, Image};
 
 /// A measurement made of a clean picture.
@@ -19,12 +20,17 @@ pub struct Degraded {
     pub known: Option<Array2<bool>>,
 }
 
-/// `A(x)` with white noise of standard deviation `sigma`, for pictures in [0, 1], from the seed's stream "measurement".
-/// Holes hide the noise as they hide the picture.
+/// `A(x)` with noise, for pictures in [0, 1], from the seed's stream "measurement"; a number is the standard deviation of white
+/// noise. Holes hide the noise as they hide the picture.
 ///
 /// # Errors
 /// [`Error::Operator`] if the operator does not fit, [`Error::NoRoom`].
-pub fn degrade(picture: &Picture, spec: &Spec, sigma: f64, seed: u64) -> Result<Degraded, Error> {
+pub fn degrade(
+    picture: &Picture,
+    spec: &Spec,
+    noise: impl Into<Noise>,
+    seed: u64,
+) -> Result<Degraded, Error> {
     let mut picture = picture.hidden_filled();
     // What tells colours apart wants them, if only to make the grey of greys.
     if spec.channels_recorded().is_some() {
@@ -33,7 +39,7 @@ pub fn degrade(picture: &Picture, spec: &Spec, sigma: f64, seed: u64) -> Result<
     ensure(4 * picture.dims().len())?;
     let operator = spec.build(picture.dims())?;
     let mut y = operator.apply(&picture.pixels);
-    add_noise(&mut y, sigma, seed);
+    add_noise(&mut y, noise.into(), seed);
     let known = operator.recorded();
     if let Some(known) = &known {
         for mut channel in y.index_axis_mut(Axis(0), 0).outer_iter_mut() {
@@ -46,9 +52,11 @@ pub fn degrade(picture: &Picture, spec: &Spec, sigma: f64, seed: u64) -> Result<
     })
 }
 
-fn add_noise(y: &mut Image, sigma: f64, seed: u64) {
-    if sigma > 0.0 {
-        let noise = Seeded::new(seed, "measurement").normal(1, Dims::of(y));
-        y.scaled_add(sigma as f32, &noise);
+fn add_noise(y: &mut Image, noise: Noise, seed: u64) {
+    if noise != Noise::Exact {
+        let draw = Seeded::new(seed, "measurement").normal(1, Dims::of(y));
+        y.zip_mut_with(&draw, |v, n| {
+            *v += noise.variance(f64::from(*v)).sqrt() as f32 * n
+        });
     }
 }

@@ -58,6 +58,8 @@ pub struct Job {
     /// Whether what is known of the picture (pixels beside the holes, the grey of a picture that wants colours, what a mosaic
     /// recorded) may be changed, to remove its noise. If not it is returned as it was.
     pub denoise_known: bool,
+    /// How much of the restoration is taken, from 0 (the measurement) to 1, where both are of one size.
+    pub strength: f64,
 }
 
 /// Which method.
@@ -107,6 +109,11 @@ pub enum Error {
     /// Draws were asked for of a method that makes none.
     #[error("{0} gives the same answer each time, and no draws; exact, diffpir, ddnm and dps do")]
     NoDraws(&'static str),
+    /// A part of the restoration was asked for where the measurement is no picture to blend with.
+    #[error(
+        "the measurement is no whole picture of the result's size to blend with; leave the strength at 1"
+    )]
+    NoBlend,
     /// No method of that name.
     #[error("there is no method `{0}`; there are {list}", list = Settings::NAMES.join(", "))]
     Method(String),
@@ -129,6 +136,7 @@ impl Job {
             samples: None,
             seed: 0,
             denoise_known: false,
+            strength: 1.0,
         }
     }
 
@@ -174,7 +182,7 @@ impl Job {
         if self.samples.is_some() && !settings.as_dyn().draws() {
             return Err(Error::NoDraws(settings.name()));
         }
-        Ok(Ready {
+        let ready = Ready {
             picture,
             problem,
             settings,
@@ -183,7 +191,12 @@ impl Job {
             estimated: self.noise.is_none(),
             seed: self.seed,
             denoise_known: self.denoise_known,
-        })
+            strength: self.strength,
+        };
+        match self.strength < 1.0 && !ready.measures_whole() {
+            true => Err(Error::NoBlend),
+            false => Ok(ready),
+        }
     }
 }
 
@@ -218,6 +231,7 @@ pub struct Ready {
     estimated: bool,
     seed: u64,
     denoise_known: bool,
+    strength: f64,
 }
 
 impl Ready {
@@ -271,7 +285,7 @@ impl Ready {
         let begun = Instant::now();
         let mut run = Run::with(Seeded::new(self.seed, "method"), observer);
         let margins = self.problem.operator.margins();
-        let keep = |x: Image| margins.crop(self.with_known(&x).unwrap_or(x));
+        let keep = |x: Image| self.blended(margins.crop(self.with_known(&x).unwrap_or(x)));
         let restored = match self.samples {
             None => {
                 let method = self.settings.as_dyn();
@@ -308,6 +322,11 @@ impl Ready {
         Ok((restored, report))
     }
 
+    /// Whether the measurement is itself a picture of the result's size, without holes.
+    fn measures_whole(&self) -> bool {
+        self.output() == Dims::of(&self.problem.y) && !self.problem.operator.loss().pixels
+    }
+
     /// Whether what is known is returned as it was: where pixels or colours are missing and nothing else.
     fn keeps_known(&self) -> bool {
         let operator = &self.problem.operator;
@@ -315,6 +334,14 @@ impl Ready {
         let only_missing = (loss.pixels || loss.colours) && !loss.detail && !loss.scales;
         let isometry = operator.linear().and_then(|linear| linear.isometry());
         only_missing && isometry.is_some() && !self.denoise_known
+    }
+
+    /// As much of the restoration as is wanted, the rest from the measurement.
+    fn blended(&self, x: Image) -> Image {
+        match self.strength {
+            1.0 => x,
+            strength => &self.problem.y + &((x - &self.problem.y) * strength as f32),
+        }
     }
 
     /// `x` with what is known put back, where it is to be.
