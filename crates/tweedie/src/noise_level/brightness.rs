@@ -1,7 +1,8 @@
 //! Does the noise depend on brightness? Blocks of like brightness are asked apart, and a line is laid through the answers.
 
-use super::blocks::{Block, Blocks};
-use super::{Levels, effective, regression};
+use super::blocks::{Block, Blocks, LEVELS};
+use super::effective;
+use super::regression::{self, Levels};
 use crate::problem::Noise;
 
 /// Most parts of the blocks, and the least blocks of a part.
@@ -59,7 +60,8 @@ fn answers(blocks: &Blocks) -> Option<Vec<Answer>> {
         let these = &order[w[0]..w[1]];
         let part = blocks.with(these.iter().map(|&&b| b).collect());
         let levels: Levels = regression::levels(&part)?;
-        let (sigma, doubt) = effective(&levels);
+        let (sigma, _) = effective(&levels);
+        let doubt = levels.doubt.iter().sum::<f64>() / LEVELS as f64;
         let variance = (sigma * sigma).max(1e-9);
         Some(Answer {
             mean: these.iter().map(|b| b.mean).sum::<f64>() / these.len() as f64,

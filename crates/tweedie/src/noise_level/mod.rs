@@ -41,6 +41,9 @@ pub fn look(x: &Image, known: Option<ArrayView2<'_, bool>>) -> Result<Found, Err
     let Dims { h, w, .. } = Dims::of(x);
     let all = Array2::from_elem((h, w), true);
     let known = known.unwrap_or(all.view());
+    if even_share(x, known).is_none_or(|share| share > DRAWN) {
+        return Ok(Found::white(white));
+    }
     let blocks = Blocks::of(x.index_axis(ndarray::Axis(0), 0), known);
     let Some(levels) = regression::levels(&blocks) else {
         return Ok(Found::white(white));
@@ -62,20 +65,49 @@ pub fn look(x: &Image, known: Option<ArrayView2<'_, bool>>) -> Result<Found, Err
     })
 }
 
+/// A picture of whose neighbours more are exactly equal was drawn and not taken: noise leaves few such pairs, and what lies
+/// between its flat areas is no noise.
+const DRAWN: f64 = 0.5;
+
+/// Of pairs of neighbours in a row the share that is exactly equal; pairs that are black or white in all channels do not count,
+/// since clipping makes them. `None` if there are no others.
+fn even_share(x: &Image, known: ArrayView2<'_, bool>) -> Option<f64> {
+    let (_, channels, h, w) = x.dim();
+    let (mut even, mut all) = (0usize, 0usize);
+    for i in 0..h {
+        for j in 1..w {
+            let values = (0..channels).map(|c| (x[[0, c, i, j - 1]], x[[0, c, i, j]]));
+            let clipped = |v: f32| v <= 0.0 || v >= 1.0;
+            if known[(i, j - 1)]
+                && known[(i, j)]
+                && !values.clone().all(|(a, b)| clipped(a) && clipped(b))
+            {
+                all += 1;
+                even += usize::from(values.into_iter().all(|(a, b)| a == b));
+            }
+        }
+    }
+    (all > 0).then(|| even as f64 / all as f64)
+}
+
 /// How unsure a level may be to be taken as it is, and how fast it falls beyond.
-const SURE: f64 = 0.1;
+const SURE: f64 = 0.12;
 const CAUTION: f64 = 4.0;
 
 /// Of the variances squared: the level of white noise at which a denoiser does most good is the fourth root of their weighted
 /// mean. Fitted to the best of 14 levels for 200 pictures with noise of 25 kinds (models/noise).
 const WEIGHTS: [f64; blocks::LEVELS] = [0.184, 0.0, 0.132, 0.027, 0.503, 0.199];
 
-/// That level, and how unsure it is.
+/// That level, and how unsure it is: as much as the bands that it comes from.
 fn effective(levels: &Levels) -> (f64, f64) {
-    let squares = levels.sigma.iter().map(|s| s.powi(4));
-    let sum: f64 = squares.zip(WEIGHTS).map(|(s, w)| w * s).sum();
-    let doubt = levels.doubt.iter().sum::<f64>() / blocks::LEVELS as f64;
-    (sum.powf(0.25), doubt)
+    let parts: [f64; blocks::LEVELS] =
+        std::array::from_fn(|g| WEIGHTS[g] * levels.sigma[g].powi(4));
+    let sum: f64 = parts.iter().sum();
+    let doubt: f64 = parts.iter().zip(levels.doubt).map(|(p, d)| p * d).sum();
+    match sum > 0.0 {
+        true => (sum.powf(0.25), doubt / sum),
+        false => (0.0, 0.0),
+    }
 }
 
 /// Whether all bands show what white noise of this level would, as closely as they can tell; or next to nothing.
