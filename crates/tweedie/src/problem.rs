@@ -41,6 +41,18 @@ impl Noise {
         }
     }
 
+    /// The standard deviation in a measurement `y`: where it depends on brightness, the root of the mean variance.
+    pub fn level(self, y: &Image) -> f64 {
+        match self {
+            Noise::Exact => 0.0,
+            Noise::White(sigma) => sigma,
+            Noise::Poisson { .. } => {
+                let variances = y.iter().map(|&v| self.variance(f64::from(v)));
+                (variances.sum::<f64>() / y.len() as f64).sqrt()
+            }
+        }
+    }
+
     /// That its numbers make sense.
     fn check(self) -> Result<(), Error> {
         let finite = |v: f64| v >= 0.0 && v.is_finite();
@@ -116,14 +128,7 @@ impl Problem {
     /// Standard deviation of the noise, 0 where there is none; of noise that grows with brightness, the root of the mean
     /// variance.
     pub fn sigma(&self) -> f64 {
-        match self.noise {
-            Noise::Exact => 0.0,
-            Noise::White(sigma) => sigma,
-            Noise::Poisson { .. } => {
-                let variances = self.y.iter().map(|&v| self.noise.variance(f64::from(v)));
-                (variances.sum::<f64>() / self.y.len() as f64).sqrt()
-            }
-        }
+        self.noise.level(&self.y)
     }
 
     /// The same problem with white noise: where the noise differs from pixel to pixel, operator and measurement are weighted,

@@ -32,7 +32,7 @@ pub(super) fn estimate(
         true => Noise::Exact,
         false => found.noise,
     };
-    notes.extend(told(&found, noise, picture.jpeg.as_ref()));
+    notes.extend(told(&found, noise, picture));
     Ok(match &picture.jpeg {
         Some(jpeg) if operator.loss() != Loss::NOTHING => at_least(noise, step(jpeg), notes),
         _ => noise,
@@ -72,7 +72,7 @@ fn rounding(depth: Depth) -> f64 {
 }
 
 /// What is special about the noise, in a line.
-fn told(found: &Found, noise: Noise, jpeg: Option<&Jpeg>) -> Option<String> {
+fn told(found: &Found, noise: Noise, picture: &Picture) -> Option<String> {
     let mut parts = Vec::new();
     if let Noise::Poisson { b, .. } = noise {
         let where_more = if b > 0.0 { "bright" } else { "dark" };
@@ -81,17 +81,17 @@ fn told(found: &Found, noise: Noise, jpeg: Option<&Jpeg>) -> Option<String> {
     if noise != Noise::Exact && found.grain > GRAIN {
         parts.push(format!("grain of {:.1} pixels", found.grain));
     }
-    if let Some(quality) = jpeg.and_then(quality) {
+    if let Some(quality) = picture.jpeg.as_ref().and_then(quality) {
         parts.push(format!("JPEG quality about {quality:.0}"));
     }
     if noise != Noise::Exact && found.doubt > DOUBT {
         parts.push("hard to tell from texture, so taken cautiously: --noise states it".to_owned());
     }
-    let sigma = match noise {
-        Noise::Exact => "none to speak of".to_owned(),
-        _ => format!("{:.1}/255", found.sigma * 255.0),
+    let level = match noise.level(&picture.pixels) {
+        0.0 => "none to speak of".to_owned(),
+        sigma => format!("{:.1}/255", sigma * 255.0),
     };
-    (!parts.is_empty()).then(|| format!("noise {sigma}, {}", parts.join(", ")))
+    (!parts.is_empty()).then(|| format!("noise {level}, {}", parts.join(", ")))
 }
 
 /// The noise, at least `sigma`.
