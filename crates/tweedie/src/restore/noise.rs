@@ -30,13 +30,20 @@ pub(super) fn estimate(
     };
     let noise = match found.sigma < rounding(picture.depth) {
         true => Noise::Exact,
-        false => found.noise,
+        false if alone(operator) => found.noise,
+        // Weights would cost the closed form of a blur more than they give.
+        false => found.noise.level(&picture.pixels).into(),
     };
     notes.extend(told(&found, noise, picture));
     Ok(match &picture.jpeg {
         Some(jpeg) if operator.loss() != Loss::NOTHING => at_least(noise, step(jpeg), notes),
         _ => noise,
     })
+}
+
+/// Whether the operator looks at each pixel alone.
+fn alone(operator: &dyn Operator) -> bool {
+    operator.linear().is_some_and(|linear| linear.pixelwise())
 }
 
 /// Beside each other in a mosaic lie numbers of different colours, of which only the white part of the noise can be told.
