@@ -228,3 +228,65 @@ fn windowed(mut plane: Vec<f64>, h: usize, w: usize) -> Vec<f64> {
     }
     plane
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::{NoiseSource, Seeded};
+    use crate::operator::{Blur, Boundary, Operator};
+
+    /// A scene of boxes that hide each other, as things do, blurred, of which the middle is recorded with noise.
+    fn recorded(kernel: &Kernel, sigma: f32, seed: u64) -> Image {
+        const SIDE: usize = 192;
+        let dims = Dims::new(3, SIDE, SIDE);
+        let mut scene = Image::from_elem(dims.batch(1), 0.5);
+        let draws = Seeded::new(seed, "scene").normal(1, Dims::new(1, 600, 7));
+        for draw in draws.index_axis(ndarray::Axis(0), 0).index_axis(ndarray::Axis(0), 0).outer_iter() {
+            let place = |v: f32| ((v.rem_euclid(1.0)) * SIDE as f32) as usize;
+            let size = |v: f32| (3.0 / (0.04 + v.rem_euclid(1.0))) as usize;
+            let (top, left) = (place(draw[0] * 7.0), place(draw[1] * 7.0));
+            let (bottom, right) = (top + size(draw[2] * 7.0), left + size(draw[3] * 7.0));
+            let (bottom, right) = (bottom.min(SIDE), right.min(SIDE));
+            for c in 0..3 {
+                let mut part = scene.slice_mut(ndarray::s![0, c, top..bottom, left..right]);
+                part.fill((0.5 + 0.2 * draw[4 + c]).clamp(0.0, 0.95));
+            }
+        }
+        let blur = Blur::new(dims, kernel.clone(), Boundary::Symmetric).unwrap();
+        let middle = ndarray::s![.., .., 32..160, 32..160];
+        let mut y = blur.apply(&scene).slice(middle).to_owned();
+        let noise = Seeded::new(seed, "noise").normal(1, Dims::of(&y));
+        y.scaled_add(sigma, &noise);
+        y
+    }
+
+    /// True kernels are left alone, and the noise that is seen is the noise that there is, stated or not; wider ones, and
+    /// motions another way, are softened.
+    #[test]
+    fn wrong_kernels_are_told_from_true_ones() {
+        let gaussian = |std: f64| Kernel::gaussian(std, None).unwrap();
+        let disk = |radius: f64| Kernel::disk(radius).unwrap();
+        let motion = |angle: f64| Kernel::motion(13.0, angle).unwrap();
+        let found = |truth: &Kernel, told: &Kernel, stated: f64| {
+            misfit(&recorded(truth, 0.004, 1), told, stated).unwrap()
+        };
+        for kernel in [gaussian(1.6), disk(3.0), motion(20.0)] {
+            for stated in [0.0, 0.004] {
+                let misfit = found(&kernel, &kernel, stated);
+                assert_eq!(misfit.softened, 0.0, "{kernel:?}: {misfit:?}");
+                assert!((misfit.sigma / 0.004 - 1.0).abs() < 0.15, "{misfit:?}");
+            }
+        }
+        for (truth, told) in [
+            (disk(1.7), disk(2.4)),
+            (disk(3.0), disk(3.6)),
+            (gaussian(1.6), gaussian(2.5)),
+            (motion(20.0), motion(110.0)),
+        ] {
+            let misfit = found(&truth, &told, 0.004);
+            assert!(misfit.softened > 0.0, "{truth:?} for {told:?}: {misfit:?}");
+        }
+        assert!(misfit(&Image::zeros((1, 1, 63, 200)), &disk(2.0), 0.0).is_none());
+        assert!(misfit(&Image::zeros((1, 1, 64, 64)), &disk(2.0), 0.0).is_none());
+    }
+}
