@@ -146,8 +146,13 @@ impl Job {
             Some(noise) => noise,
             None => estimate(&picture, operator.as_ref(), &mut notes)?,
         };
-        let (operator, noise) =
-            guard::checked(operator, noise, self.noise.is_none(), &picture.pixels, &mut notes);
+        let (operator, noise) = guard::checked(
+            operator,
+            noise,
+            self.noise.is_none(),
+            &picture.pixels,
+            &mut notes,
+        );
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
