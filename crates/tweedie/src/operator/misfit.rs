@@ -38,8 +38,8 @@ pub struct Misfit {
 /// Excess from which a kernel is taken for wrong; of round kernels, which weaken all directions alike, a smaller one tells.
 const WRONG: [f64; 2] = [4.0, 1.8];
 
-/// The same where the noise is not white.
-const WRONG_IF_COLOURED: [f64; 2] = [5.0, 3.5];
+/// The same where the noise is not white, or not all is believed.
+const WRONG_IF_UNSURE: [f64; 2] = [5.0, 3.5];
 
 /// Excess of a kernel that does no harm.
 const TAME: f64 = 1.5;
@@ -91,7 +91,9 @@ pub(super) fn misfit(
         softened: 0.0,
         sigma: noise.max(if white { 0.0 } else { most }).sqrt(),
     };
-    let [any, round] = if white { WRONG } else { WRONG_IF_COLOURED };
+    // What glows around what is burnt out looks a little like one, too.
+    let sure = white && believed.is_none();
+    let [any, round] = if sure { WRONG } else { WRONG_IF_UNSURE };
     if found > if kernel.is_round() { round } else { any } {
         let tame = PARTS.iter().position(|&part| excess(part) < TAME * usual);
         let last = PARTS.len() - 1;
@@ -314,8 +316,8 @@ mod tests {
         let mut scene = Image::from_elem(dims.batch(1), 0.5);
         let draws = Seeded::new(seed, "scene").normal(1, Dims::new(1, 600, 7));
         for draw in draws
-            .index_axis(ndarray::Axis(0), 0)
-            .index_axis(ndarray::Axis(0), 0)
+            .index_axis(Axis(0), 0)
+            .index_axis(Axis(0), 0)
             .outer_iter()
         {
             let place = |v: f32| ((v.rem_euclid(1.0)) * SIDE as f32) as usize;
