@@ -41,6 +41,9 @@ const WRONG: [f64; 2] = [4.0, 1.8];
 /// The same where the noise is not white, or not all is believed.
 const WRONG_IF_UNSURE: [f64; 2] = [5.0, 3.5];
 
+/// The most that may be left out of a picture which says that a kernel is wrong: the rims of large holes look like it.
+const HIDDEN: f64 = 0.02;
+
 /// Excess of a kernel that does no harm.
 const TAME: f64 = 1.5;
 
@@ -94,7 +97,9 @@ pub(super) fn misfit(
     // What glows around what is burnt out looks a little like one, too.
     let sure = white && believed.is_none();
     let [any, round] = if sure { WRONG } else { WRONG_IF_UNSURE };
-    if found > if kernel.is_round() { round } else { any } {
+    let hidden = believed.map_or(0, |b| b.iter().filter(|b| !**b).count());
+    let told = hidden as f64 <= HIDDEN * y.len() as f64;
+    if told && found > if kernel.is_round() { round } else { any } {
         let tame = PARTS.iter().position(|&part| excess(part) < TAME * usual);
         let last = PARTS.len() - 1;
         misfit.softened = PARTS[tame.map_or(last, |i| (i + 1).min(last))];
@@ -364,6 +369,13 @@ mod tests {
             let misfit = found(&truth, &told, 0.004);
             assert!(misfit.softened > 0.0, "{truth:?} for {told:?}: {misfit:?}");
         }
+        let believed = |rows: usize| Array3::from_shape_fn((3, 128, 128), |(_, i, _)| i >= rows);
+        let judged = |rows: usize| {
+            let y = recorded(&disk(1.7), 0.004, 1);
+            misfit(&y, Some(&believed(rows)), &disk(2.4), 0.004).unwrap()
+        };
+        assert!(judged(2).softened > 0.0, "{:?}", judged(2));
+        assert_eq!(judged(3).softened, 0.0, "more is left out than may be");
         assert!(misfit(&Image::zeros((1, 1, 63, 200)), None, &disk(2.0), 0.0).is_none());
         assert!(misfit(&Image::zeros((1, 1, 64, 64)), None, &disk(2.0), 0.0).is_none());
     }
