@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use crate::level::{Level, Range};
 use crate::noise::{NoiseSource, Seeded};
 use crate::noise_map::NoiseMap;
+use crate::operator::Margins;
 use crate::prior::{self, Estimate, Prior, Pullback};
 use crate::registry::Need;
 use crate::{Dims, Image, grid};
@@ -127,6 +128,14 @@ fn lacks(need: Need, who: &str, fitting: &[&str]) -> String {
 }
 
 impl Error {
+    /// The same, of an estimate that was kept only the picture within the margins.
+    pub(crate) fn cropped(mut self, margins: Margins) -> Error {
+        if let Error::Stopped { x0, .. } = &mut self {
+            **x0 = margins.crop(std::mem::take(x0));
+        }
+        self
+    }
+
     /// An error unless `ok`.
     pub(crate) fn unless(ok: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
         if ok {

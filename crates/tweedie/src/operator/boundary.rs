@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::spec::{Flag, parses};
 
-/// How a picture goes on beyond its edges, for a blur.
+/// How a picture goes on beyond its edges, for a filter that assumes something. Where a blur is undone, nothing is assumed
+/// unless it is asked for: see [`Edges`](super::Edges).
 ///
 /// `Symmetric` is the default. Beyond its edge a photograph most likely looks as it does at the edge, which `Circular`
 /// denies: it joins the left edge to the right one, and a deblurred photograph then shows ripples along all four

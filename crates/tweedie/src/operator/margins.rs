@@ -1,6 +1,6 @@
 //! How much wider a clean image is than the picture that is wanted.
 
-use ndarray::s;
+use ndarray::{Array2, s};
 
 use crate::{Dims, Image};
 
@@ -56,6 +56,16 @@ impl Margins {
         image.slice(s![.., .., rows, columns]).to_owned()
     }
 
+    /// The same for a plane beside an image, `[height, width]`, as an alpha channel is.
+    ///
+    /// # Panics
+    /// As [`Margins::crop`].
+    pub fn crop_plane(self, plane: Array2<f32>) -> Array2<f32> {
+        let (h, w) = plane.dim();
+        let (rows, columns) = (self.top..h - self.bottom, self.left..w - self.right);
+        plane.slice(s![rows, columns]).to_owned()
+    }
+
     /// Margins of an image of which these belong to a smaller version, with `rows` and `columns` pixels for each of its.
     pub(super) fn scaled(self, rows: usize, columns: usize) -> Margins {
         Margins {
@@ -100,5 +110,7 @@ mod tests {
             [10., 11., 12., 20., 21., 22.]
         );
         assert_eq!(Margins::NONE.crop(x.clone()), x);
+        let plane = x.slice(s![0, 0, .., ..]).to_owned();
+        assert_eq!(margins.crop_plane(plane), cropped.slice(s![0, 0, .., ..]));
     }
 }

@@ -16,6 +16,8 @@
 //! A kernel with excess is mixed with no blur at all, `(1 - a) k + a`, by as little as brings the excess down, and a little
 //! more: what is amplified by at most `1/a` is sharper than the measurement and does no harm.
 
+use ndarray::{Array3, ArrayView2, Axis};
+
 use super::convolve::transfer;
 use super::{Kernel, ValidBlur};
 use crate::fft::{Complex, Fft2};
@@ -34,7 +36,13 @@ pub struct Misfit {
 }
 
 /// Excess from which a kernel is taken for wrong; of round kernels, which weaken all directions alike, a smaller one tells.
-const WRONG: [f64; 2] = [4.0, 2.5];
+const WRONG: [f64; 2] = [4.0, 1.8];
+
+/// The same where the noise is not white, or not all is believed.
+const WRONG_IF_UNSURE: [f64; 2] = [5.0, 3.5];
+
+/// The most that may be left out of a picture which says that a kernel is wrong: the rims of large holes look like it.
+const HIDDEN: f64 = 0.02;
 
 /// Excess of a kernel that does no harm.
 const TAME: f64 = 1.5;
@@ -61,14 +69,22 @@ struct Spectra {
 
 /// How the kernel suits a picture recorded with this noise; `None` where that cannot be told: the picture is too small, or
 /// has no spectrum to speak of.
-pub(super) fn misfit(y: &Image, kernel: &Kernel, sigma: f64) -> Option<Misfit> {
+pub(super) fn misfit(
+    y: &Image,
+    believed: Option<&Array3<bool>>,
+    kernel: &Kernel,
+    sigma: f64,
+) -> Option<Misfit> {
     let Dims { h, w, .. } = Dims::of(y);
     if h.min(w) < LEAST {
         return None;
     }
     let known = sigma.max(ValidBlur::LEAST_SIGMA).powi(2);
-    let spectra = Spectra::of(y, kernel, known)?;
-    let noise = spectra.unexplained(known).max(known);
+    let spectra = Spectra::of(y, believed, kernel, known)?;
+    let [mean, most] = spectra.unexplained(known);
+    let noise = mean.max(known);
+    // White noise is the same everywhere; what a JPEG did is not, and looks a little like a wrong kernel.
+    let white = noise < 2.0 * known || most < 1.6 * mean;
     let groups = spectra.groups();
     let excess = |part: f64| spectra.excess(&groups, part, noise);
     let usual = excess(PARTS[PARTS.len() - 1]).max(1.0);
@@ -76,25 +92,38 @@ pub(super) fn misfit(y: &Image, kernel: &Kernel, sigma: f64) -> Option<Misfit> {
     let mut misfit = Misfit {
         excess: found,
         softened: 0.0,
-        sigma: noise.sqrt().max(sigma),
+        sigma: noise.max(if white { 0.0 } else { most }).sqrt(),
     };
-    if found > WRONG[usize::from(kernel.is_round())] {
+    // What glows around what is burnt out looks a little like one, too.
+    let sure = white && believed.is_none();
+    let [any, round] = if sure { WRONG } else { WRONG_IF_UNSURE };
+    let hidden = believed.map_or(0, |b| b.iter().filter(|b| !**b).count());
+    let told = hidden as f64 <= HIDDEN * y.len() as f64;
+    if told && found > if kernel.is_round() { round } else { any } {
         let tame = PARTS.iter().position(|&part| excess(part) < TAME * usual);
         let last = PARTS.len() - 1;
         misfit.softened = PARTS[tame.map_or(last, |i| (i + 1).min(last))];
+        misfit.sigma = noise.sqrt();
     }
     Some(misfit)
 }
 
 impl Spectra {
-    fn of(y: &Image, kernel: &Kernel, noise: f64) -> Option<Spectra> {
+    fn of(
+        y: &Image,
+        believed: Option<&Array3<bool>>,
+        kernel: &Kernel,
+        noise: f64,
+    ) -> Option<Spectra> {
         let Dims { c, h, w } = Dims::of(y);
         let fft = Fft2::new(h, w);
         let n = fft.half() * h;
         let (mut power, mut logs) = (vec![0.0; n], vec![0.0; n]);
-        for channel in y.index_axis(ndarray::Axis(0), 0).outer_iter() {
+        for (i, channel) in y.index_axis(Axis(0), 0).outer_iter().enumerate() {
             let plane: Vec<f64> = channel.iter().map(|&v| f64::from(v)).collect();
-            let spectrum = fft.forward(&windowed(plane, h, w), w);
+            let believed = believed.map(|b| b.index_axis(Axis(0), i));
+            let window = window(believed, h, w)?;
+            let spectrum = fft.forward(&windowed(plane, &window), w);
             for ((power, log), s) in power.iter_mut().zip(&mut logs).zip(&spectrum) {
                 let p = s.norm_sqr() / (h * w) as f64;
                 *power += p / c as f64;
@@ -155,18 +184,24 @@ impl Spectra {
         Some((y - slope * x, slope))
     }
 
-    /// Power where the kernel leaves less of the scene than there is noise.
-    fn unexplained(&self, noise: f64) -> f64 {
-        let weak = (0..self.power.len()).filter(|&i| {
-            self.frequency[i] > 0.02 && self.kernel[i].norm_sqr() * self.scene[i] < noise
-        });
-        let (sum, n) = weak.fold((0.0, 0usize), |(sum, n), i| {
-            (sum + self.typical[i].ln(), n + 1)
-        });
-        match n {
-            0..100 => 0.0,
-            _ => (sum / n as f64).exp(),
+    /// Power where the kernel leaves less of the scene than there is noise: the mean, and the most that a ring of
+    /// frequencies has.
+    fn unexplained(&self, noise: f64) -> [f64; 2] {
+        let mut rings = [(0.0, 0usize); 9];
+        for i in 0..self.power.len() {
+            let scene = self.kernel[i].norm_sqr() * self.scene[i];
+            if self.frequency[i] > 0.02 && scene < noise {
+                let ring = &mut rings[((self.frequency[i] / 0.06) as usize).min(8)];
+                ring.0 += (self.typical[i] / (scene + noise)).ln();
+                ring.1 += 1;
+            }
         }
+        let level = |(sum, n): (f64, usize)| match n {
+            0..100 => 0.0,
+            _ => noise * (sum / n as f64).exp(),
+        };
+        let all = rings.iter().fold((0.0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        [level(all), rings.into_iter().map(level).fold(0.0, f64::max)]
     }
 
     /// Rings of frequencies, in three by the kernel's power.
@@ -216,23 +251,132 @@ impl Spectra {
     }
 }
 
-/// A plane without its mean, faded out towards its edges (Hann), of which the mean power is kept.
-fn windowed(mut plane: Vec<f64>, h: usize, w: usize) -> Vec<f64> {
+/// What a plane is weighted with: faded out towards its edges (Hann), and around what is not believed, over so many pixels
+/// that the holes show at low frequencies only. `None` if hardly anything is left.
+fn window(believed: Option<ArrayView2<'_, bool>>, h: usize, w: usize) -> Option<Vec<f64>> {
     let line = |n: usize| -> Vec<f64> {
         let turn = |i: usize| std::f64::consts::TAU * (i as f64 + 1.0) / (n as f64 + 1.0);
         (0..n).map(|i| 0.5 - 0.5 * turn(i).cos()).collect()
     };
     let (rows, columns) = (line(h), line(w));
-    let at = |i: usize| rows[i / w] * columns[i % w];
-    let (mut sum, mut total, mut square) = (0.0, 0.0, 0.0);
-    for (i, v) in plane.iter().enumerate() {
-        sum += at(i) * v;
-        total += at(i);
-        square += at(i).powi(2);
+    let mut window: Vec<f64> = (0..h * w).map(|i| rows[i / w] * columns[i % w]).collect();
+    let size = |window: &[f64]| window.iter().map(|v| v * v).sum::<f64>();
+    let whole = size(&window);
+    if let Some(believed) = believed {
+        let seen: Vec<f64> = believed.iter().map(|&b| f64::from(u8::from(b))).collect();
+        let mut seen = around(seen, h, w, 6, |part| part.fold(1.0, f64::min));
+        for _ in 0..3 {
+            seen = around(seen, h, w, 2, |part| {
+                let (sum, n) = part.fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
+                sum / n
+            });
+        }
+        window.iter_mut().zip(&seen).for_each(|(w, s)| *w *= s);
     }
-    let scale = ((h * w) as f64 / square).sqrt();
-    for (i, v) in plane.iter_mut().enumerate() {
-        *v = (*v - sum / total) * at(i) * scale;
+    (size(&window) > 0.3 * whole).then_some(window)
+}
+
+/// `f` of the pixels up to `reach` away, along the rows and then along the columns.
+fn around(
+    plane: Vec<f64>,
+    h: usize,
+    w: usize,
+    reach: usize,
+    f: impl Fn(&mut dyn Iterator<Item = f64>) -> f64,
+) -> Vec<f64> {
+    let part = |i: usize, n: usize| i.saturating_sub(reach)..(i + reach + 1).min(n);
+    let rows: Vec<f64> = (0..h * w)
+        .map(|i| f(&mut part(i % w, w).map(|j| plane[i / w * w + j])))
+        .collect();
+    (0..h * w)
+        .map(|i| f(&mut part(i / w, h).map(|j| rows[j * w + i % w])))
+        .collect()
+}
+
+/// A plane without its mean, weighted with a window; of what is left the mean power is kept.
+fn windowed(mut plane: Vec<f64>, window: &[f64]) -> Vec<f64> {
+    let (mut sum, mut total, mut square) = (0.0, 0.0, 0.0);
+    for (v, weight) in plane.iter().zip(window) {
+        sum += weight * v;
+        total += weight;
+        square += weight * weight;
+    }
+    let scale = (plane.len() as f64 / square).sqrt();
+    for (v, weight) in plane.iter_mut().zip(window) {
+        *v = (*v - sum / total) * weight * scale;
     }
     plane
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::{NoiseSource, Seeded};
+    use crate::operator::{Blur, Boundary, Operator};
+
+    /// A scene of boxes that hide each other, as things do, blurred, of which the middle is recorded with noise.
+    fn recorded(kernel: &Kernel, sigma: f32, seed: u64) -> Image {
+        const SIDE: usize = 192;
+        let dims = Dims::new(3, SIDE, SIDE);
+        let mut scene = Image::from_elem(dims.batch(1), 0.5);
+        let draws = Seeded::new(seed, "scene").normal(1, Dims::new(1, 600, 7));
+        for draw in draws
+            .index_axis(Axis(0), 0)
+            .index_axis(Axis(0), 0)
+            .outer_iter()
+        {
+            let place = |v: f32| ((v.rem_euclid(1.0)) * SIDE as f32) as usize;
+            let size = |v: f32| (3.0 / (0.04 + v.rem_euclid(1.0))) as usize;
+            let (top, left) = (place(draw[0] * 7.0), place(draw[1] * 7.0));
+            let (bottom, right) = (top + size(draw[2] * 7.0), left + size(draw[3] * 7.0));
+            let (bottom, right) = (bottom.min(SIDE), right.min(SIDE));
+            for c in 0..3 {
+                let mut part = scene.slice_mut(ndarray::s![0, c, top..bottom, left..right]);
+                part.fill((0.5 + 0.2 * draw[4 + c]).clamp(0.0, 0.95));
+            }
+        }
+        let blur = Blur::new(dims, kernel.clone(), Boundary::Symmetric).unwrap();
+        let middle = ndarray::s![.., .., 32..160, 32..160];
+        let mut y = blur.apply(&scene).slice(middle).to_owned();
+        let noise = Seeded::new(seed, "noise").normal(1, Dims::of(&y));
+        y.scaled_add(sigma, &noise);
+        y
+    }
+
+    /// True kernels are left alone, and the noise that is seen is the noise that there is, stated or not; wider ones, and
+    /// motions another way, are softened.
+    #[test]
+    fn wrong_kernels_are_told_from_true_ones() {
+        let gaussian = |std: f64| Kernel::gaussian(std, None).unwrap();
+        let disk = |radius: f64| Kernel::disk(radius).unwrap();
+        let motion = |angle: f64| Kernel::motion(13.0, angle).unwrap();
+        let found = |truth: &Kernel, told: &Kernel, stated: f64| {
+            misfit(&recorded(truth, 0.004, 1), None, told, stated).unwrap()
+        };
+        for kernel in [gaussian(1.6), disk(3.0), motion(20.0)] {
+            for stated in [0.0, 0.004] {
+                let misfit = found(&kernel, &kernel, stated);
+                assert_eq!(misfit.softened, 0.0, "{kernel:?}: {misfit:?}");
+                assert!((misfit.sigma / 0.004 - 1.0).abs() < 0.15, "{misfit:?}");
+            }
+        }
+        for (truth, told) in [
+            (disk(1.7), disk(2.4)),
+            (disk(3.0), disk(3.6)),
+            (gaussian(1.6), gaussian(2.5)),
+            (motion(20.0), motion(110.0)),
+        ] {
+            let misfit = found(&truth, &told, 0.004);
+            assert!(misfit.softened > 0.0, "{truth:?} for {told:?}: {misfit:?}");
+        }
+        let believed = |rows: usize| Array3::from_shape_fn((3, 128, 128), |(_, i, _)| i >= rows);
+        let judged = |rows: usize| {
+            let y = recorded(&disk(1.7), 0.004, 1);
+            misfit(&y, Some(&believed(rows)), &disk(2.4), 0.004).unwrap()
+        };
+        assert!(judged(2).softened > 0.0, "{:?}", judged(2));
+        assert_eq!(judged(3).softened, 0.0, "more is left out than may be");
+        assert!(misfit(&Image::zeros((1, 1, 63, 200)), None, &disk(2.0), 0.0).is_none());
+        assert!(misfit(&Image::zeros((1, 1, 64, 64)), None, &disk(2.0), 0.0).is_none());
+    }
 }

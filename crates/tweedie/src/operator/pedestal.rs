@@ -11,6 +11,9 @@ const SIDE: usize = 7;
 /// The most that a background may have of the largest weight.
 const DARK: f64 = 0.3;
 
+/// The least background that is one: a tail that was cut off is fainter, or uneven.
+const LEAST: f64 = 2.0 / 255.0;
+
 /// Weights in [0, 1] without the background that all of them stand on, and how large it was: `None` if there is none, since
 /// the border is black, or far from even as where a kernel was cut off.
 ///
@@ -26,8 +29,8 @@ pub(super) fn removed(weights: Array2<f64>) -> (Array2<f64>, Option<f64>) {
     let level = quantile(taps.clone(), 0.5);
     let spread = quantile(taps.iter().map(|t| (t - level).abs()).collect(), 0.9);
     let peak = weights.iter().copied().fold(0.0, f64::max);
-    let even = spread <= 0.2 * level + 1.5 / 255.0;
-    if !(level > 0.0 && level <= DARK * peak && even) {
+    let even = spread <= (0.2 * level + 1.5 / 255.0).min(0.5 * level);
+    if !(level >= LEAST && level <= DARK * peak && even) {
         return (weights, None);
     }
     let least = 2.0 * spread;

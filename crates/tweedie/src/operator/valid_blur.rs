@@ -230,12 +230,12 @@ impl Operator for ValidBlur {
         self.margins
     }
 
-    /// By the picture's spectrum; not where numbers are left out, of which a spectrum knows nothing.
+    /// By the spectrum of what is believed.
     fn misfit(&self, y: &Image, sigma: f64) -> Option<Misfit> {
         plane::check(y, self.picture);
-        match self.believed {
-            None if !self.sharp => misfit::misfit(y, &self.kernel, sigma),
-            _ => None,
+        match self.sharp {
+            true => None,
+            false => misfit::misfit(y, self.believed.as_ref(), &self.kernel, sigma),
         }
     }
 

@@ -21,7 +21,8 @@ pub struct Degraded {
 }
 
 /// `A(x)` with noise, for pictures in [0, 1], from the seed's stream "measurement"; a number is the standard deviation of white
-/// noise. Holes hide the noise as they hide the picture.
+/// noise. Holes hide the noise as they hide the picture. An operator that assumes nothing about what lies beyond the picture's
+/// edges records less than all of it.
 ///
 /// # Errors
 /// [`Error::Operator`] if the operator does not fit, [`Error::NoRoom`].
@@ -46,8 +47,10 @@ pub fn degrade(
             channel.zip_mut_with(known, |v, &known| *v = if known { *v } else { 0.0 });
         }
     }
+    let mut seen = picture.clone();
+    seen.alpha = seen.alpha.map(|alpha| operator.margins().crop_plane(alpha));
     Ok(Degraded {
-        picture: picture.with_pixels(y),
+        picture: seen.with_pixels(y),
         known,
     })
 }

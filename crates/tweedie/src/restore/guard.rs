@@ -20,10 +20,7 @@ pub(super) fn checked(
     y: &Image,
     notes: &mut Vec<String>,
 ) -> (Box<dyn Operator>, Noise) {
-    let sigma = match noise {
-        Noise::White(sigma) => sigma,
-        _ => 0.0,
-    };
+    let sigma = noise.level(y);
     let Some(misfit) = operator.misfit(y, sigma) else {
         return (operator, noise);
     };

@@ -289,7 +289,8 @@ impl Ready {
         let restored = match self.samples {
             None => {
                 let method = self.settings.as_dyn();
-                let Restored { x, std } = method.restore(prior, &self.problem, &mut run)?;
+                let result = method.restore(prior, &self.problem, &mut run);
+                let Restored { x, std } = result.map_err(|e| e.cropped(margins))?;
                 Solved {
                     samples: None,
                     restored: Restored {
@@ -302,7 +303,8 @@ impl Ready {
                 let of = &self.settings;
                 let mut all = Vec::new();
                 let draws = Draws { n, of };
-                draws.each(prior, &self.problem, &mut run, |_, x| all.push(keep(x)))?;
+                let each = draws.each(prior, &self.problem, &mut run, |_, x| all.push(keep(x)));
+                each.map_err(|e| e.cropped(margins))?;
                 Solved::of(&all)
             }
         };

@@ -1,6 +1,7 @@
 //! What priors, operators, methods and runs promise each other, and what becomes of a promise that cannot be kept.
 
 mod draws;
+mod edges;
 mod fixture;
 mod limits;
 mod needs;
