@@ -47,7 +47,7 @@ pub fn degrade(
             channel.zip_mut_with(known, |v, &known| *v = if known { *v } else { 0.0 });
         }
     }
-    let mut seen = picture.clone();
+    let mut seen = picture.into_owned();
     seen.alpha = seen.alpha.map(|alpha| operator.margins().crop_plane(alpha));
     Ok(Degraded {
         picture: seen.with_pixels(y),
