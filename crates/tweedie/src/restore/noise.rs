@@ -118,17 +118,22 @@ fn at_least(noise: Noise, sigma: f64, notes: &mut Vec<String>) -> Noise {
     Noise::White(sigma)
 }
 
-/// Coefficients of low frequency, which quantisation rounds and does not merely drop: the first six of the zigzag but the mean.
+/// The first six coefficients of the zigzag but the mean.
 const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
 
-/// Standard deviation of what rounding does to the luma of a JPEG: a step over the root of 12.
+/// Standard deviation of what quantisation does to the pixels of a JPEG: of each component the steps of the frequencies that it
+/// rounds and does not merely drop, over the root of 12; colours count half, since a method is told one level for all.
 fn step(jpeg: &Jpeg) -> f64 {
-    let Some(luma) = jpeg.components.first() else {
-        return 0.0;
+    let variance = |steps: &[u16; 64]| {
+        let low = (1..64).filter(|i| i / 8 + i % 8 <= 4);
+        let squares: Vec<f64> = low.map(|i| f64::from(steps[i]).powi(2) / 12.0).collect();
+        squares.iter().sum::<f64>() / squares.len() as f64
     };
-    let square = |&i: &usize| f64::from(luma.steps[i]).powi(2);
-    let mean = LOW.iter().map(square).sum::<f64>() / LOW.len() as f64;
-    (mean / 12.0).sqrt() / 255.0
+    let mut components = jpeg.components.iter().map(|c| variance(&c.steps));
+    let luma = components.next().unwrap_or(0.0);
+    let colours: Vec<f64> = components.collect();
+    let colour = colours.iter().sum::<f64>() / colours.len().max(1) as f64;
+    (luma + 0.5 * colour).sqrt() / 255.0
 }
 
 /// The quality, 1 to 100, at which libjpeg's tables are about these: ITU T.81, table K.1, scaled by `200 - 2*quality` per cent
