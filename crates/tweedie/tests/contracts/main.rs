@@ -2,6 +2,7 @@
 
 mod draws;
 mod fixture;
+mod holes;
 mod limits;
 mod needs;
 mod runs;
