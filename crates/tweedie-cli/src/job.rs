@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use tweedie::Dims;
-use tweedie::image::Picture;
+use tweedie::image::{Format, Picture};
 use tweedie::method::Settings;
 use tweedie::operator::Spec;
 use tweedie::prior::Prior;
@@ -185,6 +185,10 @@ pub(crate) fn restore(
     batch::each(&plan, &args.output, &watch, |pair| one.restore(pair))
 }
 
+/// What is said where a picture was to stay as it is but for a part.
+const LOSSY: &str =
+    "a JPEG holds no pixel exactly: what is known changes a little; write PNG to keep it";
+
 /// What is the same for all pictures.
 struct One<'a> {
     verb: &'a str,
@@ -204,13 +208,16 @@ impl One<'_> {
         let beside = args.beside(sink.file());
         args.check_beside(&beside, ready.settings())?;
         let name = ready.settings().name();
-        let nfe = ready.settings().nfe(self.prior.card()) * job.samples.unwrap_or(1);
+        let nfe = ready.nfe(self.prior.card());
         let (solved, mut report) = self
             .watch
             .run(name, nfe, |observer| ready.solve(self.prior, observer))
             .with_context(|| format!("{} by {name}", self.verb))?;
-        let mut result = picture.with_pixels(solved.restored.x);
+        let mut result = ready.result(&picture, solved.restored.x);
         report.notes.extend(args.output.losses(sink, &result)?);
+        if ready.keeps_known() && sink.format()? == Format::Jpeg {
+            report.notes.push(LOSSY.to_owned());
+        }
         result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
         result.set_text("tweedie", self.record(&job, ready.settings(), report.sigma));
         if let (Some(file), Some(std)) = (&beside.spread, solved.restored.std) {

@@ -6,6 +6,7 @@
 
 use crate::method::{Settings, Task};
 use crate::operator::Loss;
+use crate::operator::mask::LARGE;
 
 /// The name of the method that suits a task best.
 ///
@@ -13,13 +14,14 @@ use crate::operator::Loss;
 ///
 /// Where the operator is not linear, gradients must do (DiffPIR, equation 13). Noise alone takes one evaluation. Of colours a
 /// draw invents too many, and the mean of a few is closer to the truth. Where more than half of the pixels a side are missing,
-/// fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from denoising alone (DPIR).
+/// fresh noise at each level finds more of them (DiffPIR). Large holes are filled with what lies elsewhere in the picture, and
+/// from there it is a short way, with fresh noise too. All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.pixelwise && task.maps => "exact",
-        _ if task.draw => "diffpir",
+        _ if task.draw || task.hole >= LARGE => "diffpir",
         Loss { colours: true, .. } => "mean",
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "diffpir",
         _ => "dpir",

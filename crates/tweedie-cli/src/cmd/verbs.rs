@@ -59,7 +59,9 @@ pub(crate) const VERBS: [Verb; 6] = [
         keeps: true,
         sized: false,
         examples: "  tweedie inpaint cat.png --mask scratches.png    writes cat.inpaint.png
-  tweedie inpaint cat.png --mask box:40,60,10,20  a hole of 40 rows and 60 columns, from row 10 and column 20",
+  tweedie inpaint cat.png --mask box:40,60,10,20  a hole of 40 rows and 60 columns, from row 10 and column 20
+  tweedie inpaint cat.png --mask alpha            what is transparent in the picture itself
+  tweedie inpaint cat.png --mask m.png --holes black --grow 3   the mask's black and 3 pixels around it",
     },
     Verb {
         name: "colorize",

@@ -21,6 +21,7 @@ use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
 use crate::grid::{Grid, MAX_STEPS, Schedule, Subset};
 use crate::level::{Level, combine, walk};
+use crate::operator::mask::LARGE;
 use crate::operator::{Loss, norm_at};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
@@ -121,9 +122,14 @@ impl Described for DiffPir {
     }
 }
 
+/// Noise, for data in [-1, 1], that drowns the seams between patches and leaves what they show.
+const WELD: f64 = 0.05;
+
 impl Tuned for DiffPir {
     /// Few steps with fresh noise. Colours of large areas are decided at high noise levels, and nothing else is missing from a
     /// grey picture: so the grid is EDM's, and ends early, at the noise that there is to remove.
+    ///
+    /// What fills a large hole is there from the start, and only its seams are to be welded.
     fn tuned(task: &Task) -> DiffPir {
         let only_colours = Loss {
             colours: true,
@@ -140,6 +146,17 @@ impl Tuned for DiffPir {
                     sigma_max: 20.0,
                     rho: 7.0,
                     steps: task.steps.unwrap_or(15),
+                }),
+                ..DiffPir::fresh()
+            };
+        }
+        if task.hole >= LARGE && !task.draw {
+            return DiffPir {
+                grid: Grid::all(Schedule::Edm {
+                    sigma_min: 0.01,
+                    sigma_max: WELD,
+                    rho: 3.0,
+                    steps: task.steps.unwrap_or(4),
                 }),
                 ..DiffPir::fresh()
             };

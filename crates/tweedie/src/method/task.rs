@@ -1,7 +1,7 @@
 //! What there is to restore, as far as a choice of method and settings depends on it.
 
 use crate::Dims;
-use crate::operator::{Loss, Operator};
+use crate::operator::{Loss, Mask, Operator};
 use crate::problem::Problem;
 
 /// A task, for the settings that suit it.
@@ -9,6 +9,8 @@ use crate::problem::Problem;
 pub struct Task {
     /// What the operator takes from the picture.
     pub loss: Loss,
+    /// How deep the largest hole of a mask is, in pixels from its edge to its innermost pixel; 0 for other operators.
+    pub hole: usize,
     /// Whether the operator is linear.
     pub linear: bool,
     /// Whether it acts on each pixel alone.
@@ -47,6 +49,7 @@ impl Task {
     pub fn exact(operator: &dyn Operator) -> Task {
         Task {
             loss: operator.loss(),
+            hole: operator.mask().map_or(0, Mask::depth),
             linear: operator.linear().is_some(),
             pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),
             maps: false,

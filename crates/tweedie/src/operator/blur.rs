@@ -22,6 +22,7 @@ use super::{
     cg, clipped, not_empty, spectrum, tikhonov,
 };
 use crate::fft::Complex;
+use crate::image::Picture;
 use crate::{Dims, Image};
 
 /// Singular values smaller than this times the largest are taken for zero in the pseudo-inverse of a blur: what it
@@ -190,13 +191,17 @@ impl Described for BlurSpec {
     }
 
     /// Where nothing is assumed beyond the edges, what is clipped is not believed either.
-    fn build_for(&self, y: &Image, notes: &mut Vec<String>) -> Result<Box<dyn Operator>, Error> {
+    fn build_for(
+        &self,
+        picture: &Picture,
+        notes: &mut Vec<String>,
+    ) -> Result<Box<dyn Operator>, Error> {
         let kernel = self.kernel.build_and_tell(notes)?;
         if self.boundary != Edges::Unknown {
-            return self.build(Dims::of(y));
+            return self.build(picture.dims());
         }
-        let blur = ValidBlur::new(Dims::of(y), &kernel)?;
-        let Some(believed) = clipped::believed(y) else {
+        let blur = ValidBlur::new(picture.dims(), &kernel)?;
+        let Some(believed) = clipped::believed(&picture.pixels) else {
             return Ok(Box::new(blur));
         };
         let pixels = believed.map_axis(Axis(0), |c| c.iter().all(|&b| b));

@@ -1,19 +1,28 @@
 //! Masks: only some pixels were recorded.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ndarray::{Array2, Array3, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::identity::blend;
+use super::marks::{self, grown, marked};
 use super::spec::{Described, Flag, Flags, parses};
 use super::{
-    Error, Gain, Linear, Loss, Operator, Spectrum, cg, nearest, not_empty, plane, read, spectrum,
+    Error, Gain, Linear, Loss, Operator, Spectrum, cg, nearest, not_empty, patches, plane, read,
+    spectrum,
 };
+use crate::image::Picture;
 use crate::noise::generator;
 use crate::{Dims, Image};
+
+pub use marks::Holes;
+
+/// Holes so deep, in pixels, are more than a smooth picture fills.
+pub(crate) const LARGE: usize = 12;
 
 /// `y = m * x`, pixel by pixel, with `m` 1 where a pixel is known and 0 where it is not; of full size.
 ///
@@ -23,6 +32,8 @@ pub struct Mask {
     dims: Dims,
     /// `[channel, height, width]`; of one channel if it serves all.
     known: Array3<bool>,
+    /// How deep the largest hole is, in pixels.
+    hole: usize,
 }
 
 impl Mask {
@@ -72,18 +83,47 @@ impl Mask {
         Mask::from_known(dims, known)
     }
 
+    /// Hides the pixels that `holes` `[height, width]` marks.
+    fn with_holes(dims: Dims, holes: Array2<bool>) -> Result<Mask, Error> {
+        Mask::from_known(dims, holes.mapv(|m| !m).insert_axis(Axis(0)))
+    }
+
     fn from_known(dims: Dims, known: Array3<bool>) -> Result<Mask, Error> {
         not_empty("a mask", dims)?;
         if !known.iter().any(|&k| k) {
             return Err(Error::Invalid("the mask hides every pixel".into()));
         }
         let known = known.as_standard_layout().into_owned();
-        Ok(Mask { dims, known })
+        let deepest = known.outer_iter().map(nearest::depth).fold(0.0, f32::max);
+        // Of a channel nothing may be known.
+        let hole = deepest.min(dims.h.max(dims.w) as f32) as usize;
+        Ok(Mask { dims, known, hole })
+    }
+
+    /// The part of it for some rows and columns, which takes its holes for as deep as they are in all of it.
+    pub(crate) fn part(&self, [rows, columns]: &[Range<usize>; 2]) -> Mask {
+        let known = self.known.slice(s![.., rows.clone(), columns.clone()]);
+        Mask {
+            dims: Dims::new(self.dims.c, rows.len(), columns.len()),
+            known: known.as_standard_layout().into_owned(),
+            hole: self.hole,
+        }
+    }
+
+    /// How deep the largest hole is, in pixels from its edge to its innermost pixel.
+    pub fn depth(&self) -> usize {
+        self.hole
     }
 
     /// Which pixels are known, `[1 or channels, height, width]`.
     pub fn known(&self) -> &Array3<bool> {
         &self.known
+    }
+
+    /// Pixels of which a channel is not known, `[height, width]`.
+    pub fn hidden(&self) -> Array2<bool> {
+        self.known
+            .map_axis(Axis(0), |channels| channels.iter().any(|&k| !k))
     }
 
     /// The mask of channel `c`, row by row.
@@ -126,15 +166,20 @@ impl Operator for Mask {
         self.apply(u)
     }
 
-    /// Each unknown pixel is like the nearest known one of its channel.
+    /// Each unknown pixel is like the nearest known one of its channel; large holes are filled with what lies elsewhere in the
+    /// picture, as far as there is enough of it.
     fn guess(&self, y: &Image) -> Image {
         plane::check(y, self.dims);
-        nearest::filled(y, &self.known)
+        let near = nearest::filled(y, &self.known);
+        match self.hole >= LARGE {
+            true => self.project(y, &patches::filled(near, &self.hidden())),
+            false => near,
+        }
     }
 
     fn loss(&self) -> Loss {
         Loss {
-            pixels: self.known.iter().any(|&k| !k),
+            pixels: self.hole > 0,
             ..Loss::NOTHING
         }
     }
@@ -145,6 +190,10 @@ impl Operator for Mask {
             self.known
                 .map_axis(Axis(0), |channels| channels.iter().any(|&k| k)),
         )
+    }
+
+    fn mask(&self) -> Option<&Mask> {
+        Some(self)
     }
 
     fn linear(&self) -> Option<&dyn Linear> {
@@ -311,31 +360,30 @@ pub struct BoxSpec {
     pub outside: bool,
 }
 
-/// Which shade of a mask picture marks the holes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Holes {
-    /// White is to be filled, as in inpainting tools.
-    #[default]
-    White,
-    /// Black is to be filled, as in the literature, whose `m` is 1 at known pixels.
-    Black,
-}
-
 /// A mask for any size of image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "shape", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum MaskSpec {
-    /// A picture of the image's size, see [`Mask::new`]; colours count by their luma.
+    /// A picture of the image's size. What of it marks a hole is found as painting programs mean it: the brighter of two
+    /// values; of more, all that is clearly brighter than the darkest; paint of any colour on a transparent layer.
     Picture {
         /// The file.
         path: PathBuf,
         /// Which shade marks the holes.
         #[serde(default)]
         holes: Holes,
-        /// The value, 0 to 1, above which a pixel counts as white.
-        #[serde(default = "middle")]
-        threshold: f32,
+        /// The brightness, 0 to 1, of a pixel's brightest channel, above which it counts as white; found if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        threshold: Option<f32>,
+        /// By how many pixels holes are made larger on all sides.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        grow: usize,
+    },
+    /// What is transparent in the picture itself.
+    Alpha {
+        /// By how many pixels holes are made larger on all sides.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        grow: usize,
     },
     /// Random pixels, see [`Mask::random`].
     Random {
@@ -349,35 +397,109 @@ pub enum MaskSpec {
     Box(BoxSpec),
 }
 
-fn middle() -> f32 {
-    0.5
+fn is_zero(grow: &usize) -> bool {
+    *grow == 0
 }
+
+/// Of a picture of which more is filled, the mask may be the wrong way round.
+const MOST: f64 = 0.9;
 
 impl MaskSpec {
     /// The mask for images of these dimensions.
     ///
     /// # Errors
-    /// Those of the constructors named above, and [`Error::File`] if a picture cannot be read.
+    /// Those of the constructors named above, [`Error::File`] if a picture cannot be read or marks nothing, and
+    /// [`Error::Invalid`] for [`MaskSpec::Alpha`], which no dimensions tell.
     pub fn mask(&self, dims: Dims) -> Result<Mask, Error> {
         match self {
             MaskSpec::Random { hidden, seed } => Mask::random(dims, *hidden, *seed),
             MaskSpec::Box(hole) => Mask::hide_box(dims, hole),
+            MaskSpec::Alpha { .. } => Err(Error::Invalid(
+                "the mask `alpha` is that of a picture with transparent parts: use it with inpaint"
+                    .into(),
+            )),
             MaskSpec::Picture {
                 path,
                 holes,
                 threshold,
+                grow,
             } => {
                 let fits = |size| read::check_size("mask", dims, size);
-                let picture = read::mask(path, (dims.h, dims.w), fits)?;
-                let known = picture.mapv(|v| (v > *threshold) == (*holes == Holes::Black));
-                Mask::from_known(dims, known.insert_axis(Axis(0)))
+                let picture = read::picture(path, (dims.h, dims.w), fits)?;
+                let holes = marked(&picture, *holes, *threshold);
+                if !holes.iter().any(|&m| m) {
+                    return Err(Error::File {
+                        path: path.clone(),
+                        why: NOTHING_MARKED.into(),
+                    });
+                }
+                Mask::with_holes(dims, grown(holes, *grow))
             }
         }
     }
+
+    /// The mask for a picture, whose transparent parts may be the holes. How much is to be filled is noted.
+    ///
+    /// # Errors
+    /// Those of [`MaskSpec::mask`], and [`Error::Invalid`] if nothing is transparent.
+    pub fn mask_for(&self, picture: &Picture, notes: &mut Vec<String>) -> Result<Mask, Error> {
+        let dims = picture.dims();
+        let mask = match self {
+            MaskSpec::Alpha { grow } => {
+                let holes = picture.alpha.as_ref().map(marks::transparent);
+                let some = holes.filter(|holes| holes.iter().any(|&m| m));
+                let holes = some.ok_or_else(|| Error::Invalid(NOTHING_TRANSPARENT.into()))?;
+                Mask::with_holes(dims, grown(holes, *grow))?
+            }
+            _ => self.mask(dims)?,
+        };
+        let filled = mask.hidden().iter().filter(|&&hidden| hidden).count();
+        let all = dims.h * dims.w;
+        let share = filled as f64 / all as f64;
+        let hint = match self {
+            MaskSpec::Picture { holes, .. } if share > MOST => format!(
+                "; if the holes are the mask's {0}, say --holes {0}",
+                holes.other()
+            ),
+            _ => String::new(),
+        };
+        let percent = match 100.0 * share {
+            small if filled > 0 && small < 0.1 => "less than 0.1".to_owned(),
+            percent => format!("{percent:.1}"),
+        };
+        notes.push(format!(
+            "fills {filled} of {all} pixels ({percent} %){hint}"
+        ));
+        Ok(mask)
+    }
+
+    /// With the shade and the growth that the command line asks for.
+    fn with_marks(mut self, shade: Holes, by: usize) -> Result<MaskSpec, Error> {
+        match &mut self {
+            MaskSpec::Picture { holes, grow, .. } => (*holes, *grow) = (shade, by),
+            MaskSpec::Alpha { grow } if shade == Holes::White => *grow = by,
+            _ if shade == Holes::Black => {
+                return Err(Error::Invalid(
+                    "--holes black is for masks that are pictures: leave it out".into(),
+                ));
+            }
+            _ if by > 0 => {
+                return Err(Error::Invalid(
+                    "--grow is for masks that are pictures, and for `alpha`: leave it out".into(),
+                ));
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
 }
 
+const NOTHING_MARKED: &str = "marks nothing: it is of one shade all over; paint the holes, white on black or on a transparent layer";
+
+const NOTHING_TRANSPARENT: &str = "nothing in the picture is transparent, so that --mask alpha marks nothing: erase what is to be filled, or name a mask";
+
 /// `random:P` (hides a share P of the pixels), `box:HEIGHT,WIDTH[,TOP,LEFT]` (pixels, or parts as `50%`; in the middle if
-/// no place is given), or the file of a picture whose white pixels are the holes.
+/// no place is given), `alpha` (what is transparent in the picture), or the file of a picture that marks the holes.
 impl FromStr for MaskSpec {
     type Err = Error;
 
@@ -395,10 +517,14 @@ impl FromStr for MaskSpec {
         if let Some(sides) = text.strip_prefix("box:") {
             return sides.parse().map(MaskSpec::Box);
         }
+        if text == "alpha" {
+            return Ok(MaskSpec::Alpha { grow: 0 });
+        }
         Ok(MaskSpec::Picture {
             path: text.into(),
             holes: Holes::White,
-            threshold: middle(),
+            threshold: None,
+            grow: 0,
         })
     }
 }
@@ -431,26 +557,56 @@ impl FromStr for BoxSpec {
 impl Described for MaskSpec {
     const SUMMARY: &'static str = "hides pixels: random ones, a box, or the white of a picture";
     const EXAMPLE: &'static str = "shape = 'random'\nhidden = 0.5";
-    const FLAGS: &'static [Flag] = &[Flag {
-        name: "mask",
-        value: "MASK",
-        help: "Mask: a picture of the same size whose white pixels are the holes, `random:P` for a share P of the pixels, or \
-               `box:HEIGHT,WIDTH[,TOP,LEFT]` in pixels or parts (`50%`)",
-        example: "random:0.5",
-        default: None,
-        check: parses::<MaskSpec>,
-    }];
+    const FLAGS: &'static [Flag] = &[
+        Flag {
+            name: "mask",
+            value: "MASK",
+            help: "Mask: a picture of the same size that marks the holes (white on black, or paint on a transparent layer), `alpha` \
+                   for what is transparent in the picture itself, `random:P` for a share P of the pixels, or \
+                   `box:HEIGHT,WIDTH[,TOP,LEFT]` in pixels or parts (`50%`)",
+            example: "random:0.5",
+            default: None,
+            check: parses::<MaskSpec>,
+        },
+        Flag {
+            name: "holes",
+            value: "SHADE",
+            help: "Which shade of a mask picture marks the holes: `white`, or `black`",
+            example: "black",
+            default: Some("white"),
+            check: parses::<Holes>,
+        },
+        Flag {
+            name: "grow",
+            value: "N",
+            help: "Make the holes of a mask picture N pixels larger on all sides",
+            example: "3",
+            default: Some("0"),
+            check: |text| growth(text).map(drop),
+        },
+    ];
 
     fn from_flags(flags: &Flags<'_>) -> Result<MaskSpec, Error> {
-        let mut mask = flags.need(&MaskSpec::FLAGS[0])?;
+        let [mask, holes, grow] = MaskSpec::FLAGS else {
+            unreachable!("there are three");
+        };
+        let mut mask: MaskSpec = flags.need(mask)?;
         if let MaskSpec::Random { seed, .. } = &mut mask {
             *seed = flags.seed;
         }
-        Ok(mask)
+        mask.with_marks(flags.need(holes)?, growth(flags.text(grow)?)?)
     }
 
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         Ok(Box::new(self.mask(input)?))
+    }
+
+    fn build_for(
+        &self,
+        picture: &Picture,
+        notes: &mut Vec<String>,
+    ) -> Result<Box<dyn Operator>, Error> {
+        Ok(Box::new(self.mask_for(picture, notes)?))
     }
 
     fn files(&mut self) -> Vec<&mut PathBuf> {
@@ -458,6 +614,18 @@ impl Described for MaskSpec {
             MaskSpec::Picture { path, .. } => vec![path],
             _ => Vec::new(),
         }
+    }
+}
+
+/// The most that holes grow by: more than any brush is wide.
+const MOST_GROWTH: usize = 10_000;
+
+fn growth(text: &str) -> Result<usize, Error> {
+    match text.trim().parse() {
+        Ok(by) if by <= MOST_GROWTH => Ok(by),
+        _ => Err(Error::Invalid(format!(
+            "--grow takes a number of pixels from 0 to {MOST_GROWTH}, not `{text}`"
+        ))),
     }
 }
 
@@ -477,7 +645,7 @@ fn span(
     n: usize,
     length: Extent,
     start: Option<Extent>,
-) -> Result<std::ops::Range<usize>, Error> {
+) -> Result<Range<usize>, Error> {
     let length = length.of(n)?;
     let start = match start {
         Some(start) => start.of(n)?,
@@ -523,6 +691,12 @@ mod tests {
         assert!(matches!(mask("box:8,8,1,2"), Ok(MaskSpec::Box(_))));
         assert!(mask("box:8").is_err());
         assert!(matches!(mask("m.png"), Ok(MaskSpec::Picture { .. })));
+        assert!(matches!(mask("alpha"), Ok(MaskSpec::Alpha { grow: 0 })));
+        let marks = |text, shade, by| mask(text).unwrap().with_marks(shade, by);
+        assert!(marks("m.png", Holes::Black, 3).is_ok() && marks("alpha", Holes::White, 3).is_ok());
+        assert!(marks("alpha", Holes::Black, 0).is_err());
+        assert!(marks("random:0.5", Holes::White, 1).is_err());
+        assert!(growth("-1").is_err() && growth("20000").is_err() && growth("7").is_ok());
     }
 
     #[test]

@@ -29,15 +29,18 @@ mod gray;
 mod identity;
 mod kernel_spec;
 mod margins;
+mod marks;
 mod misfit;
 mod mosaic;
 mod motion;
 mod nearest;
 mod norm;
+mod patches;
 mod pedestal;
 mod pixelwise;
 mod plane;
 mod read;
+mod seams;
 mod spec;
 pub mod spectrum;
 mod stack;
@@ -131,6 +134,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
     fn recorded(&self) -> Option<Array2<bool>> {
+        None
+    }
+
+    /// Itself, if it hides pixels and does nothing else: then only what lies around them matters, and they become opaque.
+    fn mask(&self) -> Option<&Mask> {
         None
     }
 
@@ -297,7 +305,7 @@ pub enum Error {
         got: Dims,
     },
     /// A mask or gain of another size than the image.
-    #[error("the {what} is {} x {} (height x width), but the image is {} x {}", .picture.0, .picture.1, .image.0, .image.1)]
+    #[error("the {what} is {} x {} (height x width), but the image is {} x {}{}", .picture.0, .picture.1, .image.0, .image.1, turned(*.picture, *.image))]
     PictureSize {
         /// What it is.
         what: &'static str,
@@ -341,6 +349,14 @@ pub enum Error {
     /// The parameters make no operator.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// What to do where the sizes differ by a quarter turn alone.
+fn turned(picture: (usize, usize), image: (usize, usize)) -> &'static str {
+    match picture == (image.1, image.0) {
+        true => ": it lies on its side, so turn it (the image is taken upright, as its EXIF says)",
+        false => "; make them the same size",
+    }
 }
 
 /// That dimensions hold at least one pixel.

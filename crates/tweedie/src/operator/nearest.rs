@@ -1,6 +1,6 @@
 //! Filling unknown pixels with the nearest known one.
 
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::plane;
@@ -24,6 +24,25 @@ pub(crate) fn filled(x: &Image, known: &Array3<bool>) -> Image {
         nearest[i % c % nearest.len()].fill(plane);
     }
     out
+}
+
+/// How far each pixel of a plane `[height, width]` is from the nearest that is set, in pixels; infinite without any.
+pub(crate) fn distances(set: ArrayView2<'_, bool>) -> Array2<f32> {
+    let (h, w) = set.dim();
+    let set = set.as_standard_layout();
+    let nearest = Nearest::new(set.as_slice().expect("in standard layout"), w);
+    Array2::from_shape_fn((h, w), |(y, x)| match nearest.source[x * h + y] {
+        NONE => f32::INFINITY,
+        i => {
+            let (row, column) = (i as usize / w, i as usize % w);
+            (y.abs_diff(row) as f32).hypot(x.abs_diff(column) as f32)
+        }
+    })
+}
+
+/// How far the pixel that is farthest from all that are set is from them, in pixels.
+pub(crate) fn depth(set: ArrayView2<'_, bool>) -> f32 {
+    distances(set).fold(0.0, |deepest, &d| d.max(deepest))
 }
 
 /// For every pixel of a plane, the known one that is nearest.

@@ -5,33 +5,33 @@ use std::path::Path;
 use ndarray::{Array2, Array3, ArrayView3, Axis, Zip};
 
 use super::{Error, pedestal};
-use crate::image::{self, Fault, Limits};
+use crate::image::{self, Fault, Limits, Picture};
 use crate::{Dims, files};
 
-/// A picture's luma in [0, 1], `[height, width]`, where `check` takes its height and width.
+/// A picture, upright, where `check` takes its height and width.
 ///
 /// A picture of more pixels than `size` is not decoded.
-pub(crate) fn mask(
+pub(crate) fn picture(
     path: &Path,
     size: (usize, usize),
     check: impl Fn((usize, usize)) -> Result<(), Error>,
-) -> Result<Array2<f32>, Error> {
-    planes(path, size, check).map(|planes| luma(planes.view()))
+) -> Result<Picture, Error> {
+    match image::read_with(path, &pixels_of(size)) {
+        Ok(picture) => {
+            let Dims { h, w, .. } = picture.dims();
+            check((h, w)).map(|()| picture)
+        }
+        Err(error) => Err(refused(path, error.fault, check)),
+    }
 }
 
-/// The same with its channels, `[1 or 3, height, width]`.
+/// Its channels alone, `[1 or 3, height, width]`.
 pub(crate) fn planes(
     path: &Path,
     size: (usize, usize),
     check: impl Fn((usize, usize)) -> Result<(), Error>,
 ) -> Result<Array3<f32>, Error> {
-    match image::read_with(path, &pixels_of(size)) {
-        Ok(picture) => {
-            let Dims { h, w, .. } = picture.dims();
-            check((h, w)).map(|()| picture.pixels.index_axis_move(Axis(0), 0))
-        }
-        Err(error) => Err(refused(path, error.fault, check)),
-    }
+    picture(path, size, check).map(|picture| picture.pixels.index_axis_move(Axis(0), 0))
 }
 
 /// That a mask or gain has the image's height and width.
@@ -180,7 +180,7 @@ fn missing(path: &Path, why: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Format, Overwrite, Picture, WriteOptions, encode, write_bytes};
+    use crate::image::{Format, Overwrite, WriteOptions, encode, write_bytes};
     use crate::operator::kernel::{MAX_SIDE, check_size};
     use crate::{Dims, Image};
 
@@ -203,13 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn masks_and_kernels_are_turned_upright() {
+    fn pictures_and_kernels_are_turned_upright() {
         let mut stored = Picture::new(Image::zeros(Dims::new(1, 2, 3).batch(1)));
         stored.pixels[[0, 0, 0, 2]] = 1.0;
         stored.exif = Some(ON_ITS_SIDE.to_vec());
         let (_folder, path) = file(&png(&stored), "side.png");
         let expected = ndarray::arr2(&[[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]);
-        assert_eq!(mask(&path, (3, 2), anything).unwrap(), expected);
+        let upright = planes(&path, (3, 2), anything).unwrap();
+        assert_eq!(upright.index_axis(Axis(0), 0), expected);
         let weights = taps(&path, MAX_SIDE, anything).unwrap();
         assert_eq!(weights.0, expected.mapv(f64::from));
     }
@@ -218,8 +219,8 @@ mod tests {
     fn colours_count_by_their_luma() {
         let pixels = ndarray::arr2(&[[1.0], [0.0], [1.0]]).into_shape_with_order((1, 3, 1, 1));
         let (_folder, path) = file(&png(&Picture::new(pixels.unwrap())), "pink.png");
-        let luma = mask(&path, (1, 1), anything).unwrap()[[0, 0]];
-        assert!((luma - 0.2848).abs() < 1e-6, "{luma}");
+        let weight = luma(planes(&path, (1, 1), anything).unwrap().view())[[0, 0]];
+        assert!((weight - 0.2848).abs() < 1e-6, "{weight}");
     }
 
     /// Of these files there is only the header: one that was decoded would be called damaged.
@@ -235,7 +236,7 @@ mod tests {
                 image: (10, 20),
             })
         };
-        let error = mask(&path, (10, 20), fits).unwrap_err();
+        let error = picture(&path, (10, 20), fits).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -258,7 +259,7 @@ mod tests {
         let (_folder, path) = file(b"GIF89a\xff\xff", "k.gif");
         let error = taps(&path, MAX_SIDE, anything).unwrap_err().to_string();
         assert!(error.contains("is a GIF; convert it"), "{error}");
-        let error = mask(&path, (1, 1), anything).unwrap_err().to_string();
+        let error = picture(&path, (1, 1), anything).unwrap_err().to_string();
         assert!(error.contains("is a GIF; convert it"), "{error}");
     }
 }

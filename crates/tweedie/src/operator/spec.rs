@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{Error, Operator, Spec};
-use crate::{Dims, Image, files};
+use crate::image::Picture;
+use crate::{Dims, files};
 
 /// What the file of an operator says of it, beside the operator itself.
 pub trait Described: Clone {
@@ -29,13 +30,17 @@ pub trait Described: Clone {
     /// Those of the operator's constructor.
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error>;
 
-    /// The operator that made a measurement `[batch, channel, height, width]`; what of it depends on what was recorded is
-    /// found here, and said in a note where the user ought to know.
+    /// The operator that made a picture; what of it depends on what was recorded is found here, and said in a note where the
+    /// user ought to know.
     ///
     /// # Errors
     /// Those of [`Described::build`] and [`Described::input_for`].
-    fn build_for(&self, y: &Image, _: &mut Vec<String>) -> Result<Box<dyn Operator>, Error> {
-        self.build(self.input_for(Dims::of(y))?)
+    fn build_for(
+        &self,
+        picture: &Picture,
+        _: &mut Vec<String>,
+    ) -> Result<Box<dyn Operator>, Error> {
+        self.build(self.input_for(picture.dims())?)
     }
 
     /// The clean image's dimensions, given those of the measurement: the same, unless it says otherwise.
@@ -225,10 +230,10 @@ macro_rules! operators {
 
             fn build_for_unchecked(
                 &self,
-                y: &crate::Image,
+                picture: &crate::image::Picture,
                 notes: &mut Vec<String>,
             ) -> Result<Box<dyn Operator>, Error> {
-                match self { $(Spec::$variant(spec) => spec.build_for(y, notes),)+ }
+                match self { $(Spec::$variant(spec) => spec.build_for(picture, notes),)+ }
             }
 
             fn input_unchecked(&self, output: Dims) -> Result<Dims, Error> {
@@ -297,18 +302,18 @@ impl Spec {
         self.build_unchecked(input)
     }
 
-    /// The operator that made a measurement, `[batch, channel, height, width]`: [`Spec::build`] for the size that belongs to
-    /// it, but what depends on what was recorded (numbers that are clipped) is found, and noted.
+    /// The operator that made a picture: [`Spec::build`] for the size that belongs to it, but what depends on what was recorded
+    /// (numbers that are clipped, transparent parts) is found, and noted.
     ///
     /// # Errors
     /// Those of [`Spec::build`] and [`Spec::input_for`].
     pub fn build_for(
         &self,
-        y: &Image,
+        picture: &Picture,
         notes: &mut Vec<String>,
     ) -> Result<Box<dyn Operator>, Error> {
-        self.input_for(Dims::of(y))?;
-        self.build_for_unchecked(y, notes)
+        self.input_for(picture.dims())?;
+        self.build_for_unchecked(picture, notes)
     }
 
     /// The clean image's dimensions, given those of the measurement.
@@ -343,6 +348,7 @@ fn too_large(dims: Dims) -> Error {
 mod tests {
     use super::super::MaskSpec;
     use super::*;
+    use crate::Image;
 
     fn parse(text: &str) -> Spec {
         toml::from_str(text).unwrap()
@@ -535,7 +541,8 @@ mod tests {
         let mask = |holes| MaskSpec::Picture {
             path: path.clone(),
             holes,
-            threshold: 0.5,
+            threshold: None,
+            grow: 0,
         };
         use super::super::mask::Holes;
         let white = mask(Holes::White).mask(dims).unwrap();

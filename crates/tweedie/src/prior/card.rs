@@ -22,8 +22,19 @@ pub struct Card {
     pub pullback: bool,
     /// Whether its estimates carry the learned variance of an ancestral step.
     pub variance: bool,
+    /// How parts of a picture can be asked for alone; `None` if they cannot.
+    pub parts: Option<Parts>,
     /// Whether it can be told the noise of each pixel ([`Prior::denoise_mapped`](super::Prior::denoise_mapped)).
     pub maps: bool,
+}
+
+/// How a part of a picture is cut out, so that a prior answers for it as it would in the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Pixels around the part on which the answer depends.
+    pub margin: usize,
+    /// The part lies whole multiples of so many pixels from the picture's edges.
+    pub multiple: usize,
 }
 
 /// Heights and widths.
@@ -68,6 +79,7 @@ impl Card {
             sides: Sides::Exactly(dims.h, dims.w),
             pullback: true,
             variance: false,
+            parts: None,
             maps: false,
         }
     }

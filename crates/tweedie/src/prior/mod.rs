@@ -16,7 +16,7 @@ mod stationary;
 mod tensor;
 mod tiles;
 
-pub use card::{Card, Sides};
+pub use card::{Card, Parts, Sides};
 pub use channels::AnyChannels;
 pub use conditioning::Conditioning;
 pub use gaussian::Gaussian;

@@ -9,8 +9,8 @@ use ndarray::{ArrayView4, Axis, Zip, s};
 use super::tensor::{from_tensor, in_pool, to_tensor};
 use super::tiles::Tiling;
 use super::{
-    AnyChannels, Card, Conditioning, Error, Estimate, Factors, Parametrisation, Prior, Pullback,
-    Shown, Sides,
+    AnyChannels, Card, Conditioning, Error, Estimate, Factors, Parametrisation, Parts, Prior,
+    Pullback, Shown, Sides,
 };
 use crate::Image;
 use crate::checkpoint::{Model, ModelSpec};
@@ -269,6 +269,10 @@ fn card(spec: &ModelSpec, facts: Facts) -> Card {
         },
         pullback: true,
         variance: spec.variance.is_some(),
+        parts: facts.reach.map(|reach| Parts {
+            margin: reach.next_multiple_of(facts.multiple),
+            multiple: facts.multiple,
+        }),
         maps: facts.maps,
     }
 }

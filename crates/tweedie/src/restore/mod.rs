@@ -22,13 +22,17 @@ mod guard;
 mod memory;
 mod noise;
 mod record;
+mod regions;
 
 pub use degrade::{Degraded, degrade};
 pub use memory::{NoRoom, ensure};
 pub use record::record;
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
+use ndarray::s;
 use serde::Serialize;
 
 use crate::image::Picture;
@@ -39,6 +43,7 @@ use crate::prior::{Card, Prior, in_pool};
 use crate::problem::{Noise, Problem};
 use crate::run::{self, Observer, Run};
 use crate::{Dims, Image, noise_level, recommend};
+use regions::Region;
 
 /// How to restore a picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,8 +124,11 @@ pub enum Error {
     Method(String),
 }
 
-/// Images of the size of the result that restoring holds at once, the network's own left out.
+/// Images of the size of the result, or of the largest part of it, that restoring holds at once, the network's own left out.
 const COPIES: usize = 10;
+
+/// Images of the size of the result that are held whatever part of it is restored.
+const KEPT: usize = 4;
 
 /// Noise of this standard deviation is seen where it is left: then that is said.
 const VISIBLE: f64 = 2.0 / 255.0;
@@ -146,11 +154,29 @@ impl Job {
     /// [`Error`]: whatever can be known before the work.
     pub fn prepare(&self, picture: &Picture, card: &Card) -> Result<Ready, Error> {
         let mut notes = picture.notes.clone();
-        let picture = with_channels(&picture.hidden_filled(), &self.spec, &mut notes);
+        let filled = picture.hidden_filled();
+        let behind = matches!(filled, Cow::Owned(_)).then(|| {
+            let picture = with_channels(picture, &self.spec, &mut Vec::new());
+            picture.pixels
+        });
+        let picture = with_channels(&filled, &self.spec, &mut notes);
+        let behind = behind.filter(|pixels| Dims::of(pixels) == picture.dims());
         let spec = self.spec.undone();
         let input = spec.input_for(picture.dims())?;
-        ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
-        let operator = spec.build_for(&picture.pixels, &mut notes)?;
+        let copies = COPIES + self.samples.unwrap_or(0);
+        let may_be_parts = matches!(spec, Spec::Mask(_)) && !self.denoise_known;
+        let at_first = if may_be_parts { KEPT } else { copies };
+        ensure(at_first * input.len())?;
+        let operator = spec.build_for(&picture, &mut notes)?;
+        let regions = match (operator.mask(), card.parts) {
+            (Some(mask), Some(parts)) if may_be_parts => regions::around(mask, parts),
+            _ => Vec::new(),
+        };
+        let largest = regions
+            .iter()
+            .map(|[rows, columns]| rows.len() * columns.len());
+        let largest = largest.max().map_or(input.len(), |n| n * input.c);
+        ensure(copies * largest)?;
         let noise = match self.noise {
             Some(noise) => noise,
             None => noise::estimate(&picture, operator.as_ref(), &mut notes)?,
@@ -184,6 +210,8 @@ impl Job {
         }
         let ready = Ready {
             picture,
+            behind,
+            regions,
             problem,
             settings,
             samples: self.samples,
@@ -224,7 +252,11 @@ impl Solved {
 #[derive(Debug)]
 pub struct Ready {
     picture: Picture,
+    /// The measurement with the colours that the file has where it is transparent; `None` if nowhere.
+    behind: Option<Image>,
     problem: Problem,
+    /// The parts of the picture that are restored, each by itself; none for the whole.
+    regions: Vec<Region>,
     settings: Settings,
     samples: Option<usize>,
     notes: Vec<String>,
@@ -247,6 +279,12 @@ impl Ready {
         &self.settings
     }
 
+    /// Evaluations of a prior of this card in all.
+    pub fn nfe(&self, card: &Card) -> usize {
+        let each = self.settings.nfe(card) * self.samples.unwrap_or(1);
+        each * self.regions.len().max(1)
+    }
+
     /// The problem that it solves.
     pub fn problem(&self) -> &Problem {
         &self.problem
@@ -262,7 +300,21 @@ impl Ready {
         observer: impl Observer + Send,
     ) -> Result<(Picture, Report), Error> {
         let (solved, report) = self.solve(prior, observer)?;
-        Ok((self.picture.with_pixels(solved.restored.x), report))
+        let result = self.result(&self.picture, solved.restored.x);
+        Ok((result, report))
+    }
+
+    /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque.
+    pub fn result(&self, measured: &Picture, x: Image) -> Picture {
+        let mut result = measured.with_pixels(x);
+        let mask = self.problem.operator.mask();
+        if let (Some(alpha), Some(mask)) = (&mut result.alpha, mask) {
+            let filled = mask.hidden();
+            alpha.zip_mut_with(&filled, |alpha, &filled| {
+                *alpha = if filled { 1.0 } else { *alpha };
+            });
+        }
+        result
     }
 
     /// The same as an image, with its spread where the method knows it, and the draws where they are wanted.
@@ -289,7 +341,8 @@ impl Ready {
         let restored = match self.samples {
             None => {
                 let method = self.settings.as_dyn();
-                let result = method.restore(prior, &self.problem, &mut run);
+                let result =
+                    self.in_regions(&mut run, |problem, run| method.restore(prior, problem, run));
                 let Restored { x, std } = result.map_err(|e| e.cropped(margins))?;
                 Solved {
                     samples: None,
@@ -300,12 +353,16 @@ impl Ready {
                 }
             }
             Some(n) => {
-                let of = &self.settings;
-                let mut all = Vec::new();
-                let draws = Draws { n, of };
-                let each = draws.each(prior, &self.problem, &mut run, |_, x| all.push(keep(x)));
-                each.map_err(|e| e.cropped(margins))?;
-                Solved::of(&all)
+                let draws = Draws {
+                    n,
+                    of: &self.settings,
+                };
+                let all = self.in_regions(&mut run, |problem, run| {
+                    draws.batch(prior, problem, run).map(Restored::from)
+                });
+                let all = all.map_err(|e| e.cropped(margins))?;
+                let draws = all.x.axis_chunks_iter(ndarray::Axis(0), 1);
+                Solved::of(&draws.map(|x| keep(x.to_owned())).collect::<Vec<_>>())
             }
         };
         let mut notes = self.notes.clone();
@@ -329,8 +386,48 @@ impl Ready {
         self.output() == Dims::of(&self.problem.y) && !self.problem.operator.loss().pixels
     }
 
-    /// Whether what is known is returned as it was: where pixels or colours are missing and nothing else.
-    fn keeps_known(&self) -> bool {
+    /// Restores each region by itself, or the whole where there are none.
+    fn in_regions(
+        &self,
+        run: &mut Run<'_>,
+        restore: impl Fn(&Problem, &mut Run<'_>) -> Result<Restored, run::Error>,
+    ) -> Result<Restored, run::Error> {
+        let mask = self.problem.operator.mask();
+        let (Some(mask), false) = (mask, self.regions.is_empty()) else {
+            return restore(&self.problem, run);
+        };
+        let mut whole: Option<Restored> = None;
+        for (i, region) in self.regions.iter().enumerate() {
+            let [rows, columns] = region;
+            let inside = s![.., .., rows.clone(), columns.clone()];
+            let problem = Problem {
+                y: self.problem.y.slice(inside).to_owned(),
+                operator: Arc::new(mask.part(region)),
+                noise: self.problem.noise,
+            };
+            let part = (i, self.regions.len());
+            let Restored { x, std } = run.part(part, 1, |run| restore(&problem, run))?;
+            let whole = whole.get_or_insert_with(|| self.untouched(x.dim().0, std.is_some()));
+            whole.x.slice_mut(inside).assign(&x);
+            if let (Some(whole), Some(std)) = (&mut whole.std, std) {
+                whole.slice_mut(inside).assign(&std);
+            }
+        }
+        Ok(whole.expect("there is a region"))
+    }
+
+    /// So many pictures as they were measured, of which is known that they are right.
+    fn untouched(&self, n: usize, spread: bool) -> Restored {
+        let Dims { c, h, w } = self.problem.operator.input();
+        let y = self.problem.y.broadcast((n, c, h, w));
+        Restored {
+            x: y.expect("one picture").to_owned(),
+            std: spread.then(|| Image::zeros((n, c, h, w))),
+        }
+    }
+
+    /// Whether what is known of the picture is returned as it was: where pixels or colours are missing and nothing else.
+    pub fn keeps_known(&self) -> bool {
         let operator = &self.problem.operator;
         let loss = operator.loss();
         let only_missing = (loss.pixels || loss.colours) && !loss.detail && !loss.scales;
@@ -346,11 +443,11 @@ impl Ready {
         }
     }
 
-    /// `x` with what is known put back, where it is to be.
+    /// `x` with what is known put back, where it is to be; also what is known and cannot be seen.
     fn with_known(&self, x: &Image) -> Option<Image> {
         let linear = self.problem.operator.linear()?;
-        self.keeps_known()
-            .then(|| linear.project(&self.problem.y, x))
+        let known = self.behind.as_ref().unwrap_or(&self.problem.y);
+        self.keeps_known().then(|| linear.project(known, x))
     }
 }
 

@@ -3,6 +3,7 @@
 mod draws;
 mod edges;
 mod fixture;
+mod holes;
 mod limits;
 mod needs;
 mod runs;
