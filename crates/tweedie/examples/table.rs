@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `KERNEL` is the motion kernel, a picture or a text file of numbers. Everything goes the command's own way: measurements
-//! are rounded to 8 bits, their noise is estimated, results are rounded again. For every task, picture and method a line of
+//! are rounded to 8 bits (of blurs, the part of the picture that is blurred by what is in it), their noise is estimated, results
+//! are rounded again. For every task, picture and method a line of
 //! JSON is added to `OUT/rows.jsonl` and the result written to `OUT/TASK/`; a run that was interrupted goes on where it was.
 //! At the end the means are printed as a Markdown table.
 
@@ -24,7 +25,9 @@ use tweedie::Device;
 use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::metric::compare;
-use tweedie::operator::{BlurSpec, DownsampleSpec, GraySpec, IdentitySpec, MaskSpec, Spec};
+use tweedie::operator::{
+    BlurSpec, DownsampleSpec, Edges, GraySpec, IdentitySpec, MaskSpec, Operator, Spec,
+};
 use tweedie::prior::{Network, Prior};
 use tweedie::restore::{Choice, Job};
 
@@ -138,12 +141,17 @@ fn run(
     prior: &dyn Prior,
     out: &Path,
 ) -> Result<Row> {
-    let truth = tweedie::image::read(path)?;
-    let y = measured(&truth, &task.spec, task.sigma, 1)?;
+    let scene = tweedie::image::read(path)?;
+    let as_scene = as_scene(&task.spec);
+    let y = measured(&scene, &as_scene, task.sigma, 1)?;
+    let margins = as_scene.build(scene.dims())?.margins();
+    let truth = scene.with_pixels(margins.crop(scene.pixels.clone()));
     let usual = Job::new(task.spec.clone()).prepare(&y, prior.card())?;
     let (x, nfe, seconds) = if method == "classical" {
         let begun = Instant::now();
-        let x = through_a_file(&truth.with_pixels(usual.problem().classical()))?;
+        let problem = usual.problem();
+        let x = problem.operator.margins().crop(problem.classical());
+        let x = through_a_file(&truth.with_pixels(x))?;
         (x, 0, begun.elapsed().as_secs_f64())
     } else {
         let (x, report) = restored(&y, &task.spec, Choice::Named(method.into()), prior)?;
@@ -169,6 +177,18 @@ fn run(
         nfe,
         seconds,
     })
+}
+
+/// Blurs come from beyond the edges: what is recorded is the part of a picture that is blurred by what is in it.
+fn as_scene(spec: &Spec) -> Spec {
+    match spec {
+        Spec::Blur(blur) => BlurSpec {
+            boundary: Edges::Unknown,
+            ..blur.clone()
+        }
+        .into(),
+        other => other.clone(),
+    }
 }
 
 fn read_rows(path: &Path) -> Result<Vec<Row>> {
