@@ -139,12 +139,14 @@ impl Job {
     pub fn prepare(&self, picture: &Picture, card: &Card) -> Result<Ready, Error> {
         let mut notes = picture.notes.clone();
         let picture = with_channels(&picture.hidden_filled(), &self.spec, &mut notes);
-        let spec = self.spec.undone();
+        let spec = self.spec.undone().in_file(&picture);
         let input = spec.input_for(picture.dims())?;
         ensure((COPIES + self.samples.unwrap_or(0)) * input.len())?;
         let operator = spec.build_for(&picture.pixels, &mut notes)?;
         let noise = match self.noise {
             Some(noise) => noise,
+            // What is known of rounded numbers is no noise, but an interval for each.
+            None if operator.quantised().is_some() => Noise::Exact,
             None => noise::estimate(&picture, operator.as_ref(), &mut notes)?,
         };
         let (operator, noise) = guard::checked(
@@ -154,6 +156,7 @@ impl Job {
             &picture.pixels,
             &mut notes,
         );
+        notes.extend(compressed(&picture, operator.as_ref(), noise));
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
@@ -323,6 +326,24 @@ impl Ready {
         self.keeps_known()
             .then(|| linear.project(&self.problem.y, x))
     }
+}
+
+/// JPEGs of less than this quality are better undone as such, unless there is much other noise.
+const COARSE: f64 = 60.0;
+/// Much is more than 12/255.
+const MUCH: f64 = 12.0 / 255.0;
+
+/// That another verb suits a picture better whose noise is mostly compression.
+fn compressed(
+    picture: &Picture,
+    operator: &dyn operator::Operator,
+    noise: Noise,
+) -> Option<String> {
+    let coarse = picture.jpeg.as_ref().and_then(noise::quality)? < COARSE;
+    let little = noise.variance(0.5) < MUCH * MUCH;
+    let plain = operator.loss() == operator::Loss::NOTHING;
+    (coarse && little && plain)
+        .then(|| "most of this is JPEG compression, which `dejpeg` undoes better".to_owned())
 }
 
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.

@@ -126,7 +126,7 @@ fn step(jpeg: &Jpeg) -> f64 {
 
 /// The quality, 1 to 100, at which libjpeg's tables are about these: ITU T.81, table K.1, scaled by `200 - 2*quality` per cent
 /// from 50 up and by `5000/quality` below.
-fn quality(jpeg: &Jpeg) -> Option<f64> {
+pub(super) fn quality(jpeg: &Jpeg) -> Option<f64> {
     const AT_50: [f64; 6] = [11.0, 12.0, 14.0, 12.0, 10.0, 16.0];
     if jpeg.transform == Transform::Cmyk {
         return None;
