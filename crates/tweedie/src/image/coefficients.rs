@@ -181,10 +181,7 @@ impl File {
     /// Units of several components down and across.
     fn units(&self) -> (usize, usize) {
         let (h, w) = self.size;
-        (
-            h.div_ceil(8 * self.finest.1),
-            w.div_ceil(8 * self.finest.0),
-        )
+        (h.div_ceil(8 * self.finest.1), w.div_ceil(8 * self.finest.0))
     }
 
     /// A scan: its header and what follows.

@@ -7,7 +7,7 @@
 //! x_c = E[c | c in its interval, c ~ N(z_c, (spread*b)^2)]      for each coefficient c
 //! ```
 //!
-//! The answer is the mean of the last `kept` `x`, moved into the intervals where the mean is not: what another encoder makes of
+//! The answer is the mean of the last `kept` `x` and `z`, moved into the intervals where the mean is not: what another encoder makes of
 //! it are the numbers in the file again.
 //!
 //! Plug-and-play restoration (Venkatakrishnan et al. 2013) with intervals as the data. Projections onto them, as since Zakhor
@@ -27,7 +27,7 @@ use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
 
-/// Settings of dequantisation, all but the first two in units of the error of a decoded picture.
+/// Settings of dequantisation, chosen on photographs that no table reports (docs/jpeg.md); all but the first two in units of the error of a decoded picture.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dequantise {
@@ -48,11 +48,11 @@ pub struct Dequantise {
 impl Default for Dequantise {
     fn default() -> Dequantise {
         Dequantise {
-            steps: 12,
-            kept: 0.67,
-            sigma_start: 0.75,
-            sigma_end: 0.75,
-            jitter: 2.0,
+            steps: 24,
+            kept: 0.83,
+            sigma_start: 0.65,
+            sigma_end: 0.65,
+            jitter: 2.2,
             spread: 1.5,
         }
     }
@@ -88,15 +88,24 @@ impl Dequantise {
     fn check(&self) -> Result<(), Error> {
         let positive = |v: f64| v > 0.0 && v.is_finite();
         Error::unless((1..=MAX_STEPS).contains(&self.steps), || {
-            format!("dequantise takes 1 to {MAX_STEPS} steps, not {}", self.steps)
+            format!(
+                "dequantise takes 1 to {MAX_STEPS} steps, not {}",
+                self.steps
+            )
         })?;
         let sizes = [self.sigma_start, self.sigma_end, self.spread];
         Error::unless(
             sizes.into_iter().all(positive) && self.jitter >= 0.0 && self.jitter.is_finite(),
-            || "the sigmas and the spread of dequantise must be positive, its jitter 0 or more".into(),
+            || {
+                "the sigmas and the spread of dequantise must be positive, its jitter 0 or more"
+                    .into()
+            },
         )?;
         Error::unless(self.kept > 0.0 && self.kept <= 1.0, || {
-            format!("dequantise keeps a part of its steps, above 0 and up to 1, not {}", self.kept)
+            format!(
+                "dequantise keeps a part of its steps, above 0 and up to 1, not {}",
+                self.kept
+            )
         })
     }
 
@@ -123,7 +132,10 @@ impl Method for Dequantise {
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
         self.check()?;
-        let PriorCard { sigma: [least, most], .. } = *prior.card();
+        let PriorCard {
+            sigma: [least, most],
+            ..
+        } = *prior.card();
         let operator = problem.operator.quantised();
         let operator = operator.expect("a method that needs intervals is given some");
         let intervals = operator.intervals(&problem.y);
@@ -142,7 +154,9 @@ impl Method for Dequantise {
             x = intervals.expected(&z, self.spread * off, problem.sigma());
             run.show(&x, level)?;
             if k + kept >= self.steps {
-                sum.scaled_add(1.0 / kept as f32, &x);
+                let share = 0.5 / kept as f32;
+                sum.scaled_add(share, &x);
+                sum.scaled_add(share, &z);
             }
         }
         if !problem.exact() {

@@ -51,6 +51,7 @@ pub use downsample::{Factor, FilterSpec};
 pub use edges::Edges;
 pub use gain::GainSource;
 pub use gray::GrayWeights;
+pub(crate) use jpeg::error_of_step;
 pub use jpeg::{Intervals, Quantised, Subsampling};
 pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;

@@ -157,6 +157,12 @@ impl Job {
             &mut notes,
         );
         notes.extend(compressed(&picture, operator.as_ref(), noise));
+        let estimated = self.noise.is_none() && operator.quantised().is_none();
+        if operator.quantised().is_some()
+            && let Some(quality) = picture.jpeg.as_ref().and_then(noise::quality)
+        {
+            notes.push(format!("JPEG quality about {quality:.0}"));
+        }
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
@@ -183,7 +189,7 @@ impl Job {
             settings,
             samples: self.samples,
             notes,
-            estimated: self.noise.is_none(),
+            estimated,
             seed: self.seed,
             denoise_known: self.denoise_known,
         })
@@ -330,8 +336,8 @@ impl Ready {
 
 /// JPEGs of less than this quality are better undone as such, unless there is much other noise.
 const COARSE: f64 = 60.0;
-/// Much is more than 12/255.
-const MUCH: f64 = 12.0 / 255.0;
+/// Much is more than so many times what compression does to a picture.
+const MUCH: f64 = 1.5;
 
 /// That another verb suits a picture better whose noise is mostly compression.
 fn compressed(
@@ -339,8 +345,10 @@ fn compressed(
     operator: &dyn operator::Operator,
     noise: Noise,
 ) -> Option<String> {
-    let coarse = picture.jpeg.as_ref().and_then(noise::quality)? < COARSE;
-    let little = noise.variance(0.5) < MUCH * MUCH;
+    let jpeg = picture.jpeg.as_ref()?;
+    let coarse = noise::quality(jpeg)? < COARSE;
+    let compression = operator::error_of_step(12f64.sqrt() * noise::step(jpeg));
+    let little = noise.variance(0.5).sqrt() < MUCH * compression;
     let plain = operator.loss() == operator::Loss::NOTHING;
     (coarse && little && plain)
         .then(|| "most of this is JPEG compression, which `dejpeg` undoes better".to_owned())

@@ -115,7 +115,7 @@ fn at_least(noise: Noise, sigma: f64, notes: &mut Vec<String>) -> Noise {
 const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
 
 /// Standard deviation of what rounding does to the luma of a JPEG: a step over the root of 12.
-fn step(jpeg: &Jpeg) -> f64 {
+pub(super) fn step(jpeg: &Jpeg) -> f64 {
     let Some(luma) = jpeg.components.first() else {
         return 0.0;
     };

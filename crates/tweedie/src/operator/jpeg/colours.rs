@@ -34,7 +34,11 @@ pub(super) fn split(x: ArrayView3<'_, f32>, transform: Transform) -> Vec<Array2<
                     .and(b)
                     .map_collect(|&r, &g, &b| WHITE * (w[0] * r + w[1] * g + w[2] * b) - middle)
             };
-            vec![mix(YCBCR[0], MIDDLE), mix(YCBCR[1], 0.0), mix(YCBCR[2], 0.0)]
+            vec![
+                mix(YCBCR[0], MIDDLE),
+                mix(YCBCR[1], 0.0),
+                mix(YCBCR[2], 0.0),
+            ]
         }
         _ => {
             let planes = x.outer_iter();
@@ -70,7 +74,8 @@ mod tests {
         for (plane, expected) in planes.iter().zip([76.245 - 128.0, -43.028, 127.5]) {
             assert!((plane[(0, 0)] - expected).abs() < 0.01, "{plane}");
         }
-        let some = Array3::from_shape_fn((3, 2, 2), |(c, i, j)| 0.1 * (1 + c + 2 * i + 3 * j) as f32);
+        let some =
+            Array3::from_shape_fn((3, 2, 2), |(c, i, j)| 0.1 * (1 + c + 2 * i + 3 * j) as f32);
         for transform in [Transform::YCbCr, Transform::Rgb] {
             let back = joined(&split(some.view(), transform), transform);
             assert!((back - &some).iter().all(|v| v.abs() < 1e-6));

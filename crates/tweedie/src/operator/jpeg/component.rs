@@ -180,7 +180,9 @@ mod tests {
     use super::*;
 
     fn plane(h: usize, w: usize) -> Array2<f32> {
-        Array2::from_shape_fn((h, w), |(y, x)| ((37 * y + 91 * x + y * x) % 256) as f32 - 128.0)
+        Array2::from_shape_fn((h, w), |(y, x)| {
+            ((37 * y + 91 * x + y * x) % 256) as f32 - 128.0
+        })
     }
 
     /// Wrong: a scale that is not orthonormal, `u` and `v` swapped.
@@ -201,7 +203,12 @@ mod tests {
     /// There and back, of sides that fill no block. Wrong: a neighbour on the wrong side, an edge that is not repeated.
     #[test]
     fn samples_are_found_again() {
-        for (size, factors) in [((17, 21), (1, 1)), ((17, 21), (2, 2)), ((9, 16), (1, 2)), ((8, 9), (2, 4))] {
+        for (size, factors) in [
+            ((17, 21), (1, 1)),
+            ((17, 21), (2, 2)),
+            ((9, 16), (1, 2)),
+            ((8, 9), (2, 4)),
+        ] {
             let component = Component::new([1.0; 64], size, factors);
             let samples = component.sampled(plane(size.0, size.1).view());
             let again = component.synthesised(component.analysed(&samples));

@@ -58,16 +58,20 @@ impl Jpeg {
     /// The coefficients of a decoded picture.
     fn found(&self, y: &Image) -> Vec<Plane> {
         let planes = self.planes(y);
-        let found = self.components.iter().zip(&planes).map(|(component, plane)| {
-            let blocks = component.analysed(&component.downsampled(plane));
-            let value = |block: &Block| {
-                std::array::from_fn(|i| (block[i] / component.steps[i]).round() as i16)
-            };
-            Plane {
-                blocks: component.blocks(),
-                values: blocks.iter().map(value).collect(),
-            }
-        });
+        let found = self
+            .components
+            .iter()
+            .zip(&planes)
+            .map(|(component, plane)| {
+                let blocks = component.analysed(&component.downsampled(plane));
+                let value = |block: &Block| {
+                    std::array::from_fn(|i| (block[i] / component.steps[i]).round() as i16)
+                };
+                Plane {
+                    blocks: component.blocks(),
+                    values: blocks.iter().map(value).collect(),
+                }
+            });
         found.collect()
     }
 }
@@ -149,7 +153,9 @@ impl Intervals<'_> {
         let pictures: Vec<Image> = pictures.collect();
         let mut out = z.clone();
         for (mut out, picture) in out.axis_chunks_iter_mut(Axis(0), 1).zip(&pictures) {
-            Zip::from(&mut out).and(picture).for_each(|out, &v| *out = v);
+            Zip::from(&mut out)
+                .and(picture)
+                .for_each(|out, &v| *out = v);
         }
         out
     }

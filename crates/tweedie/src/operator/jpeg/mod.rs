@@ -209,12 +209,15 @@ impl Quantised for Jpeg {
         self.read(y)
     }
 
-    /// By the steps of the lowest frequencies of the luma: `2.27*step^0.4`, which is what reduced photographs show from quality
-    /// 10 to 80 (docs/jpeg.md).
     fn coarseness(&self) -> f64 {
         const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
         let steps = LOW.iter().map(|&i| self.components[0].steps[i]);
-        let mean = f64::from(steps.sum::<f32>()) / LOW.len() as f64;
-        2.27 * mean.powf(0.4) / 255.0
+        error_of_step(f64::from(steps.sum::<f32>()) / LOW.len() as f64 / 255.0)
     }
+}
+
+/// How far decoded pictures are off, by the steps of the lowest frequencies of their luma, both for images in [0, 1]:
+/// `2.27*step^0.4` in units of 1/255, which is what reduced photographs show from quality 10 to 80 (docs/jpeg.md).
+pub(crate) fn error_of_step(step: f64) -> f64 {
+    2.27 * (255.0 * step).powf(0.4) / 255.0
 }

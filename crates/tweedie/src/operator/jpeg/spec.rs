@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::{Block, Component};
 use super::Jpeg;
+use super::component::{Block, Component};
 use crate::operator::spec::{Described, Flag, Flags, parses};
 use crate::operator::{Error, Operator};
 use crate::{Dims, image};
@@ -108,7 +108,8 @@ fn quality(text: &str) -> Result<Option<u8>, Error> {
 }
 
 impl Described for JpegSpec {
-    const SUMMARY: &'static str = "JPEG compression: rounded DCT coefficients, fewer samples of colours; not linear";
+    const SUMMARY: &'static str =
+        "JPEG compression: rounded DCT coefficients, fewer samples of colours; not linear";
     const EXAMPLE: &'static str = "quality = 10\nsubsampling = '420'";
     const FLAGS: &'static [Flag] = &[QUALITY, SUBSAMPLING];
 
@@ -164,7 +165,8 @@ pub(super) fn tables(quality: u8) -> Result<(Block, Block), Error> {
             )));
         }
     };
-    let scaled = |table: [u32; 64]| table.map(|step| ((step * percent + 50) / 100).clamp(1, 255) as f32);
+    let scaled =
+        |table: [u32; 64]| table.map(|step| ((step * percent + 50) / 100).clamp(1, 255) as f32);
     Ok((scaled(LUMA), scaled(CHROMA)))
 }
 

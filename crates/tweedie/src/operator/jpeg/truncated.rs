@@ -42,7 +42,8 @@ mod tests {
         let n = 20_000;
         let point = |i: usize| low + (high - low) * (i as f64 + 0.5) / n as f64;
         let nearest = mu.clamp(low, high);
-        let weight = |t: f64| (0.5 * ((nearest - mu).powi(2) - (t - mu).powi(2)) / (sigma * sigma)).exp();
+        let weight =
+            |t: f64| (0.5 * ((nearest - mu).powi(2) - (t - mu).powi(2)) / (sigma * sigma)).exp();
         let (sum, all) = (0..n).map(point).fold((0.0, 0.0), |(sum, all), t| {
             (sum + weight(t) * t, all + weight(t))
         });
@@ -55,7 +56,8 @@ mod tests {
         for mu in [-30.0, -8.0, -1.0, 0.0, 0.3, 2.0, 9.0, 40.0] {
             for sigma in [0.3, 1.0, 1.2, 5.0, 90.0, 150.0, 4000.0] {
                 for (low, high) in [(-1.0, 1.0), (0.5, 2.0), (-0.1, 20.0)] {
-                    let (found, expected) = (mean(mu, sigma, low, high), summed(mu, sigma, low, high));
+                    let (found, expected) =
+                        (mean(mu, sigma, low, high), summed(mu, sigma, low, high));
                     let off = (found - expected).abs() / (high - low);
                     assert!(off < 2e-4, "{mu} {sigma} {low} {high}: {found} {expected}");
                 }
