@@ -25,9 +25,7 @@ use tweedie::Device;
 use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::metric::compare;
-use tweedie::operator::{
-    BlurSpec, DownsampleSpec, Edges, GraySpec, IdentitySpec, MaskSpec, Operator, Spec,
-};
+use tweedie::operator::{BlurSpec, DownsampleSpec, Edges, GraySpec, IdentitySpec, MaskSpec, Spec};
 use tweedie::prior::{Network, Prior};
 use tweedie::restore::{Choice, Job};
 

@@ -12,12 +12,13 @@ use crate::operator::mask::LARGE;
 ///
 /// Where each pixel is measured alone and the prior can be told what is known of it, the exact posterior: its mean, or a draw.
 ///
-/// Where the operator is not linear, gradients must do (DiffPIR, equation 13). Noise alone takes one evaluation. Of colours a
+/// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do (DiffPIR, equation 13). Noise alone takes one evaluation. Of colours a
 /// draw invents too many, and the mean of a few is closer to the truth. Where more than half of the pixels a side are missing,
 /// fresh noise at each level finds more of them (DiffPIR). Large holes are filled with what lies elsewhere in the picture, and
 /// from there it is a short way, with fresh noise too. All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
+        _ if task.quantised && !task.draw => "dequantise",
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.pixelwise && task.maps => "exact",

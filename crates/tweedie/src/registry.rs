@@ -24,6 +24,8 @@ pub enum Need {
     Pixelwise,
     /// A prior that can be told the noise of each pixel.
     Maps,
+    /// An operator that records rounded numbers.
+    Intervals,
 }
 
 impl fmt::Display for Need {
@@ -35,6 +37,7 @@ impl fmt::Display for Need {
             Need::NoiseOnly => "noise only",
             Need::Pixelwise => "pixelwise",
             Need::Maps => "noise maps",
+            Need::Intervals => "intervals",
         })
     }
 }
@@ -47,6 +50,7 @@ impl Need {
             Need::Linear => "linearity (an adjoint)",
             Need::NoiseOnly => "a picture with noise and nothing else",
             Need::Pixelwise => "a linear effect on each pixel alone (mask, mosaic, grey, gain)",
+            Need::Intervals => "rounded numbers (a JPEG)",
             Need::Maps => "to be told the noise of each pixel (as `photo` can)",
         }
     }
@@ -60,6 +64,7 @@ impl Need {
             Need::NoiseOnly => operator.loss() == operator::Loss::NOTHING,
             Need::Pixelwise => operator.linear().is_some_and(|linear| linear.pixelwise()),
             Need::Maps => card.maps,
+            Need::Intervals => operator.quantised().is_some(),
         }
     }
 
@@ -67,7 +72,7 @@ impl Need {
     pub(crate) fn of_whom(self, problem: &Problem) -> String {
         match self {
             Need::Pullback | Need::LearnedVariance | Need::Maps => "the prior".to_owned(),
-            Need::Linear | Need::NoiseOnly | Need::Pixelwise => {
+            Need::Linear | Need::NoiseOnly | Need::Pixelwise | Need::Intervals => {
                 format!("the operator `{}`", problem.operator.name())
             }
         }

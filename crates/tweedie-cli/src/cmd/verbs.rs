@@ -20,7 +20,7 @@ pub(crate) struct Verb {
 }
 
 /// All of them.
-pub(crate) const VERBS: [Verb; 6] = [
+pub(crate) const VERBS: [Verb; 7] = [
     Verb {
         name: "denoise",
         about: "Remove noise from a picture",
@@ -31,6 +31,16 @@ pub(crate) const VERBS: [Verb; 6] = [
   tweedie denoise cat.jpg --noise 15/255      for noise of a known strength
   tweedie denoise holiday -o clean            all pictures of a folder, into another
   tweedie denoise - < cat.png > clean.png     through pipes",
+    },
+    Verb {
+        name: "dejpeg",
+        about: "Undo JPEG compression: blocks, ringing, lost detail; all that the file says stays true",
+        operator: "jpeg",
+        keeps: false,
+        sized: false,
+        examples: "  tweedie dejpeg cat.jpg -o cat.png              as the file itself says how it was compressed
+  tweedie dejpeg photos -o restored              all pictures of a folder, into another
+  tweedie dejpeg cat.png --jpeg-quality 30       a JPEG of a known quality that was saved as PNG, not cropped",
     },
     Verb {
         name: "deblur",

@@ -45,7 +45,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
         raw.icc = None;
     }
     Ok(Raw {
-        jpeg: headers.gathered.finish(),
+        jpeg: headers.gathered.finish(bytes),
         chroma: true,
         resolution: headers.resolution.or(raw.resolution),
         ..raw
@@ -137,7 +137,7 @@ impl Headers {
 }
 
 /// The next marker and what follows it; fill bytes are skipped.
-fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
+pub(super) fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let start = bytes.iter().position(|&b| b == 0xFF)?;
     let rest = &bytes[start..];
     let at = rest.iter().position(|&b| b != 0xFF)?;
@@ -145,13 +145,13 @@ fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// A segment starts with its length in two bytes, which counts itself.
-fn split_segment(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_segment(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = usize::from(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?));
     Some((bytes.get(2..length)?, &bytes[length..]))
 }
 
 /// SOF0..SOF15, which leave out DHT (C4), JPG (C8) and DAC (CC).
-fn is_frame(marker: u8) -> bool {
+pub(super) fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
 }
 
@@ -170,7 +170,7 @@ fn check_frame(segment: &[u8]) -> Result<usize, Fault> {
 
 /// Skips entropy-coded data, where FF is followed by 00 (a byte FF) or a restart marker; gives what starts with the
 /// next marker.
-fn skip_scan(bytes: &[u8]) -> &[u8] {
+pub(super) fn skip_scan(bytes: &[u8]) -> &[u8] {
     let ends = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF | 0xD0..=0xD7);
     match bytes.windows(2).position(ends) {
         Some(at) => &bytes[at..],

@@ -30,8 +30,10 @@
 //! ```
 
 mod bmp;
+mod coefficients;
 mod color;
 mod directory;
+mod entropy;
 mod error;
 mod exif;
 mod grey;
@@ -52,6 +54,7 @@ mod tiff_samples;
 mod webp;
 mod write;
 
+pub use coefficients::{Coefficients, Plane};
 pub use color::PngColor;
 pub use error::{Error, Fault};
 pub use grid::grid;

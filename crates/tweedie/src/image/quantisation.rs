@@ -1,5 +1,14 @@
 //! How coarsely a JPEG was stored: the quantisation of each component, as its markers say (ITU T.81, annex B).
 
+use std::fmt;
+use std::sync::Arc;
+
+use ::image::metadata::Orientation;
+
+use super::raw::{is_transposed, upright};
+use super::{Coefficients, Fault, coefficients};
+use crate::Image;
+
 /// What a JPEG file says of how its numbers were rounded.
 ///
 /// A component's 8x8 blocks are transformed by an orthonormal DCT on samples in 0..=255, and each coefficient is rounded to a
@@ -10,6 +19,19 @@ pub struct Jpeg {
     pub components: Vec<Component>,
     /// What the components are.
     pub transform: Transform,
+    /// How the file's picture was turned when it was read.
+    orientation: Orientation,
+    file: Bytes,
+}
+
+/// The file: so much smaller than its pixels that it may be kept, for what else is asked of it.
+#[derive(Clone, PartialEq, Eq)]
+struct Bytes(Arc<[u8]>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 /// One component of a JPEG.
@@ -38,8 +60,51 @@ pub enum Transform {
 }
 
 impl Jpeg {
+    /// The numbers in the file, read again. They are those of the picture as it lies in the file, see [`Jpeg::as_filed`].
+    ///
+    /// # Errors
+    /// [`Fault`] if they are not Huffman-coded, or damaged.
+    pub fn coefficients(&self) -> Result<Coefficients, Fault> {
+        coefficients::read(&self.file.0)
+    }
+
+    /// The components as the file has them, if EXIF turns the picture.
+    pub fn components_as_filed(&self) -> Vec<Component> {
+        match is_transposed(self.orientation) {
+            true => self.clone().transposed().components,
+            false => self.components.clone(),
+        }
+    }
+
+    /// An upright picture as it lies in the file.
+    pub fn as_filed(&self, x: &Image) -> Image {
+        let back = match self.orientation {
+            Orientation::Rotate90 => Orientation::Rotate270,
+            Orientation::Rotate270 => Orientation::Rotate90,
+            other => other,
+        };
+        upright(x.view(), back, 2)
+    }
+
+    /// A picture as it lies in the file turned upright.
+    pub fn as_seen(&self, x: &Image) -> Image {
+        upright(x.view(), self.orientation, 2)
+    }
+
+    /// That of the picture turned upright.
+    pub(super) fn upright(self, orientation: Orientation) -> Jpeg {
+        let turned = match is_transposed(orientation) {
+            true => self.transposed(),
+            false => self,
+        };
+        Jpeg {
+            orientation,
+            ..turned
+        }
+    }
+
     /// That of the picture with rows and columns swapped.
-    pub(super) fn transposed(mut self) -> Jpeg {
+    fn transposed(mut self) -> Jpeg {
         for component in &mut self.components {
             let (across, down) = component.sampling;
             component.sampling = (down, across);
@@ -51,7 +116,7 @@ impl Jpeg {
 }
 
 /// Where the `k`-th number of a table lies in its block: T.81, figure 5.
-const ZIGZAG: [u8; 64] = [
+pub(super) const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
     13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
     52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
@@ -152,8 +217,8 @@ impl Gathered {
         !self.components.is_empty() && self.components.iter().all(complete)
     }
 
-    /// All of it, if nothing is missing.
-    pub(super) fn finish(&self) -> Option<Jpeg> {
+    /// All of it, if nothing is missing, with the file that says it.
+    pub(super) fn finish(&self, file: &[u8]) -> Option<Jpeg> {
         let component = |stored: &Stored| {
             Some(Component {
                 steps: stored.steps.filter(|steps| !steps.contains(&0))?,
@@ -164,6 +229,8 @@ impl Gathered {
         Some(Jpeg {
             components: components?,
             transform: self.transform()?,
+            orientation: Orientation::NoTransforms,
+            file: Bytes(file.into()),
         })
     }
 

@@ -122,10 +122,7 @@ impl Raw {
                 true => self.resolution.map(Resolution::transposed),
                 false => self.resolution,
             },
-            jpeg: match is_transposed {
-                true => self.jpeg.map(Jpeg::transposed),
-                false => self.jpeg,
-            },
+            jpeg: self.jpeg.map(|jpeg| jpeg.upright(self.orientation)),
             format: Some(self.format),
             notes: self.notes,
         })
@@ -133,7 +130,7 @@ impl Raw {
 }
 
 /// Whether an orientation swaps rows and columns.
-fn is_transposed(orientation: Orientation) -> bool {
+pub(super) fn is_transposed(orientation: Orientation) -> bool {
     matches!(
         orientation,
         Orientation::Rotate90
@@ -144,7 +141,7 @@ fn is_transposed(orientation: Orientation) -> bool {
 }
 
 /// Applies an EXIF orientation to planes whose rows are axis `rows` and whose columns are the axis after it.
-fn upright<D: Dimension>(
+pub(super) fn upright<D: Dimension>(
     planes: ArrayView<'_, f32, D>,
     orientation: Orientation,
     rows: usize,

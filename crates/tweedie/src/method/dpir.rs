@@ -152,7 +152,7 @@ impl Method for Dpir {
 
 /// One of the eight ways to lay down a square: a transposition or none, then flips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Symmetry {
+pub(super) struct Symmetry {
     transpose: bool,
     flip_rows: bool,
     flip_columns: bool,
@@ -161,7 +161,7 @@ struct Symmetry {
 impl Symmetry {
     /// In the authors' order, which goes round: identity, transpose, upside down, quarter turn right, left to right,
     /// quarter turn left, half turn, anti-transpose.
-    fn nth(k: usize) -> Symmetry {
+    pub(super) fn nth(k: usize) -> Symmetry {
         let (transpose, flip_rows, flip_columns) = [
             (false, false, false),
             (true, false, false),
@@ -198,11 +198,11 @@ impl Symmetry {
         view.as_standard_layout().into_owned()
     }
 
-    fn there(self, x: &Image) -> Image {
+    pub(super) fn there(self, x: &Image) -> Image {
         self.flipped(&self.transposed(x))
     }
 
-    fn back(self, x: &Image) -> Image {
+    pub(super) fn back(self, x: &Image) -> Image {
         self.transposed(&self.flipped(x))
     }
 }

@@ -2,6 +2,7 @@
 
 mod classical;
 mod ddnm;
+mod dequantise;
 mod diffpir;
 mod dpir;
 mod dps;
@@ -146,6 +147,7 @@ registry! {
         Dpir in dpir = "dpir",
         Mean in draws = "mean",
         Exact in exact = "exact",
+        Dequantise in dequantise = "dequantise",
         Tweedie in tweedie = "tweedie",
         Classical in classical = "classical",
     }

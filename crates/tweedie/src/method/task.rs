@@ -15,6 +15,8 @@ pub struct Task {
     pub linear: bool,
     /// Whether it acts on each pixel alone.
     pub pixelwise: bool,
+    /// Whether it records rounded numbers, of which intervals are known.
+    pub quantised: bool,
     /// Whether the prior can be told the noise of each pixel.
     pub maps: bool,
     /// Whether a draw from the posterior is wanted in the place of the best estimate.
@@ -52,6 +54,7 @@ impl Task {
             hole: operator.mask().map_or(0, Mask::depth),
             linear: operator.linear().is_some(),
             pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),
+            quantised: operator.quantised().is_some(),
             maps: false,
             draw: false,
             sigma: 0.0,

@@ -27,6 +27,7 @@ mod gain;
 mod gamma;
 mod gray;
 mod identity;
+mod jpeg;
 mod kernel_spec;
 mod margins;
 mod marks;
@@ -53,6 +54,8 @@ pub use downsample::{Factor, FilterSpec};
 pub use edges::Edges;
 pub use gain::GainSource;
 pub use gray::GrayWeights;
+pub(crate) use jpeg::error_of_step;
+pub use jpeg::{Intervals, Quantised, Subsampling};
 pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;
 pub use lanczos::Lanczos;
@@ -102,6 +105,7 @@ spec::operators! {
         Stack(stack::StackSpec) = "stack",
         Gamma(gamma::GammaSpec) = "gamma",
         GainMap(gain::GainMapSpec) = "gain",
+        Jpeg(jpeg::JpegSpec) = "jpeg",
     }
 }
 
@@ -155,6 +159,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// An operator that asks for less, mixed with so much (0 to 1) of none, where there is one.
     fn softened(&self, _part: f64) -> Option<Box<dyn Operator>> {
+        None
+    }
+
+    /// What an operator has that records rounded numbers, each of which stands for an interval; `None` if it does not.
+    fn quantised(&self) -> Option<&dyn Quantised> {
         None
     }
 

@@ -51,6 +51,9 @@ pub trait Described: Clone {
         Ok(output)
     }
 
+    /// Takes what the file of the measurement says of how it was made, where the settings leave that open.
+    fn in_file(&mut self, _: &Picture) {}
+
     /// The operator as it is to be undone: where it says nothing of what a measurement cannot tell, nothing is assumed.
     fn undone(&self) -> Self {
         self.clone()
@@ -226,6 +229,13 @@ macro_rules! operators {
             #[must_use]
             pub fn undone(&self) -> Spec {
                 match self { $(Spec::$variant(spec) => spec.undone().into(),)+ }
+            }
+
+            /// The same for a measurement of this file, where the settings leave to it how it was made.
+            #[must_use]
+            pub fn in_file(mut self, file: &crate::image::Picture) -> Spec {
+                match &mut self { $(Spec::$variant(spec) => spec.in_file(file),)+ }
+                self
             }
 
             fn build_for_unchecked(

@@ -161,7 +161,7 @@ impl Job {
         });
         let picture = with_channels(&filled, &self.spec, &mut notes);
         let behind = behind.filter(|pixels| Dims::of(pixels) == picture.dims());
-        let spec = self.spec.undone();
+        let spec = self.spec.undone().in_file(&picture);
         let input = spec.input_for(picture.dims())?;
         let copies = COPIES + self.samples.unwrap_or(0);
         let may_be_parts = matches!(spec, Spec::Mask(_)) && !self.denoise_known;
@@ -179,6 +179,8 @@ impl Job {
         ensure(copies * largest)?;
         let noise = match self.noise {
             Some(noise) => noise,
+            // What is known of rounded numbers is no noise, but an interval for each.
+            None if operator.quantised().is_some() => Noise::Exact,
             None => noise::estimate(&picture, operator.as_ref(), &mut notes)?,
         };
         let (operator, noise) = guard::checked(
@@ -188,6 +190,13 @@ impl Job {
             &picture.pixels,
             &mut notes,
         );
+        notes.extend(compressed(&picture, operator.as_ref(), noise));
+        let estimated = self.noise.is_none() && operator.quantised().is_none();
+        if operator.quantised().is_some()
+            && let Some(quality) = picture.jpeg.as_ref().and_then(noise::quality)
+        {
+            notes.push(format!("JPEG quality about {quality:.0}"));
+        }
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
@@ -216,7 +225,7 @@ impl Job {
             settings,
             samples: self.samples,
             notes,
-            estimated: self.noise.is_none(),
+            estimated,
             seed: self.seed,
             denoise_known: self.denoise_known,
             strength: self.strength,
@@ -449,6 +458,26 @@ impl Ready {
         let known = self.behind.as_ref().unwrap_or(&self.problem.y);
         self.keeps_known().then(|| linear.project(known, x))
     }
+}
+
+/// JPEGs of less than this quality are better undone as such, unless there is much other noise.
+const COARSE: f64 = 60.0;
+/// Much is more than so many times what compression does to a picture.
+const MUCH: f64 = 1.5;
+
+/// That another verb suits a picture better whose noise is mostly compression.
+fn compressed(
+    picture: &Picture,
+    operator: &dyn operator::Operator,
+    noise: Noise,
+) -> Option<String> {
+    let jpeg = picture.jpeg.as_ref()?;
+    let coarse = noise::quality(jpeg)? < COARSE;
+    let compression = operator::error_of_step(noise::luma_step(jpeg));
+    let little = noise.variance(0.5).sqrt() < MUCH * compression;
+    let plain = operator.loss() == operator::Loss::NOTHING;
+    (coarse && little && plain)
+        .then(|| "most of this is JPEG compression, which `dejpeg` undoes better".to_owned())
 }
 
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.

@@ -121,6 +121,13 @@ fn at_least(noise: Noise, sigma: f64, notes: &mut Vec<String>) -> Noise {
 /// The first six coefficients of the zigzag but the mean.
 const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
 
+/// The mean step of a JPEG's luma at its lowest frequencies, for pictures in [0, 1].
+pub(super) fn luma_step(jpeg: &Jpeg) -> f64 {
+    let luma = jpeg.components.first();
+    let steps = luma.map_or(0, |c| LOW.iter().map(|&i| u32::from(c.steps[i])).sum());
+    f64::from(steps) / LOW.len() as f64 / 255.0
+}
+
 /// Standard deviation of what quantisation does to the pixels of a JPEG: of each component the steps of the frequencies that it
 /// rounds and does not merely drop, over the root of 12; colours count half, since a method is told one level for all.
 fn step(jpeg: &Jpeg) -> f64 {
@@ -138,7 +145,7 @@ fn step(jpeg: &Jpeg) -> f64 {
 
 /// The quality, 1 to 100, at which libjpeg's tables are about these: ITU T.81, table K.1, scaled by `200 - 2*quality` per cent
 /// from 50 up and by `5000/quality` below.
-fn quality(jpeg: &Jpeg) -> Option<f64> {
+pub(super) fn quality(jpeg: &Jpeg) -> Option<f64> {
     const AT_50: [f64; 6] = [11.0, 12.0, 14.0, 12.0, 10.0, 16.0];
     if jpeg.transform == Transform::Cmyk {
         return None;

@@ -44,6 +44,7 @@ fn words(need: Need) -> &'static str {
         Need::NoiseOnly => "noise and nothing else",
         Need::Pixelwise => "each pixel alone",
         Need::Maps => "noise of each pixel",
+        Need::Intervals => "rounded numbers",
         _ => unreachable!("no other need is tested"),
     }
 }
@@ -86,23 +87,28 @@ fn check(
 /// noise, a gradient of nothing), one that refuses what it does not use, a text that recommends who would refuse as well.
 #[test]
 fn methods_refuse_what_lacks_what_they_need() {
-    use Need::{Linear, Maps, NoiseOnly, Pixelwise, Pullback};
-    let linear = except(&["tweedie", "exact"]);
-    let plain = except(&["tweedie", "exact", "dps"]);
+    use Need::{Intervals, Linear, Maps, NoiseOnly, Pixelwise, Pullback};
+    let linear = except(&["tweedie", "exact", "dequantise"]);
+    let plain = except(&["tweedie", "exact", "dps", "dequantise"]);
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap().with_steps(2);
         let method = settings.as_dyn();
         let is = |other: &str, need| (*name == other).then_some(need);
         let (full, poor) = (prior(true, true), prior(false, false));
 
-        check(name, method, &full, identity(), None, &[]);
-        let need = is("tweedie", NoiseOnly).or(is("exact", Pixelwise));
+        let intervals = is("dequantise", Intervals);
+        let fit = except(&["dequantise"]);
+        check(name, method, &full, identity(), intervals, &fit);
+        let need = is("tweedie", NoiseOnly)
+            .or(is("exact", Pixelwise))
+            .or(intervals);
         check(name, method, &full, blur(), need, &linear);
-        let fit = except(&["tweedie"]);
-        check(name, method, &full, gray(), is("tweedie", NoiseOnly), &fit);
+        let fit = except(&["tweedie", "dequantise"]);
+        let need_gray = is("tweedie", NoiseOnly).or(intervals);
+        check(name, method, &full, gray(), need_gray, &fit);
 
-        let fit = except(&["dps", "exact"]);
-        let lacks = is("dps", Pullback).or(is("exact", Maps));
+        let fit = except(&["dps", "exact", "dequantise"]);
+        let lacks = is("dps", Pullback).or(is("exact", Maps)).or(intervals);
         check(name, method, &poor, identity(), lacks, &fit);
         let need = need.or(is("dps", Pullback));
         check(name, method, &poor, blur(), need, &plain);
@@ -110,14 +116,15 @@ fn methods_refuse_what_lacks_what_they_need() {
         let need = match *name {
             "tweedie" => Some(NoiseOnly),
             "exact" => Some(Pixelwise),
+            "dequantise" => Some(Intervals),
             "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact"]);
+        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
         check(name, method, &full, Square(PLANE), need, &fit);
         let need = need.or(is("dps", Pullback));
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dps"]);
+        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
         check(name, method, &poor, Square(PLANE), need, &fit);
     }
 }
@@ -144,7 +151,7 @@ fn needs_follow_from_the_settings() {
         ..Dps::default()
     };
     let learned = method::Settings::from(learned).with_steps(2);
-    let fit = except(&["tweedie", "exact"]);
+    let fit = except(&["tweedie", "exact", "dequantise"]);
     let need = Some(Need::LearnedVariance);
     check(
         "learned",

@@ -22,6 +22,14 @@ on_its_side[0x112] = 6
 RGB.save(HERE / "libjpeg-q75-420.jpg", quality=75, subsampling=2)
 RGB.save(HERE / "libjpeg-q75-422-turned.jpg", quality=75, subsampling=1, exif=on_its_side)
 RGB.save(HERE / "libjpeg-progressive.jpg", quality=75, progressive=True)
+# Rough enough for runs, refinements and ends of several blocks; sides that fill no block.
+ROUGH = np.random.default_rng(1).normal(128, 40, (37, 45, 3)) + 40 * np.sin(np.mgrid[:37, :45][1] / 4)[..., None]
+ROUGH = Image.fromarray(ROUGH.clip(20, 235).astype(np.uint8))
+ROUGH.save(HERE / "rough.png")
+for subsampling, name in [(0, "444"), (2, "420")]:
+    ROUGH.save(HERE / f"rough-{name}.jpg", quality=30, subsampling=subsampling, restart_marker_blocks=2)
+    ROUGH.save(HERE / f"rough-{name}-progressive.jpg", quality=30, subsampling=subsampling, progressive=True)
+ROUGH.convert("L").save(HERE / "rough-grey.jpg", quality=30)
 Image.fromarray(INKS, "CMYK").save(HERE / "adobe-cmyk.jpg", quality=95)
 RGB.convert("L").convert("RGB").save(HERE / "grey-lossy.webp", quality=75)
 first, *rest = [Image.fromarray(np.full((4, 6, 3), v, np.uint8)) for v in (50, 100, 200)]
