@@ -50,8 +50,8 @@ impl Default for Dequantise {
         Dequantise {
             steps: 24,
             kept: 0.83,
-            sigma_start: 0.65,
-            sigma_end: 0.65,
+            sigma_start: 0.70,
+            sigma_end: 0.60,
             jitter: 2.2,
             spread: 1.5,
         }

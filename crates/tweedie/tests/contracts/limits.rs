@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use tweedie::grid::{Grid, Schedule, Subset};
 use tweedie::level::Level;
 use tweedie::method::{self, Ddnm, Draws, Mean, Task};
-use tweedie::operator::{Gray, GrayWeights, Mask, Operator};
+use tweedie::operator::{Gray, GrayWeights, Jpeg, Mask, Operator, Subsampling};
 use tweedie::prior::{self, Card, Prior, Sides};
+use tweedie::problem::Problem;
 use tweedie::run::{Error, Run};
 use tweedie::{Dims, Image, sampler};
 
@@ -26,6 +27,18 @@ fn stepless(name: &str) -> Option<usize> {
     (nfe(1) == nfe(7)).then(|| nfe(1))
 }
 
+/// What a method takes: noise, or for one that needs intervals a JPEG.
+fn suiting(method: &str, sigma: f64) -> Problem {
+    let noisy = noisy(PIXELS, sigma);
+    match method {
+        "dequantise" => {
+            let jpeg = Jpeg::new(PIXELS, 50, Subsampling::Full).unwrap();
+            Problem::new(noisy.y, Box::new(jpeg), sigma).unwrap()
+        }
+        _ => noisy,
+    }
+}
+
 /// Every method visits as many levels as it is told, with every prior, and says so beforehand. Wrong: levels that the prior does
 /// not know dropped from the count, more than the schedule has cut off at a thousand.
 #[test]
@@ -33,7 +46,7 @@ fn methods_visit_as_many_levels_as_they_are_told() {
     for sigma in KNOWN {
         for n in [1, 7, 60, 501, 1000, 1500] {
             for name in method::Settings::NAMES {
-                let problem = noisy(PIXELS, 0.01);
+                let problem = suiting(name, 0.01);
                 let task = Task::of(&problem, Some(n));
                 let named = method::Settings::named(name).unwrap().with_steps(n);
                 for settings in [named, method::Settings::tuned(name, &task).unwrap()] {
@@ -118,7 +131,6 @@ fn curves_beyond_the_prior_are_errors() {
 #[test]
 fn settings_without_bounds_are_refused_at_once() {
     let begun = Instant::now();
-    let problem = noisy(PIXELS, 0.1);
     let prior = White::any();
     let mut refused = Vec::new();
     for n in [0, 1_000_000_000_000, usize::MAX] {
@@ -143,6 +155,7 @@ fn settings_without_bounds_are_refused_at_once() {
     for settings in refused {
         // Nothing is to overflow here either.
         settings.nfe(prior.card());
+        let problem = suiting(settings.name(), 0.1);
         let result = settings
             .as_dyn()
             .restore(&prior, &problem, &mut Run::new(1));

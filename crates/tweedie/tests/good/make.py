@@ -24,7 +24,7 @@ RGB.save(HERE / "libjpeg-q75-422-turned.jpg", quality=75, subsampling=1, exif=on
 RGB.save(HERE / "libjpeg-progressive.jpg", quality=75, progressive=True)
 # Rough enough for runs, refinements and ends of several blocks; sides that fill no block.
 ROUGH = np.random.default_rng(1).normal(128, 40, (37, 45, 3)) + 40 * np.sin(np.mgrid[:37, :45][1] / 4)[..., None]
-ROUGH = Image.fromarray(ROUGH.clip(20, 235).astype(np.uint8))
+ROUGH = Image.fromarray(ROUGH.clip(70, 185).astype(np.uint8))
 ROUGH.save(HERE / "rough.png")
 for subsampling, name in [(0, "444"), (2, "420")]:
     ROUGH.save(HERE / f"rough-{name}.jpg", quality=30, subsampling=subsampling, restart_marker_blocks=2)

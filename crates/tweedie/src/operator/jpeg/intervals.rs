@@ -32,8 +32,11 @@ pub struct Intervals<'a> {
 }
 
 /// How far inside of its interval a number is put, in units of 1/255, so that it stays there when the pixels are rounded to 8
-/// bits, and again as luma and differences of colour by another encoder: five standard deviations of both.
-const MARGIN: f32 = 1.9;
+/// bits, and again as luma and differences of colour by another encoder: five standard deviations of both, and what encoders lose
+/// that cut numbers off in the place of rounding them.
+const MARGIN: f32 = 3.0;
+/// What f32 does to a coefficient, at most, in the same units.
+const ROUNDING: f32 = 0.02;
 /// But no further than this part of a step.
 const MARGIN_OF_STEP: f32 = 0.25;
 /// Rounds of [`Intervals::nearest`]. At the edges, where pixels count several times, and at black and white it takes a few.
@@ -119,7 +122,7 @@ impl Intervals<'_> {
                 let is_out = |&i: &usize| {
                     let step = component.steps[i];
                     let off = block[i] - f32::from(values[i]) * step;
-                    off.abs() > 0.5 * step - margin(step, by)
+                    off.abs() > 0.5 * step - margin(step, by) + ROUNDING
                 };
                 (0..64).filter(is_out).count()
             };
