@@ -6,7 +6,6 @@
 
 use crate::method::{Settings, Task};
 use crate::operator::Loss;
-use crate::operator::mask::LARGE;
 
 /// The name of the method that suits a task best.
 ///
@@ -22,7 +21,7 @@ pub fn name(task: &Task) -> &'static str {
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.pixelwise && task.maps => "exact",
-        _ if task.draw || task.hole >= LARGE => "diffpir",
+        _ if task.draw || task.elsewhere => "diffpir",
         Loss { colours: true, .. } => "mean",
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "diffpir",
         _ => "dpir",
@@ -38,7 +37,9 @@ pub fn method(task: &Task) -> Settings {
 mod tests {
     use super::*;
     use crate::Dims;
-    use crate::operator::{Bayer, Downsample, Gray, GrayWeights, Identity, Mask, Mosaic, Operator};
+    use crate::operator::{
+        Bayer, Downsample, Gray, GrayWeights, Identity, Mask, MaskSpec, Mosaic, Operator,
+    };
 
     /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
     /// DiffPIR's.
@@ -59,6 +60,12 @@ mod tests {
         assert_eq!(name(&mask, true, true), "exact");
         assert_eq!(name(&mask, false, true), "diffpir");
         assert_eq!(name(&noise, true, false), "tweedie");
+        let dims = Dims::new(3, 90, 90);
+        let hole = |text: &str| text.parse::<MaskSpec>().unwrap().mask(dims).unwrap();
+        assert_eq!(name(&hole("box:40,30"), false, false), "diffpir");
+        assert_eq!(name(&hole("box:18,60"), false, false), "dpir");
+        // Of scattered pixels there is nothing to take from.
+        assert_eq!(name(&hole("random:0.995"), false, false), "dpir");
         assert_eq!(name(&noise, true, true), "exact");
         assert_eq!(name(&blurred, true, false), "dpir");
         assert_eq!(name(&blurred, true, true), "diffpir");

@@ -21,7 +21,6 @@ use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
 use crate::grid::{Grid, MAX_STEPS, Schedule, Subset};
 use crate::level::{Level, combine, walk};
-use crate::operator::mask::LARGE;
 use crate::operator::{Loss, norm_at};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
@@ -122,8 +121,9 @@ impl Described for DiffPir {
     }
 }
 
-/// Noise, for data in [-1, 1], that drowns the seams between patches and leaves what they show.
-const WELD: f64 = 0.05;
+/// Noise, for data in [-1, 1], that drowns the seams between patches. More would drown what they show, too, and the prior would
+/// put less in its place.
+const WELD: f64 = 0.02;
 
 impl Tuned for DiffPir {
     /// Few steps with fresh noise. Colours of large areas are decided at high noise levels, and nothing else is missing from a
@@ -150,13 +150,13 @@ impl Tuned for DiffPir {
                 ..DiffPir::fresh()
             };
         }
-        if task.hole >= LARGE && !task.draw {
+        if task.elsewhere && !task.draw {
             return DiffPir {
                 grid: Grid::all(Schedule::Edm {
                     sigma_min: 0.01,
                     sigma_max: WELD,
                     rho: 3.0,
-                    steps: task.steps.unwrap_or(4),
+                    steps: task.steps.unwrap_or(2),
                 }),
                 ..DiffPir::fresh()
             };

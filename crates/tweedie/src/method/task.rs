@@ -9,8 +9,8 @@ use crate::problem::Problem;
 pub struct Task {
     /// What the operator takes from the picture.
     pub loss: Loss,
-    /// How deep the largest hole of a mask is, in pixels from its edge to its innermost pixel; 0 for other operators.
-    pub hole: usize,
+    /// Whether it is to fill a hole so large that it is best filled with what lies elsewhere in the picture.
+    pub elsewhere: bool,
     /// Whether the operator is linear.
     pub linear: bool,
     /// Whether it acts on each pixel alone.
@@ -51,7 +51,7 @@ impl Task {
     pub fn exact(operator: &dyn Operator) -> Task {
         Task {
             loss: operator.loss(),
-            hole: operator.mask().map_or(0, Mask::depth),
+            elsewhere: operator.mask().is_some_and(Mask::fills_from_elsewhere),
             linear: operator.linear().is_some(),
             pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),
             quantised: operator.quantised().is_some(),

@@ -22,7 +22,7 @@ use crate::{Dims, Image};
 pub use marks::Holes;
 
 /// Holes so deep, in pixels, are more than a smooth picture fills.
-pub(crate) const LARGE: usize = 12;
+const LARGE: usize = 10;
 
 /// `y = m * x`, pixel by pixel, with `m` 1 where a pixel is known and 0 where it is not; of full size.
 ///
@@ -34,6 +34,8 @@ pub struct Mask {
     known: Array3<bool>,
     /// How deep the largest hole is, in pixels.
     hole: usize,
+    /// Whether a hole is large, and there is enough elsewhere in the picture to fill it with.
+    elsewhere: bool,
 }
 
 impl Mask {
@@ -97,7 +99,14 @@ impl Mask {
         let deepest = known.outer_iter().map(nearest::depth).fold(0.0, f32::max);
         // Of a channel nothing may be known.
         let hole = deepest.min(dims.h.max(dims.w) as f32) as usize;
-        Ok(Mask { dims, known, hole })
+        let mut mask = Mask {
+            dims,
+            known,
+            hole,
+            elsewhere: false,
+        };
+        mask.elsewhere = hole >= LARGE && patches::enough(&mask.hidden());
+        Ok(mask)
     }
 
     /// The part of it for some rows and columns, which takes its holes for as deep as they are in all of it.
@@ -107,7 +116,13 @@ impl Mask {
             dims: Dims::new(self.dims.c, rows.len(), columns.len()),
             known: known.as_standard_layout().into_owned(),
             hole: self.hole,
+            elsewhere: self.elsewhere,
         }
+    }
+
+    /// Whether a hole is so large that it is filled with what lies elsewhere in the picture, of which there is enough.
+    pub fn fills_from_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     /// How deep the largest hole is, in pixels from its edge to its innermost pixel.
@@ -171,7 +186,7 @@ impl Operator for Mask {
     fn guess(&self, y: &Image) -> Image {
         plane::check(y, self.dims);
         let near = nearest::filled(y, &self.known);
-        match self.hole >= LARGE {
+        match self.elsewhere {
             true => self.project(y, &patches::filled(near, &self.hidden())),
             false => near,
         }

@@ -35,6 +35,13 @@ const ROUNDS: usize = 6;
 /// Fewer places to take from are none.
 const FEWEST: usize = 64;
 
+/// Whether there are patches to take from that hold no hidden pixel.
+pub(crate) fn enough(hidden: &Array2<bool>) -> bool {
+    let (h, w) = hidden.dim();
+    let near = dilated(hidden.iter().copied().collect::<Vec<_>>().as_slice(), h, w);
+    (0..h * w).filter(|&i| !near[i] && inside(i, h, w)).count() >= FEWEST
+}
+
 /// Pictures with what lies elsewhere in them in the place of their hidden pixels, `[height, width]`; as they are where there is
 /// too little to take from.
 pub(crate) fn filled(mut x: Image, hidden: &Array2<bool>) -> Image {
@@ -113,11 +120,7 @@ struct Matches {
 impl Level {
     fn new(h: usize, w: usize, hidden: Vec<bool>, features: Vec<Features>) -> Level {
         let near = dilated(&hidden, h, w);
-        let inside = |i: usize| {
-            let (y, x) = (i / w, i % w);
-            y >= REACH && x >= REACH && y + REACH < h && x + REACH < w
-        };
-        let is_place: Vec<bool> = (0..h * w).map(|i| inside(i) && !near[i]).collect();
+        let is_place: Vec<bool> = (0..h * w).map(|i| inside(i, h, w) && !near[i]).collect();
         let all = |of: &[bool]| (0..h * w).filter(|&i| of[i]).map(|i| i as u32).collect();
         let targets: Vec<u32> = all(&near);
         let mut number = vec![NONE; h * w];
@@ -415,6 +418,12 @@ impl Level {
             }
         }
     }
+}
+
+/// Whether the patch around a pixel lies in the picture.
+fn inside(i: usize, h: usize, w: usize) -> bool {
+    let (y, x) = (i / w, i % w);
+    y >= REACH && x >= REACH && y + REACH < h && x + REACH < w
 }
 
 /// The pixels up to `REACH` rows and columns from one that is set.

@@ -12,7 +12,7 @@ use tweedie::{Device, Image};
 
 /// A 7x9 hole in a picture of 330x326 pixels is filled as in the whole picture, which `denoise_known` asks for. Beyond the
 /// prior's reach a known pixel matters only through its own estimates, which weigh 1e-5 or less beside it but in the last step:
-/// what is left is rounding, 1e-5. Wrong: a margin of 40 pixels differs by 1e-3.
+/// what is left is rounding, 1e-5. Wrong: a margin of 40 pixels, which differs by 4e-4.
 #[test]
 fn what_is_far_from_a_hole_does_not_matter() {
     let photo = concat!(
