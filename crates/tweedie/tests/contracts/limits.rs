@@ -174,6 +174,7 @@ fn settings_without_bounds_are_refused_at_once() {
     }
     let of = method::Settings::named("dpir").unwrap();
     let none = Draws { n: 0, of: &of };
+    let problem = noisy(PIXELS, 0.1);
     assert!(none.batch(&prior, &problem, &mut Run::new(1)).is_err());
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
