@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tweedie::image::{Depth, Format, Limits, Picture, WriteOptions, decode, encode, read};
 use tweedie::level::Range;
 use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::operator::{Jpeg, Operator, Quantised, Subsampling};
+use tweedie::operator::{Jpeg, Operator, Quantised, Spec, Subsampling};
 use tweedie::prior::{Card, Gaussian};
 use tweedie::restore::Job;
 use tweedie::{Dims, Image};
@@ -53,21 +53,12 @@ fn both_ways_of_coding_hold_the_same_numbers() {
 /// other tables.
 #[test]
 fn the_numbers_are_those_of_the_pixels() {
-    for name in [
-        "rough-grey.jpg",
-        "rough-444.jpg",
-        "rough-444-progressive.jpg",
-    ] {
+    for name in ["waves-grey.jpg", "waves-444-progressive.jpg"] {
         let picture = good(name);
         let jpeg = operator(&picture);
         let all = jpeg.intervals(&picture.pixels);
-        let outside = all.outside(&picture.pixels, 0.0);
-        // Where pixels are clipped they may be others.
-        assert!(outside < 20, "{name}: {outside}");
-        assert!(
-            all.outside(&noisy(&picture.pixels, 0.1), 0.0) > 300,
-            "{name}"
-        );
+        assert_eq!(all.outside(&picture.pixels, 0.0), 0, "{name}");
+        assert!(all.outside(&noisy(&picture.pixels, 0.1), 0.0) > 300);
     }
 }
 
@@ -90,22 +81,20 @@ fn the_operator_codes_as_libjpeg() {
     assert_eq!(steps.unwrap().coarseness(), operator(&of).coarseness());
 }
 
-/// And its decoding: of slopes, of which few numbers are not 0. Wrong: colours that are not interpolated, or half a pixel off.
+/// And decodes nearly so. Wrong: colours that are not interpolated, which are 6/255 off, or half a pixel off.
 #[test]
 fn the_operator_decodes_as_libjpeg() {
-    let slopes = Image::from_shape_fn((1, 3, 16, 24), |(_, c, y, x)| {
-        [10 * x, 15 * y, 6 * (x + y)][c] as f32 / 255.0
-    });
-    let jpeg = Jpeg::new(Dims::of(&slopes), 75, Subsampling::Quarter).unwrap();
-    let off = rounded(&jpeg.apply(&slopes)) - good("libjpeg-q75-420.jpg").pixels;
+    let clean = good("waves.png");
+    let jpeg = Jpeg::new(clean.dims(), 90, Subsampling::Quarter).unwrap();
+    let off = rounded(&jpeg.apply(&clean.pixels)) - good("waves-420.jpg").pixels;
     let mean = off.mapv(f32::abs).mean().unwrap() * 255.0;
-    assert!(mean < 0.8, "{mean}");
+    assert!(mean < 1.5, "{mean}");
 }
 
-/// From what it makes of a picture its numbers are found again.
+/// From what it makes of a picture its numbers are found again, where blocks are whole; else it is said.
 #[test]
 fn what_was_compressed_explains_itself() {
-    let clean = good("rough.png");
+    let clean = good("waves.png");
     for subsampling in [Subsampling::Full, Subsampling::Half, Subsampling::Quarter] {
         for quality in [10, 50] {
             let jpeg = Jpeg::new(clean.dims(), quality, subsampling).unwrap();
@@ -113,10 +102,18 @@ fn what_was_compressed_explains_itself() {
             assert_eq!(jpeg.intervals(&y).outside(&clean.pixels, 0.0), 0);
         }
     }
+    let said = |picture: &Picture| {
+        let spec: Spec = toml::from_str("kind = 'jpeg'\nquality = 50").unwrap();
+        let mut notes = Vec::new();
+        spec.build_for(&picture.pixels, &mut notes).unwrap();
+        notes.len()
+    };
+    assert_eq!((said(&clean), said(&good("rough.png"))), (0, 1));
 }
 
 /// Coded anew by another encoder with the same tables, a picture near a file gives the numbers in the file, also if it was
-/// rounded to 8 bits in between. Wrong: without the margin, without the edges.
+/// rounded to 8 bits in between. Wrong: without the margin, without the edges. (This encoder truncates colours, by more than any
+/// margin; grey it codes well.)
 #[test]
 fn the_nearest_picture_gives_the_numbers_in_the_file() {
     for quality in [5, 10, 20, 40, 60] {
@@ -128,7 +125,7 @@ fn the_nearest_picture_gives_the_numbers_in_the_file() {
             let bytes = encode(&Picture::new(x.clone()), Format::Jpeg, &options).unwrap();
             decode(&bytes, &Limits::default()).unwrap()
         };
-        let file = coded(&good("rough.png").pixels);
+        let file = coded(&good("rough-grey.jpg").pixels);
         let jpeg = operator(&file);
         let z = noisy(&file.pixels, 0.1);
         let (x, outside) = jpeg.intervals(&file.pixels).nearest(&z);

@@ -111,7 +111,7 @@ mod tests {
     /// T.81, table F.1: a difference of 2 bits is -3, -2, 2 or 3. Wrong: two's complement.
     #[test]
     fn numbers_have_their_sign_in_front() {
-        let mut bits = Bits::new(&[0b00_01_10_11, 0b0_1_000000]);
+        let mut bits = Bits::new(&[0b0001_1011, 0b0100_0000]);
         let two: Vec<i32> = (0..4).map(|_| bits.signed(2).unwrap()).collect();
         assert_eq!(two, [-3, -2, 2, 3]);
         let one: Vec<i32> = (0..2).map(|_| bits.signed(1).unwrap()).collect();
@@ -128,7 +128,7 @@ mod tests {
         segment[16..].copy_from_slice(b"abcd");
         let (code, rest) = Code::read(&segment).unwrap();
         assert!(rest.is_empty());
-        let mut bits = Bits::new(&[0b110_10_01_0, 0b0_1111111, 0xFF, 0, 0xFF, 0xD9]);
+        let mut bits = Bits::new(&[0b1101_0010, 0b0111_1111, 0xFF, 0, 0xFF, 0xD9]);
         let read: Vec<u8> = (0..4).map(|_| code.next(&mut bits).unwrap()).collect();
         assert_eq!(read, b"dcba");
         assert_eq!(code.next(&mut bits), Err(Broken));

@@ -29,7 +29,14 @@ ROUGH.save(HERE / "rough.png")
 for subsampling, name in [(0, "444"), (2, "420")]:
     ROUGH.save(HERE / f"rough-{name}.jpg", quality=30, subsampling=subsampling, restart_marker_blocks=2)
     ROUGH.save(HERE / f"rough-{name}-progressive.jpg", quality=30, subsampling=subsampling, progressive=True)
-ROUGH.convert("L").save(HERE / "rough-grey.jpg", quality=30)
+# Sides that fill whole blocks; colours that change within a few samples.
+down, across = np.mgrid[:32, :48]
+WAVES = np.stack([128 + 90 * np.sin(across / 3), np.full((32, 48), 128), 128 + 90 * np.cos(down / 3)], -1)
+WAVES = Image.fromarray(WAVES.round().astype(np.uint8))
+WAVES.save(HERE / "waves.png")
+WAVES.save(HERE / "waves-420.jpg", quality=90, subsampling=2)
+WAVES.save(HERE / "waves-444-progressive.jpg", quality=30, subsampling=0, progressive=True)
+WAVES.convert("L").save(HERE / "waves-grey.jpg", quality=30)
 Image.fromarray(INKS, "CMYK").save(HERE / "adobe-cmyk.jpg", quality=95)
 RGB.convert("L").convert("RGB").save(HERE / "grey-lossy.webp", quality=75)
 first, *rest = [Image.fromarray(np.full((4, 6, 3), v, np.uint8)) for v in (50, 100, 200)]

@@ -10,7 +10,7 @@ use super::Jpeg;
 use super::component::{Block, Component};
 use crate::operator::spec::{Described, Flag, Flags, parses};
 use crate::operator::{Error, Operator};
-use crate::{Dims, image};
+use crate::{Dims, Image, image};
 
 /// How many samples there are of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -131,6 +131,23 @@ impl Described for JpegSpec {
                     .into(),
             )),
         }
+    }
+
+    fn build_for(&self, y: &Image, notes: &mut Vec<String>) -> Result<Box<dyn Operator>, Error> {
+        let dims = Dims::of(y);
+        let (down, across) = match dims.c {
+            1 => (8, 8),
+            _ => {
+                let (down, across) = self.subsampling.factors();
+                (8 * down, 8 * across)
+            }
+        };
+        if self.quality.is_some() && (dims.h % down, dims.w % across) != (0, 0) {
+            notes.push(
+                "the last rows or columns fill no block: what was recorded there is guessed".into(),
+            );
+        }
+        self.build(self.input_for(dims)?)
     }
 
     fn in_file(&mut self, file: &image::Picture) {
