@@ -16,7 +16,7 @@ use crate::operator::Loss;
 /// fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
-        _ if task.quantised && !task.draw => "dequantise",
+        _ if task.quantised => "dequantise",
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.pixelwise && task.maps => "exact",
@@ -36,7 +36,9 @@ pub fn method(task: &Task) -> Settings {
 mod tests {
     use super::*;
     use crate::Dims;
-    use crate::operator::{Bayer, Downsample, Gray, GrayWeights, Identity, Mask, Mosaic, Operator};
+    use crate::operator::{
+        Bayer, Downsample, Gray, GrayWeights, Identity, Jpeg, Mask, Mosaic, Operator, Subsampling,
+    };
 
     /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
     /// DiffPIR's.
@@ -60,6 +62,13 @@ mod tests {
         assert_eq!(name(&noise, true, true), "exact");
         assert_eq!(name(&blurred, true, false), "dpir");
         assert_eq!(name(&blurred, true, true), "diffpir");
+    }
+
+    /// Rounded numbers have a method of their own. Wrong: a gradient, which diverges.
+    #[test]
+    fn of_rounded_numbers_intervals_are_known() {
+        let jpeg = Jpeg::new(Dims::new(3, 8, 8), 50, Subsampling::Quarter).unwrap();
+        assert_eq!(name(&Task::exact(&jpeg)), "dequantise");
     }
 
     /// What is recommended can do the task, with as many steps as are wanted. Wrong: a method for noise alone where pixels are
