@@ -124,6 +124,40 @@ fn noise_is_estimated_and_told() {
     );
 }
 
+/// Compression is undone by what the file says, nearer to the truth, and never beside it; also of a picture saved anew.
+#[test]
+fn dejpeg_beats_the_decoder() {
+    let place = Place::new();
+    place.ok("degrade clean.png --operator jpeg --jpeg-quality 10 -o y.png");
+    let options = tweedie::image::WriteOptions {
+        quality: 10,
+        ..Default::default()
+    };
+    let clean = tweedie::image::read(place.path("clean.png")).unwrap();
+    let path = place.path("y.jpg");
+    tweedie::image::write(path, &clean, &options, Overwrite::Allow).unwrap();
+    for (line, decoded) in [
+        ("dejpeg y.jpg -o x.png", "y.jpg"),
+        ("dejpeg y.png --jpeg-quality 10 -o x2.png", "y.png"),
+    ] {
+        place.ok(line);
+        let result = line.rsplit(' ').next().unwrap();
+        let (before, after) = (
+            place.psnr(decoded, "clean.png"),
+            place.psnr(result, "clean.png"),
+        );
+        assert!(after > before + 0.5, "{line}: {before} {after}");
+    }
+    let output = place.run("dejpeg clean.png -o x3.png");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        error.contains("--jpeg-quality") && error.lines().count() == 1,
+        "{error}"
+    );
+    let told = place.ok("denoise y.jpg -o d.png");
+    assert!(told.contains("`dejpeg`"), "{told}");
+}
+
 #[test]
 fn deblur() {
     let p = Place::new();

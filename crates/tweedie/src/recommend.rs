@@ -17,7 +17,7 @@ use crate::operator::Loss;
 /// from there it is a short way, with fresh noise too. All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
-        _ if task.quantised && !task.draw => "dequantise",
+        _ if task.quantised => "dequantise",
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.pixelwise && task.maps => "exact",
@@ -38,7 +38,8 @@ mod tests {
     use super::*;
     use crate::Dims;
     use crate::operator::{
-        Bayer, Downsample, Gray, GrayWeights, Identity, Mask, MaskSpec, Mosaic, Operator,
+        Bayer, Downsample, Gray, GrayWeights, Identity, Jpeg, Mask, MaskSpec, Mosaic, Operator,
+        Subsampling,
     };
 
     /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
@@ -69,6 +70,13 @@ mod tests {
         assert_eq!(name(&noise, true, true), "exact");
         assert_eq!(name(&blurred, true, false), "dpir");
         assert_eq!(name(&blurred, true, true), "diffpir");
+    }
+
+    /// Rounded numbers have a method of their own. Wrong: a gradient, which diverges.
+    #[test]
+    fn of_rounded_numbers_intervals_are_known() {
+        let jpeg = Jpeg::new(Dims::new(3, 8, 8), 50, Subsampling::Quarter).unwrap();
+        assert_eq!(name(&Task::exact(&jpeg)), "dequantise");
     }
 
     /// What is recommended can do the task, with as many steps as are wanted. Wrong: a method for noise alone where pixels are

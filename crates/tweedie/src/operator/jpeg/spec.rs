@@ -10,7 +10,7 @@ use super::Jpeg;
 use super::component::{Block, Component};
 use crate::operator::spec::{Described, Flag, Flags, parses};
 use crate::operator::{Error, Operator};
-use crate::{Dims, Image, image};
+use crate::{Dims, image};
 
 /// How many samples there are of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,8 +133,12 @@ impl Described for JpegSpec {
         }
     }
 
-    fn build_for(&self, y: &Image, notes: &mut Vec<String>) -> Result<Box<dyn Operator>, Error> {
-        let dims = Dims::of(y);
+    fn build_for(
+        &self,
+        y: &image::Picture,
+        notes: &mut Vec<String>,
+    ) -> Result<Box<dyn Operator>, Error> {
+        let dims = y.dims();
         let (down, across) = match dims.c {
             1 => (8, 8),
             _ => {
