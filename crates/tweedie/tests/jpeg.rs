@@ -105,7 +105,7 @@ fn what_was_compressed_explains_itself() {
     let said = |picture: &Picture| {
         let spec: Spec = toml::from_str("kind = 'jpeg'\nquality = 50").unwrap();
         let mut notes = Vec::new();
-        spec.build_for(&picture, &mut notes).unwrap();
+        spec.build_for(picture, &mut notes).unwrap();
         notes.len()
     };
     assert_eq!((said(&clean), said(&good("rough.png"))), (0, 1));
