@@ -239,3 +239,47 @@ fn averaged(y: &Image, reach: usize) -> Image {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::{NoiseSource, Seeded};
+    use crate::operator::{Blur, Boundary, Kernel};
+
+    /// A blurred ramp with noise that grows with brightness: whitened, what is left of it is even, `A^T` is still the transpose
+    /// of `A`, and the guess is that of the measurement. Wrong: weights that are the standard deviations, or left out of the
+    /// adjoint.
+    #[test]
+    fn noise_that_grows_with_brightness_is_made_white() {
+        let dims = Dims::new(1, 60, 60);
+        let (a, b) = (0.0004, 0.02);
+        let kernel = Kernel::gaussian(1.0, None).unwrap();
+        let blur = || Blur::new(dims, kernel.clone(), Boundary::Symmetric).unwrap();
+        let ramp = Image::from_shape_fn(dims.batch(1), |(_, _, _, j)| j as f32 / 59.0);
+        let draw = Seeded::new(3, "test").normal(1, dims);
+        let mut y = blur().apply(&ramp);
+        let noise = Noise::Poisson { a, b };
+        y.zip_mut_with(&draw, |v, n| {
+            *v += noise.variance(f64::from(*v)).sqrt() as f32 * n
+        });
+
+        let problem = Problem::new(y.clone(), Box::new(blur()), noise).unwrap();
+        let white = problem.whitened();
+        let sigma = problem.sigma();
+        assert_eq!(white.noise, Noise::White(sigma));
+        let left = white.residual(&ramp);
+        for columns in [0..20, 20..40, 40..60] {
+            let part = left.slice(ndarray::s![.., .., .., columns]);
+            let found = part.mapv(|v| f64::from(v).powi(2)).mean().unwrap().sqrt();
+            assert!((found / sigma - 1.0).abs() < 0.12, "{found} of {sigma}");
+        }
+        let (x, u) = (&ramp - 0.3, &draw * 0.5 + 0.1);
+        let dot =
+            |p: &Image, q: &Image| p.iter().zip(q).map(|(p, q)| f64::from(p * q)).sum::<f64>();
+        let there = dot(&white.operator.apply(&x), &u);
+        let back = dot(&x, &white.linear().adjoint(&u));
+        assert!((there / back - 1.0).abs() < 1e-4, "{there} is not {back}");
+        let guess = white.operator.guess(&white.y) - blur().guess(&y);
+        assert!(guess.iter().all(|d| d.abs() < 1e-4));
+    }
+}

@@ -731,6 +731,9 @@ fn a_jpeg_tells_how_coarsely_it_is_stored() {
             }
             let expected = [Transform::Grey, Transform::YCbCr][c / 2];
             assert_eq!(jpeg.transform, expected);
+            // As closely as whole steps tell.
+            let told = jpeg.quality().unwrap();
+            assert!((told - f64::from(quality)).abs() < 2.0, "{told}");
         }
     }
     assert_eq!(

@@ -62,6 +62,7 @@ pub use limits::Limits;
 pub use losses::losses;
 pub use name::result_name;
 pub use picture::{Depth, Format, Picture};
+pub(crate) use quantisation::coarseness;
 pub use quantisation::{Component, Jpeg, Transform};
 pub use read::{decode, format_of, read, read_with};
 pub use resolution::Resolution;

@@ -59,7 +59,36 @@ pub enum Transform {
     Cmyk,
 }
 
+/// The lowest frequencies of a component: the first six of the zigzag but the mean.
+const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
+
+/// The mean step of a component at its lowest frequencies, in the units of `steps`.
+pub(crate) fn coarseness(steps: &[f32; 64]) -> f64 {
+    LOW.iter().map(|&i| f64::from(steps[i])).sum::<f64>() / LOW.len() as f64
+}
+
 impl Jpeg {
+    /// The mean step of its luma at the lowest frequencies, in units of 1/255; 0 of a file without components.
+    pub(crate) fn coarseness(&self) -> f64 {
+        let luma = self.components.first();
+        luma.map_or(0.0, |luma| coarseness(&luma.steps.map(f32::from)))
+    }
+
+    /// The quality, 1 to 100, at which libjpeg's luma is about as coarse; `None` of inks. libjpeg scales its tables by
+    /// `200 - 2*quality` per cent from 50 up and by `5000/quality` below.
+    pub fn quality(&self) -> Option<f64> {
+        // That of ITU T.81, table K.1, which is quality 50: 11, 12, 14, 12, 10, 16.
+        const AT_50: f64 = 12.5;
+        if self.transform == Transform::Cmyk || self.components.is_empty() {
+            return None;
+        }
+        let percent = 100.0 * self.coarseness() / AT_50;
+        Some(match percent <= 100.0 {
+            true => (100.0 - percent / 2.0).min(100.0),
+            false => (5000.0 / percent).max(1.0),
+        })
+    }
+
     /// The numbers in the file, read again. They are those of the picture as it lies in the file, see [`Jpeg::as_filed`].
     ///
     /// # Errors

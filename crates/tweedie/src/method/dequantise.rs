@@ -17,7 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dpir::Symmetry;
+use super::symmetry::Symmetry;
 use super::{Method, Restored, Task, Tuned};
 use crate::Image;
 use crate::grid::MAX_STEPS;

@@ -10,6 +10,7 @@ mod draws;
 mod exact;
 mod stabilise;
 mod start;
+mod symmetry;
 mod task;
 mod tweedie;
 

@@ -35,10 +35,10 @@ use std::time::Instant;
 use ndarray::s;
 use serde::Serialize;
 
-use crate::image::Picture;
+use crate::image::{Jpeg, Picture};
 use crate::method::{self, Draws, Restored, Settings, Task};
 use crate::noise::Seeded;
-use crate::operator::{self, Spec};
+use crate::operator::{self, Operator, Spec};
 use crate::prior::{Card, Prior, in_pool};
 use crate::problem::{Noise, Problem};
 use crate::run::{self, Observer, Run};
@@ -177,42 +177,15 @@ impl Job {
             .map(|[rows, columns]| rows.len() * columns.len());
         let largest = largest.max().map_or(input.len(), |n| n * input.c);
         ensure(copies * largest)?;
-        let noise = match self.noise {
-            Some(noise) => noise,
-            // What is known of rounded numbers is no noise, but an interval for each.
-            None if operator.quantised().is_some() => Noise::Exact,
-            None => noise::estimate(&picture, operator.as_ref(), &mut notes)?,
-        };
-        let (operator, noise) = guard::checked(
-            operator,
-            noise,
-            self.noise.is_none(),
-            &picture.pixels,
-            &mut notes,
-        );
-        notes.extend(compressed(&picture, operator.as_ref(), noise));
+        let (operator, noise) = self.measured(&picture, operator, &mut notes)?;
         let estimated = self.noise.is_none() && operator.quantised().is_none();
-        if operator.quantised().is_some()
-            && let Some(quality) = picture.jpeg.as_ref().and_then(noise::quality)
-        {
-            notes.push(format!("JPEG quality about {quality:.0}"));
-        }
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
             draw: self.samples.is_some(),
             ..Task::of(&problem, self.steps)
         };
-        let settings = match &self.method {
-            Choice::Best => recommend::method(&task),
-            Choice::Named(name) => {
-                Settings::tuned(name, &task).ok_or_else(|| Error::Method(name.clone()))?
-            }
-            Choice::Settings(settings) => match self.steps {
-                Some(n) => settings.as_ref().clone().with_steps(n),
-                None => settings.as_ref().clone(),
-            },
-        };
+        let settings = self.settings(&task)?;
         settings.as_dyn().check(card, &problem)?;
         if self.samples.is_some() && !settings.as_dyn().draws() {
             return Err(Error::NoDraws(settings.name()));
@@ -234,6 +207,45 @@ impl Job {
             true => Err(Error::NoBlend),
             false => Ok(ready),
         }
+    }
+
+    /// The noise, stated or estimated, and the operator, as far as the picture does not contradict them; with what is worth
+    /// saying.
+    fn measured(
+        &self,
+        picture: &Picture,
+        operator: Box<dyn Operator>,
+        notes: &mut Vec<String>,
+    ) -> Result<(Box<dyn Operator>, Noise), Error> {
+        let noise = match self.noise {
+            Some(noise) => noise,
+            // What is known of rounded numbers is no noise, but an interval for each.
+            None if operator.quantised().is_some() => Noise::Exact,
+            None => noise::estimate(picture, operator.as_ref(), notes)?,
+        };
+        let estimated = self.noise.is_none();
+        let (operator, noise) = guard::checked(operator, noise, estimated, &picture.pixels, notes);
+        notes.extend(noise::compressed(picture, operator.as_ref(), noise));
+        if operator.quantised().is_some()
+            && let Some(quality) = picture.jpeg.as_ref().and_then(Jpeg::quality)
+        {
+            notes.push(format!("JPEG quality about {quality:.0}"));
+        }
+        Ok((operator, noise))
+    }
+
+    /// The method with its settings.
+    fn settings(&self, task: &Task) -> Result<Settings, Error> {
+        Ok(match &self.method {
+            Choice::Best => recommend::method(task),
+            Choice::Named(name) => {
+                Settings::tuned(name, task).ok_or_else(|| Error::Method(name.clone()))?
+            }
+            Choice::Settings(settings) => match self.steps {
+                Some(n) => settings.as_ref().clone().with_steps(n),
+                None => settings.as_ref().clone(),
+            },
+        })
     }
 }
 
@@ -458,26 +470,6 @@ impl Ready {
         let known = self.behind.as_ref().unwrap_or(&self.problem.y);
         self.keeps_known().then(|| linear.project(known, x))
     }
-}
-
-/// JPEGs of less than this quality are better undone as such, unless there is much other noise.
-const COARSE: f64 = 60.0;
-/// Much is more than so many times what compression does to a picture.
-const MUCH: f64 = 1.5;
-
-/// That another verb suits a picture better whose noise is mostly compression.
-fn compressed(
-    picture: &Picture,
-    operator: &dyn operator::Operator,
-    noise: Noise,
-) -> Option<String> {
-    let jpeg = picture.jpeg.as_ref()?;
-    let coarse = noise::quality(jpeg)? < COARSE;
-    let compression = operator::error_of_step(noise::luma_step(jpeg));
-    let little = noise.variance(0.5).sqrt() < MUCH * compression;
-    let plain = operator.loss() == operator::Loss::NOTHING;
-    (coarse && little && plain)
-        .then(|| "most of this is JPEG compression, which `dejpeg` undoes better".to_owned())
 }
 
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.

@@ -2,9 +2,9 @@
 
 use ndarray::Array2;
 
-use crate::image::{Depth, Jpeg, Picture, Transform};
+use crate::image::{Depth, Jpeg, Picture};
 use crate::noise_level::{self, Error, Found};
-use crate::operator::{Loss, Operator};
+use crate::operator::{self, Loss, Operator};
 use crate::problem::Noise;
 
 /// A grain of more pixels is told of.
@@ -88,7 +88,7 @@ fn told(found: &Found, noise: Noise, picture: &Picture) -> Option<String> {
     if noise != Noise::Exact && found.grain > GRAIN {
         parts.push(format!("grain of {:.1} pixels", found.grain));
     }
-    if let Some(quality) = picture.jpeg.as_ref().and_then(quality) {
+    if let Some(quality) = picture.jpeg.as_ref().and_then(Jpeg::quality) {
         parts.push(format!("JPEG quality about {quality:.0}"));
     }
     if noise != Noise::Exact && found.doubt > DOUBT {
@@ -118,16 +118,6 @@ fn at_least(noise: Noise, sigma: f64, notes: &mut Vec<String>) -> Noise {
     Noise::White(sigma)
 }
 
-/// The first six coefficients of the zigzag but the mean.
-const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
-
-/// The mean step of a JPEG's luma at its lowest frequencies, for pictures in [0, 1].
-pub(super) fn luma_step(jpeg: &Jpeg) -> f64 {
-    let luma = jpeg.components.first();
-    let steps = luma.map_or(0, |c| LOW.iter().map(|&i| u32::from(c.steps[i])).sum());
-    f64::from(steps) / LOW.len() as f64 / 255.0
-}
-
 /// Standard deviation of what quantisation does to the pixels of a JPEG: of each component the steps of the frequencies that it
 /// rounds and does not merely drop, over the root of 12; colours count half, since a method is told one level for all.
 fn step(jpeg: &Jpeg) -> f64 {
@@ -143,18 +133,21 @@ fn step(jpeg: &Jpeg) -> f64 {
     (luma + 0.5 * colour).sqrt() / 255.0
 }
 
-/// The quality, 1 to 100, at which libjpeg's tables are about these: ITU T.81, table K.1, scaled by `200 - 2*quality` per cent
-/// from 50 up and by `5000/quality` below.
-pub(super) fn quality(jpeg: &Jpeg) -> Option<f64> {
-    const AT_50: [f64; 6] = [11.0, 12.0, 14.0, 12.0, 10.0, 16.0];
-    if jpeg.transform == Transform::Cmyk {
-        return None;
-    }
-    let luma = jpeg.components.first()?;
-    let steps: f64 = LOW.iter().map(|&i| f64::from(luma.steps[i])).sum();
-    let scale = 100.0 * steps / AT_50.iter().sum::<f64>();
-    Some(match scale <= 100.0 {
-        true => (100.0 - scale / 2.0).min(100.0),
-        false => (5000.0 / scale).max(1.0),
-    })
+/// JPEGs of less than this quality are better undone as such, unless there is much other noise.
+const COARSE: f64 = 60.0;
+/// Much is more than so many times what compression does to a picture.
+const MUCH: f64 = 1.5;
+
+/// That another verb suits a picture better whose noise is mostly compression.
+pub(super) fn compressed(
+    picture: &Picture,
+    operator: &dyn Operator,
+    noise: Noise,
+) -> Option<String> {
+    let jpeg = picture.jpeg.as_ref()?;
+    let coarse = jpeg.quality()? < COARSE;
+    let compression = operator::error_of_step(jpeg.coarseness() / 255.0);
+    let little = noise.variance(0.5).sqrt() < MUCH * compression;
+    (coarse && little && operator.loss() == Loss::NOTHING)
+        .then(|| "most of this is JPEG compression, which `dejpeg` undoes better".to_owned())
 }

@@ -17,6 +17,7 @@ use ndarray::{Array2, Axis};
 pub use spec::{JpegSpec, Subsampling};
 
 use super::{Error, Loss, Operator, not_empty, plane};
+use crate::image::coarseness;
 use crate::image::{self, Coefficients, Transform};
 use crate::{Dims, Image};
 
@@ -210,9 +211,7 @@ impl Quantised for Jpeg {
     }
 
     fn coarseness(&self) -> f64 {
-        const LOW: [usize; 6] = [1, 8, 16, 9, 2, 3];
-        let steps = LOW.iter().map(|&i| self.components[0].steps[i]);
-        error_of_step(f64::from(steps.sum::<f32>()) / LOW.len() as f64 / 255.0)
+        error_of_step(coarseness(&self.components[0].steps) / 255.0)
     }
 }
 

@@ -1,67 +1,21 @@
 //! The built command and what its files hold beside pixels: greys, transparency, names, warnings.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use ndarray::{Array2, s};
-use serde_json::Value;
 use tweedie::Image;
-use tweedie::image::{self, Depth, Format, Overwrite, Picture, WriteOptions};
+use tweedie::image::{self, Depth, Format, Picture, WriteOptions};
 
-const PHOTO: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../examples/photos/chelsea.png"
-);
-
-/// A folder to run in.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn save(&self, name: &str, picture: &Picture) {
-        let path = self.path(name);
-        image::write(path, picture, &Default::default(), Overwrite::Allow).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Picture {
-        image::read(self.path(name)).unwrap()
-    }
-
-    /// Runs a line that must succeed; its standard output.
-    fn ok(&self, line: &str) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_tweedie"))
-            .current_dir(self.0.path())
-            .args(line.split_whitespace())
-            .output()
-            .unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "tweedie {line}\n{error}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.ok(&format!("{line} --json"))).unwrap()
-    }
-}
+use crate::place::{Place, photo};
 
 /// A 40x48 part of a photograph.
-fn photo() -> Image {
-    let photo = image::read(PHOTO).unwrap().pixels;
-    photo.slice(s![.., .., 60..100, 120..168]).to_owned()
+fn part() -> Image {
+    photo(60..100, 120..168)
 }
 
 /// A grey picture in a file of three channels is restored as one channel, and written as three.
 #[test]
 fn greys_in_three_channels_stay_grey() {
-    let p = Place::new();
-    let grey = photo().slice(s![.., 1..2, .., ..]).to_owned();
+    let p = Place::empty();
+    let grey = part().slice(s![.., 1..2, .., ..]).to_owned();
     let three = grey.broadcast((1, 3, 40, 48)).unwrap().to_owned();
     p.save("grey.png", &Picture::new(grey));
     p.save("three.png", &Picture::new(three));
@@ -84,13 +38,13 @@ fn greys_in_three_channels_stay_grey() {
 /// What is hidden does not show in what is seen.
 #[test]
 fn hidden_colours_do_not_bleed() {
-    let p = Place::new();
+    let p = Place::empty();
     let alpha = Array2::from_shape_fn((40, 48), |(i, j)| {
         let radius = (i as f32 - 20.0).hypot(j as f32 - 22.0);
         (15.5 - radius).clamp(0.0, 1.0)
     });
     for (name, hidden) in [("black.png", 0.0), ("white.png", 1.0)] {
-        let mut picture = Picture::new(photo());
+        let mut picture = Picture::new(part());
         for mut plane in picture
             .pixels
             .index_axis_mut(ndarray::Axis(0), 0)
@@ -126,8 +80,8 @@ fn hidden_colours_do_not_bleed() {
 /// The format is the file's, whatever its name says, and what is lost is told, in words and as JSON.
 #[test]
 fn nothing_is_lost_silently() {
-    let p = Place::new();
-    let mut picture = Picture::new(photo());
+    let p = Place::empty();
+    let mut picture = Picture::new(part());
     picture.alpha = Some(Array2::from_elem((40, 48), 0.5));
     picture.depth = Depth::Sixteen;
     let png = image::encode(&picture, Format::Png, &WriteOptions::default()).unwrap();
@@ -152,7 +106,7 @@ fn nothing_is_lost_silently() {
         }
     }
     let jpeg = image::encode(
-        &Picture::new(photo()),
+        &Picture::new(part()),
         Format::Jpeg,
         &WriteOptions::default(),
     );

@@ -1,16 +1,10 @@
 //! The built command and masks: as editors save them, as people mistake them, and what becomes of the pixels beside the holes.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
-
 use ndarray::{Array2, s};
 use tweedie::Image;
-use tweedie::image::{self, Depth, Overwrite, Picture, WriteOptions};
+use tweedie::image::{Depth, Picture};
 
-const PHOTO: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../examples/photos/chelsea.png"
-);
+use crate::place::{Place, photo};
 
 /// An EXIF block that says nothing but "turn me a quarter to the right".
 const ON_ITS_SIDE: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
@@ -19,60 +13,12 @@ const H: usize = 40;
 const W: usize = 56;
 
 /// A folder with `clean.png`, a 40x56 part of a photograph.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
-        place.save("clean.png", &Picture::new(photo()));
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn save(&self, name: &str, picture: &Picture) {
-        let options = WriteOptions {
-            depth: Some(picture.depth),
-            ..WriteOptions::default()
-        };
-        image::write(self.path(name), picture, &options, Overwrite::Allow).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Picture {
-        image::read(self.path(name)).unwrap()
-    }
-
-    fn run(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_tweedie"))
-            .current_dir(self.0.path())
-            .args(line.split_whitespace())
-            .output()
-            .unwrap()
-    }
-
-    /// Runs a line that must succeed; what it says.
-    fn ok(&self, line: &str) -> String {
-        let output = self.run(line);
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "tweedie {line}\n{error}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a line that must fail, in one line that holds `part`.
-    fn fails(&self, line: &str, part: &str) {
-        let output = self.run(line);
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success(), "tweedie {line}");
-        assert!(error.contains(part), "tweedie {line}\n{error}");
-        assert_eq!(error.trim_end().lines().count(), 1, "{error}");
-    }
+fn place() -> Place {
+    Place::with(part())
 }
 
-fn photo() -> Image {
-    let photo = image::read(PHOTO).unwrap().pixels;
-    photo.slice(s![.., .., 70..70 + H, 130..130 + W]).to_owned()
+fn part() -> Image {
+    photo(70..70 + H, 130..130 + W)
 }
 
 /// A disk that is to be filled.
@@ -101,7 +47,7 @@ const BLACK: [f32; 3] = [0.0; 3];
 /// red and of red, and all of a white layer.
 #[test]
 fn masks_as_editors_save_them() {
-    let p = Place::new();
+    let p = place();
     let hole = hole();
     let alpha = hole.mapv(|m| if m { 1.0 } else { 0.0 });
     let red = [0.9, 0.1, 0.1];
@@ -132,7 +78,7 @@ fn masks_as_editors_save_them() {
         "{said}"
     );
     let expected = p.read("plain.out.png").pixels;
-    assert!(expected != photo());
+    assert!(expected != part());
     let names = "one.png palette.png red.png plain.jpg layer.png brush.png ink.png side.png";
     for name in names.split(' ') {
         p.ok(&format!("{line} x.png --mask {name}"));
@@ -148,28 +94,32 @@ fn masks_as_editors_save_them() {
 
 #[test]
 fn mistaken_masks_are_named() {
-    let p = Place::new();
+    let p = place();
     let nothing = Array2::from_elem((H, W), false);
     p.save("empty.png", &mask(&nothing, WHITE, BLACK));
     p.save("plain.png", &mask(&hole(), WHITE, BLACK));
     p.save("turned.png", &mask(&hole().t().to_owned(), WHITE, BLACK));
     let line = "inpaint clean.png -o x.png --mask";
-    p.fails(&format!("{line} empty.png"), "empty.png: marks nothing");
-    p.fails(&format!("{line} turned.png"), "it lies on its side");
+    p.fails(&format!("{line} empty.png"), 1, "empty.png: marks nothing");
+    p.fails(&format!("{line} turned.png"), 1, "it lies on its side");
     p.fails(
         &format!("{line} turned.png"),
+        1,
         "56 x 40 (height x width), but the image is 40 x 56",
     );
     p.fails(
         &format!("{line} alpha"),
+        1,
         "nothing in the picture is transparent",
     );
     p.fails(
         &format!("{line} box:4,4 --grow 2"),
+        1,
         "--grow is for masks that are pictures",
     );
     p.fails(
         &format!("{line} alpha --holes black"),
+        1,
         "--holes black is for masks",
     );
 }
@@ -178,9 +128,9 @@ fn mistaken_masks_are_named() {
 /// known comes back bit by bit, also where it cannot be seen.
 #[test]
 fn what_is_filled_is_opaque_and_the_rest_untouched() {
-    let p = Place::new();
+    let p = place();
     let hole = hole();
-    let mut erased = Picture::new(photo());
+    let mut erased = Picture::new(part());
     erased.alpha = Some(hole.mapv(|m| if m { 0.0 } else { 1.0 }));
     for ((_, _, i, j), v) in erased.pixels.indexed_iter_mut() {
         *v = if hole[[i, j]] { 0.0 } else { *v };
@@ -222,13 +172,13 @@ fn what_is_filled_is_opaque_and_the_rest_untouched() {
 /// Grey, 16 bits, and a JPEG that is turned by its EXIF. Wrong: numbers that go through the network and back.
 #[test]
 fn known_pixels_come_back_as_they_were() {
-    let p = Place::new();
+    let p = place();
     let hole = hole();
     p.save("plain.png", &mask(&hole, WHITE, BLACK));
-    let grey = photo().slice(s![.., 1..2, .., ..]).to_owned();
-    let mut deep = Picture::new(photo().mapv(|v| (0.9 * v + 0.03).min(1.0)));
+    let grey = part().slice(s![.., 1..2, .., ..]).to_owned();
+    let mut deep = Picture::new(part().mapv(|v| (0.9 * v + 0.03).min(1.0)));
     deep.depth = Depth::Sixteen;
-    let turned = photo()
+    let turned = part()
         .permuted_axes([0, 1, 3, 2])
         .slice(s![.., .., ..;-1, ..])
         .to_owned();
