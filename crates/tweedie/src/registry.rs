@@ -105,10 +105,10 @@ pub trait Described {
 macro_rules! registry {
     (
         $(#[$doc:meta])* dyn $behaviour:path $(, tuned for $task:ty)? {
-            $($variant:ident in $file:ident = $name:literal,)+
+            $($variant:ident in $($file:ident)::+ = $name:literal,)+
         }
     ) => {
-        $(pub use $file::$variant;)+
+        $(pub use $($file)::+::$variant;)+
 
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -137,6 +137,11 @@ macro_rules! registry {
             /// Its name.
             pub fn name(&self) -> &'static str {
                 match self { $(Settings::$variant(_) => $name,)+ }
+            }
+
+            /// The family that it belongs to: the folder of its file, or the file where there are no folders.
+            pub fn family(&self) -> &'static str {
+                match self { $(Settings::$variant(_) => [$(stringify!($file)),+][0],)+ }
             }
 
             /// What a list says of it.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use tweedie::method::Task;
+use tweedie::method::{Handling, Task};
 use tweedie::operator::{Entry, Spec};
 use tweedie::registry::Need;
 use tweedie::{Dims, method, metric, prior, recommend, sampler};
@@ -36,17 +36,48 @@ enum What {
     Matrix,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Row {
     name: &'static str,
     summary: String,
+    /// The folder of methods that are alike.
     #[serde(skip_serializing_if = "Option::is_none")]
-    needs: Option<String>,
+    family: Option<&'static str>,
+    /// `draw` or `estimate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    /// What it makes of the noise in the measurement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise: Option<Handling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<Vec<Need>>,
     /// Evaluations of the prior that the command takes, the least and the most that a task wants.
     #[serde(skip_serializing_if = "Option::is_none")]
     nfe: Option<[usize; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     paper: Option<&'static str>,
+}
+
+impl Row {
+    /// What a list tells of a method or sampler, but for its name and summary.
+    fn facts(&self) -> String {
+        let needs = |needs: &Vec<Need>| {
+            let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
+            (!needs.is_empty()).then(|| format!("needs {}", needs.join(", ")))
+        };
+        let facts = [
+            self.kind.map(str::to_owned),
+            self.nfe.map(|nfe| match nfe {
+                [least, most] if least == most => format!("evaluations: {least}"),
+                [least, most] => format!("evaluations: {least} to {most}, by the task"),
+            }),
+            (self.noise == Some(Handling::Ignored))
+                .then(|| "takes measurements as exact".to_owned()),
+            self.needs.as_ref().and_then(needs),
+            self.paper.map(str::to_owned),
+        ];
+        facts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
 }
 
 #[derive(Serialize)]
@@ -56,45 +87,37 @@ struct Table(Vec<Row>);
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.0.iter().map(|r| r.name.len()).max().unwrap_or(0);
-        for (i, row) in self.0.iter().enumerate() {
-            let newline = if i == 0 { "" } else { "\n" };
-            write!(f, "{newline}{:width$}  {}", row.name, row.summary)?;
-            match row.nfe {
-                Some([least, most]) if least == most => {
-                    write!(f, "\n{:width$}  evaluations: {least}", "")?;
-                }
-                Some([least, most]) => {
-                    write!(
-                        f,
-                        "\n{:width$}  evaluations: {least} to {most}, by the task",
-                        ""
-                    )?;
-                }
-                None => {}
+        let mut lines = Vec::new();
+        let mut family = None;
+        for row in &self.0 {
+            if row.family != family {
+                family = row.family;
+                lines.extend(family.map(|name| format!("-- {}", name.replace('_', " "))));
             }
-            if let Some(needs) = &row.needs {
-                write!(f, "; needs {needs}")?;
-            }
-            if let Some(paper) = row.paper {
-                write!(f, "; {paper}")?;
+            lines.push(format!("{:width$}  {}", row.name, row.summary));
+            let facts = row.facts();
+            if !facts.is_empty() {
+                lines.push(format!("{:width$}  {facts}", ""));
             }
         }
-        Ok(())
+        f.write_str(&lines.join("\n"))
     }
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     let any = prior::Card::any();
     let rows = match args.what {
-        What::Methods => registered(method::Settings::NAMES, |name| {
-            let settings = method::Settings::named(name).expect("listed names exist");
-            let needs = settings.as_dyn().needs();
-            (settings.card(), needs, tuned_nfe(name))
-        }),
-        What::Samplers => registered(sampler::Settings::NAMES, |name| {
-            let settings = sampler::Settings::named(name).expect("listed names exist");
-            (settings.card(), Vec::new(), [settings.nfe(&any); 2])
-        }),
+        What::Methods => method::Settings::NAMES
+            .iter()
+            .map(|name| method(name))
+            .collect(),
+        What::Samplers => sampler::Settings::NAMES
+            .iter()
+            .map(|name| {
+                let settings = sampler::Settings::named(name).expect("listed names exist");
+                registered(name, settings.card(), [settings.nfe(&any); 2])
+            })
+            .collect(),
         What::Operators => plain(Spec::LIST.iter().map(|o| (o.name, o.summary))),
         What::Metrics => plain(metric::METRICS.iter().map(|m| (m.name, m.about))),
         What::Priors => plain([(
@@ -145,22 +168,26 @@ fn everything() -> prior::Card {
     }
 }
 
-fn registered(
-    names: &[&'static str],
-    of: impl Fn(&str) -> (tweedie::registry::Card, Vec<Need>, [usize; 2]),
-) -> Vec<Row> {
-    let row = |&name| {
-        let (card, needs, nfe) = of(name);
-        let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
-        Row {
-            name,
-            summary: card.summary.to_owned(),
-            needs: (!needs.is_empty()).then(|| needs.join(", ")),
-            nfe: Some(nfe),
-            paper: Some(card.paper),
-        }
-    };
-    names.iter().map(row).collect()
+fn registered(name: &'static str, card: tweedie::registry::Card, nfe: [usize; 2]) -> Row {
+    Row {
+        name,
+        summary: card.summary.to_owned(),
+        nfe: Some(nfe),
+        paper: Some(card.paper),
+        ..Row::default()
+    }
+}
+
+fn method(name: &'static str) -> Row {
+    let settings = method::Settings::named(name).expect("listed names exist");
+    let method = settings.as_dyn();
+    Row {
+        family: Some(settings.family()),
+        kind: Some(if method.draws() { "draw" } else { "estimate" }),
+        noise: Some(method.handling()),
+        needs: Some(method.needs()),
+        ..registered(name, settings.card(), tuned_nfe(name))
+    }
 }
 
 /// Which methods restore from which operator, with a prior that has everything, the one that is chosen by default first.
@@ -175,9 +202,7 @@ fn matrix() -> Vec<Row> {
         Row {
             name: entry.name,
             summary: all.join(", "),
-            needs: None,
-            nfe: None,
-            paper: None,
+            ..Row::default()
         }
     };
     Spec::LIST.iter().map(row).collect()
@@ -188,9 +213,7 @@ fn plain(rows: impl IntoIterator<Item = (&'static str, &'static str)>) -> Vec<Ro
         .map(|(name, summary)| Row {
             name,
             summary: summary.to_owned(),
-            needs: None,
-            nfe: None,
-            paper: None,
+            ..Row::default()
         })
         .collect()
 }

@@ -472,6 +472,9 @@ fn lists_and_model_info() {
     for method in p.json("list methods").as_array().unwrap() {
         let [least, most] = [0, 1].map(|i| method["nfe"][i].as_u64().unwrap());
         assert!(least <= most && most < 1000, "{method}");
+        for fact in ["family", "kind", "noise", "paper"] {
+            assert!(method[fact].is_string(), "{fact} of {method}");
+        }
     }
     let info = p.json("model info photo");
     assert!(info["parameters"].as_u64().unwrap() > 1_000_000);

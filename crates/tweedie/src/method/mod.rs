@@ -1,26 +1,23 @@
-//! Methods: draws from the posterior, or its best estimate. One file each, written like its paper.
+//! Methods: draws from the posterior, or its best estimate. One file each, written like its paper; a folder for each family.
 
 mod classical;
-mod ddnm;
-mod dequantise;
-mod diffpir;
-mod dpir;
-mod dps;
-mod draws;
-mod exact;
-mod stabilise;
+mod direct;
+mod guided;
+mod plug_and_play;
+mod projected;
+mod split;
 mod start;
-mod symmetry;
 mod task;
-mod tweedie;
 
-pub use ddnm::NextLevel;
-pub use diffpir::{DataStep, Output};
-pub use dps::StepRule;
-pub use draws::{Draws, summary};
-pub use exact::Answer;
+pub use direct::draws::{Draws, summary};
+pub use direct::exact::Answer;
+pub use guided::dps::StepRule;
+pub use projected::ddnm::NextLevel;
+pub use split::diffpir::{DataStep, Output};
 pub use start::Start;
 pub use task::Task;
+
+use serde::Serialize;
 
 use crate::Image;
 use crate::operator::Operator;
@@ -44,6 +41,18 @@ impl From<Image> for Restored {
     }
 }
 
+/// What a method makes of the noise in a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handling {
+    /// Nothing: the measurement is taken for exact, and its noise comes back in the result.
+    Ignored,
+    /// It is told the level of white noise; a problem with other noise is given to it whitened ([`Problem::whitened`]).
+    White,
+    /// It takes noise that depends on brightness as it is.
+    Brightness,
+}
+
 /// A way back from a measurement to an image.
 ///
 /// Who restores calls [`Method::restore`], which checks the needs; who makes a method writes [`Method::needs`] and
@@ -64,10 +73,9 @@ pub trait Method: Send + Sync {
         false
     }
 
-    /// Whether it takes noise that grows with brightness as it is; to others the problem is given whitened
-    /// ([`Problem::whitened`]).
-    fn knows_brightness(&self) -> bool {
-        false
+    /// What it makes of the noise in the measurement.
+    fn handling(&self) -> Handling {
+        Handling::White
     }
 
     /// An image that explains the measurement and that the prior finds likely, where the needs are met.
@@ -93,7 +101,7 @@ pub trait Method: Send + Sync {
     ) -> Result<Restored, Error> {
         self.check(prior.card(), problem)?;
         match problem.noise {
-            Noise::Poisson { .. } if !self.knows_brightness() => {
+            Noise::Poisson { .. } if self.handling() != Handling::Brightness => {
                 self.solve(prior, &problem.whitened(), run)
             }
             _ => self.solve(prior, problem, run),
@@ -142,14 +150,14 @@ pub trait Tuned: Default {
 registry! {
     /// A method by name, with its settings.
     dyn Method, tuned for Task {
-        DiffPir in diffpir = "diffpir",
-        Ddnm in ddnm = "ddnm",
-        Dps in dps = "dps",
-        Dpir in dpir = "dpir",
-        Mean in draws = "mean",
-        Exact in exact = "exact",
-        Dequantise in dequantise = "dequantise",
-        Tweedie in tweedie = "tweedie",
-        Classical in classical = "classical",
+        Tweedie in direct::tweedie = "tweedie",
+        Exact in direct::exact = "exact",
+        Mean in direct::draws = "mean",
+        DiffPir in split::diffpir = "diffpir",
+        Ddnm in projected::ddnm = "ddnm",
+        Dps in guided::dps = "dps",
+        Dpir in plug_and_play::dpir = "dpir",
+        Dequantise in plug_and_play::dequantise = "dequantise",
+        Classical in classical::wiener = "classical",
     }
 }

@@ -17,10 +17,10 @@
 use ndarray::Zip;
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Restored, Task, Tuned};
 use crate::Image;
 use crate::grid::{Grid, Schedule};
 use crate::level::Level;
+use crate::method::{Method, Restored, Task, Tuned};
 use crate::noise_map::NoiseMap;
 use crate::operator::Pixelwise;
 use crate::prior::{self, Card as PriorCard, Estimate, Prior};

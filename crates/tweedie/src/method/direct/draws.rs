@@ -8,9 +8,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiffPir, Method, Restored, Settings, Task, Tuned};
 use crate::Image;
 use crate::grid::MAX_STEPS;
+use crate::method::{DiffPir, Method, Restored, Settings, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};

@@ -17,11 +17,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::symmetry::Symmetry;
-use super::{Method, Restored, Task, Tuned};
 use crate::Image;
 use crate::grid::MAX_STEPS;
 use crate::level::Level;
+use crate::method::plug_and_play::symmetry::Symmetry;
+use crate::method::{Method, Restored, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};

@@ -19,10 +19,10 @@
 use ndarray::{Axis, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
 use crate::grid::{Grid, Subset};
 use crate::level::{Level, Range, Transition, walk};
+use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};

@@ -9,10 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stabilise::Stabiliser;
-use super::{Method, Restored, Tuned};
 use crate::Image;
 use crate::level::Level;
+use crate::method::direct::stabilise::Stabiliser;
+use crate::method::{Handling, Method, Restored, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::{Noise, Problem};
 use crate::registry::{Card, Described, Need};
@@ -49,8 +49,8 @@ impl Method for Tweedie {
         false
     }
 
-    fn knows_brightness(&self) -> bool {
-        true
+    fn handling(&self) -> Handling {
+        Handling::Brightness
     }
 
     fn solve(

@@ -26,10 +26,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
 use crate::grid::{Grid, MAX_STEPS, Subset};
 use crate::level::{Level, Transition, walk};
+use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::operator::spectrum;
 use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::problem::Problem;

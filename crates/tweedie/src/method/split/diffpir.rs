@@ -17,10 +17,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Restored, Start, Task, Tuned};
 use crate::Image;
 use crate::grid::{Grid, MAX_STEPS, Schedule, Subset};
 use crate::level::{Level, combine, walk};
+use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::operator::{Loss, norm_at};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;

@@ -1,0 +1,6 @@
+//! What is known as soon as the prior has looked: one evaluation, or the exact posterior, or what several draws agree on.
+
+pub(super) mod draws;
+pub(super) mod exact;
+mod stabilise;
+pub(super) mod tweedie;
