@@ -115,6 +115,15 @@ impl Problem {
         Ok(Problem { y, operator, noise })
     }
 
+    /// The same measurement, taken for as noisy as this.
+    pub fn with_noise(&self, noise: Noise) -> Problem {
+        Problem {
+            y: self.y.clone(),
+            operator: Arc::clone(&self.operator),
+            noise,
+        }
+    }
+
     /// Pictures in the batch.
     pub fn batch(&self) -> usize {
         self.y.dim().0
@@ -137,11 +146,7 @@ impl Problem {
     /// The brightness that says how noisy a pixel is comes from the measurement, averaged over 5x5 pixels.
     pub fn whitened(&self) -> Problem {
         let Noise::Poisson { .. } = self.noise else {
-            return Problem {
-                y: self.y.clone(),
-                operator: Arc::clone(&self.operator),
-                noise: self.noise,
-            };
+            return self.with_noise(self.noise);
         };
         let sigma = self.sigma();
         let weights = averaged(&self.y, 2).mapv(|v| {

@@ -1104,6 +1104,22 @@ fn a_description_is_kept_by_png_and_tiff() {
     );
 }
 
+/// What is not kept is told, of a PNG and of a JPEG.
+#[test]
+fn that_xmp_is_left_out_is_said() {
+    let png = png_with(&[(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta/>")]);
+    let xmp = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>";
+    let mut jpeg = fs::read("tests/good/rough-444.jpg").unwrap();
+    let length = (xmp.len() as u16 + 2).to_be_bytes();
+    let segment = [&[0xFF, 0xE1], &length[..], xmp].concat();
+    jpeg.splice(2..2, segment);
+    let jpeg = decode(&jpeg, &Limits::default()).unwrap();
+    for picture in [png, jpeg] {
+        assert_eq!(picture.notes.len(), 1, "{:?}", picture.notes);
+        assert!(picture.notes[0].contains("XMP"), "{:?}", picture.notes);
+    }
+}
+
 #[test]
 fn odd_keys_of_a_png_are_no_reason_to_fail() {
     let picture = png_with(&[

@@ -16,8 +16,8 @@
 //! | grey | stays grey, `C = 1`; three equal channels are read as one, and written as three again |
 //!
 //! What a file holds that is not read, or had to be guessed, stands in [`Picture::notes`]: further pages and frames, CMYK, which
-//! means little without colour management, odd samples. What a format cannot hold of a picture, [`losses`] tells. Not kept, and
-//! not told of: XMP (it may repeat the orientation). Refused: raw files of cameras, floating-point TIFF outside [0, 1].
+//! means little without colour management, odd samples, XMP (which may repeat the orientation). What a format cannot hold of a
+//! picture, [`losses`] tells. Refused: raw files of cameras, floating-point TIFF outside [0, 1].
 //!
 //! ```no_run
 //! use tweedie::image::{self, Overwrite, WriteOptions};

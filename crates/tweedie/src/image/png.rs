@@ -59,6 +59,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
         notes,
         ..Raw::new(Format::Png, size, channels, samples)
     };
+    raw.note_xmp(info.utf8_text.iter().any(|t| t.keyword == XMP));
     raw.note_frames(
         info.animation_control()
             .map_or(1, |a| a.num_frames as usize),

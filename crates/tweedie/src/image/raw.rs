@@ -88,6 +88,14 @@ impl Raw {
         }
     }
 
+    /// Says that XMP is not kept. It repeats what has changed: orientation, size, what was edited.
+    pub(super) fn note_xmp(&mut self, there: bool) {
+        if there {
+            self.notes
+                .push("XMP (descriptions, what was edited) is left out".to_owned());
+        }
+    }
+
     /// Scales to [0, 1], splits off alpha, turns upright, takes three channels that are one grey as one.
     pub(super) fn into_picture(mut self) -> Result<Picture, Fault> {
         let shape = (self.height, self.width, self.channels);

@@ -177,6 +177,7 @@ pub(super) fn decode_by(
     let color = decoder.color_type();
     // A broken profile or EXIF block is no reason to refuse the picture.
     let icc = quiet(decoder.icc_profile());
+    let xmp = quiet(decoder.xmp_metadata()).is_some();
     let mut exif = quiet(decoder.exif_metadata()).and_then(exif::strip);
     let orientation = exif
         .as_mut()
@@ -188,13 +189,15 @@ pub(super) fn decode_by(
     decoder.read_image(&mut bytes).map_err(wrong)?;
     let size = (width as usize, height as usize);
     let channels = color.channel_count() as usize;
-    Ok(Raw {
+    let mut raw = Raw {
         orientation,
         icc,
         resolution: exif.as_deref().and_then(exif::resolution),
         exif,
         ..Raw::new(format, size, channels, samples(color, bytes))
-    })
+    };
+    raw.note_xmp(xmp);
+    Ok(raw)
 }
 
 fn samples(color: ColorType, bytes: Vec<u8>) -> Samples {

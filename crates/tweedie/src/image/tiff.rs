@@ -23,6 +23,9 @@ const TEXTS: [(Tag, &str); 3] = [
     (Tag::Copyright, "Copyright"),
 ];
 
+/// XMP specification, part 3, section 3.2.
+const XMP: u16 = 700;
+
 /// Decodes the first page of a TIFF.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
     if is_camera_raw(bytes) {
@@ -41,11 +44,13 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
     let orientation = orientation.ok().flatten().and_then(Orientation::from_exif);
     let icc = decoder.get_tag_u8_vec(Tag::IccProfile).ok();
     let text = texts(&mut decoder);
+    let xmp = decoder.find_tag(Tag::Unknown(XMP)).ok().flatten().is_some();
     let mut allowed = Allowed::unlimited();
     allowed.decoding_buffer_size = usize::try_from(limits.decoder_bytes()).unwrap_or(usize::MAX);
     decoder = decoder.with_limits(allowed);
 
     let mut raw = kind.read(&mut decoder, size)?;
+    raw.note_xmp(xmp);
     let pages = pages(&mut decoder);
     if pages > 1 {
         raw.notes

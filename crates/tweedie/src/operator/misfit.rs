@@ -44,6 +44,10 @@ const WRONG_IF_UNSURE: [f64; 2] = [5.0, 3.5];
 /// The most that may be left out of a picture which says that a kernel is wrong: the rims of large holes look like it.
 const HIDDEN: f64 = 0.02;
 
+/// Noise in which the glow around what is burnt out is lost. Of 40 JPEGs of scenes with little of it, true disks had an excess
+/// of 1.2 at most, and disks a fifth too wide one of 1.3 to 9.
+const DROWNS_GLOW: f64 = 1.5 / 255.0;
+
 /// Excess of a kernel that does no harm.
 const TAME: f64 = 1.5;
 
@@ -94,8 +98,11 @@ pub(super) fn misfit(
         softened: 0.0,
         sigma: noise.max(if white { 0.0 } else { most }).sqrt(),
     };
-    // What glows around what is burnt out looks a little like one, too.
-    let sure = white && believed.is_none();
+    // What glows around what is burnt out looks a little like one, too: of one that is no circle, even in noise.
+    let sure = match (believed, kernel.is_round()) {
+        (None, _) => white,
+        (Some(_), round) => white && round && sigma >= DROWNS_GLOW,
+    };
     let [any, round] = if sure { WRONG } else { WRONG_IF_UNSURE };
     let hidden = believed.map_or(0, |b| b.iter().filter(|b| !**b).count());
     let told = hidden as f64 <= HIDDEN * y.len() as f64;

@@ -4,10 +4,16 @@
 //! rings where there was a picture. The measurement's spectrum tells of both before the work
 //! ([`Misfit`](crate::operator::Misfit)): the operator is then mixed with none at all, the noise taken for what it shows, and
 //! both are said.
+//!
+//! What that overlooks shows in the result. A kernel that is too wide overshoots: in 17 restorations of development pictures as
+//! JPEGs, true kernels drove less than 1 % of the numbers to black or white that were neither before, and those that did most harm
+//! 3.6 to 9.5 %. Then the data get less weight. And a result that does not explain the measurement is none.
+
+use ndarray::Axis;
 
 use crate::Image;
 use crate::operator::Operator;
-use crate::problem::Noise;
+use crate::problem::{Noise, Problem};
 
 /// Noise that is this much stronger than was thought is taken in its place: only estimates are corrected.
 const MORE: f64 = 1.5;
@@ -47,4 +53,143 @@ pub(super) fn checked(
         kept.0 = softened;
     }
     kept
+}
+
+/// So many times a result that overshoots is made again.
+pub(super) const AGAIN: usize = 2;
+
+/// The part of the numbers that a restoration may drive to black or white.
+const OVERSHOT: f64 = 0.025;
+
+/// How many times rougher a result may be than the first guess. Sharp photographs are at most 10 times rougher than they are
+/// behind a disk of 6, 5 times behind one of 3; restorations are smoother than photographs.
+const ROUGH: f64 = 8.0;
+
+/// Why a result of undoing a blur or enlarging cannot be right, if it overshoots.
+pub(super) fn overshot(problem: &Problem, x: &Image) -> Option<String> {
+    let loss = problem.operator.loss();
+    if !(loss.detail || loss.scales) {
+        return None;
+    }
+    let guess = problem.operator.guess(&problem.y);
+    let driven = at_limits(x) - at_limits(&guess);
+    let rougher = variation(x) / variation(&guess).max(1e-6);
+    match () {
+        () if driven > OVERSHOT => {
+            Some(format!("{:.0} % of it went black or white", 100.0 * driven))
+        }
+        () if rougher > ROUGH => Some(format!("it is {rougher:.0} times rougher")),
+        () => None,
+    }
+}
+
+/// The noise with which a result that overshot is made again: the data's weight falls with its square.
+pub(super) fn weaker(noise: Noise, y: &Image) -> Noise {
+    Noise::White(3.0 * noise.level(y).max(2.0 / 255.0))
+}
+
+/// A residual is so many times the noise where the measurement is not explained.
+const UNEXPLAINED: f64 = 3.0;
+
+/// That a result does not explain the measurement, by the median residual: what is burnt out or damaged need not be explained.
+pub(super) fn unexplained(problem: &Problem, x: &Image) -> Option<String> {
+    if problem.operator.quantised().is_some() {
+        return None;
+    }
+    let mut sizes: Vec<f32> = problem.residual(x).iter().map(|r| r.abs()).collect();
+    let middle = sizes.len() / 2;
+    // Of white noise two thirds of its standard deviation.
+    let left = f64::from(*sizes.select_nth_unstable_by(middle, f32::total_cmp).1) / 0.6745;
+    let sigma = problem.sigma();
+    (left > UNEXPLAINED * sigma.max(1.0 / 255.0)).then(|| {
+        format!(
+            "the result explains the measurement to {:.1}/255 only, of which noise is {:.1}/255: do not trust it, or take more \
+             steps or another method",
+            left * 255.0,
+            sigma * 255.0
+        )
+    })
+}
+
+/// The part of the numbers that are as dark or bright as can be.
+fn at_limits(x: &Image) -> f64 {
+    let limits = x.iter().filter(|&&v| !(0.002..=0.998).contains(&v)).count();
+    limits as f64 / x.len() as f64
+}
+
+/// Mean difference of neighbours.
+fn variation(x: &Image) -> f64 {
+    let along = |axis: Axis| -> f64 {
+        let n = x.len_of(axis);
+        let (one, next) = (
+            x.slice_axis(axis, (..n - 1).into()),
+            x.slice_axis(axis, (1..).into()),
+        );
+        let sum = ndarray::Zip::from(&one)
+            .and(&next)
+            .fold(0.0, |sum, a, b| sum + f64::from((a - b).abs()));
+        sum / x.len() as f64
+    };
+    along(Axis(2)) + along(Axis(3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dims;
+    use crate::noise::{NoiseSource, Seeded};
+    use crate::operator::{Blur, Boundary, Identity, Kernel};
+
+    const DIMS: Dims = Dims::new(1, 48, 48);
+
+    fn stripes(contrast: f32) -> Image {
+        Image::from_shape_fn(DIMS.batch(1), |(_, _, i, j)| {
+            0.5 + contrast * if (i / 8 + j / 6) % 2 == 0 { 1.0 } else { -1.0 }
+        })
+    }
+
+    fn blurred(x: &Image) -> Problem {
+        let kernel = Kernel::disk(2.0).unwrap();
+        let blur = Blur::new(DIMS, kernel, Boundary::Symmetric).unwrap();
+        Problem::new(blur.apply(x), Box::new(blur), 0.01).unwrap()
+    }
+
+    /// The truth is no overshoot; ten times its contrast is, and so are its ripples a pixel apart. Of noise alone nothing is said:
+    /// whoever removes too little sees it.
+    #[test]
+    fn rings_are_seen_and_edges_are_none() {
+        let truth = stripes(0.3);
+        let problem = blurred(&truth);
+        assert_eq!(overshot(&problem, &truth), None);
+        let loud = (&truth - 0.5) * 10.0 + 0.5;
+        assert!(overshot(&problem, &loud).unwrap().contains("100 %"));
+        let ripples =
+            Image::from_shape_fn(
+                truth.raw_dim(),
+                |(_, _, i, j)| {
+                    if (i + j) % 2 == 0 { 0.95 } else { 0.05 }
+                },
+            );
+        assert!(overshot(&problem, &ripples).unwrap().contains("rougher"));
+        let same = Identity::new(DIMS).unwrap();
+        let noise = Problem::new(truth.clone(), Box::new(same), 0.01).unwrap();
+        assert_eq!(overshot(&noise, &loud), None);
+    }
+
+    /// A residual as large as the noise is one; a constant tenth of full scale is not, nor is a lamp that nobody explains a reason
+    /// to doubt the rest.
+    #[test]
+    fn what_is_not_explained_is_said() {
+        let truth = stripes(0.3);
+        let mut problem = blurred(&truth);
+        problem
+            .y
+            .scaled_add(0.01, &Seeded::new(1, "test").normal(1, DIMS));
+        assert_eq!(unexplained(&problem, &truth), None);
+        assert!(unexplained(&problem, &(&truth + 0.1)).is_some());
+        problem.y.slice_mut(ndarray::s![.., .., ..12, ..]).fill(1.0);
+        assert_eq!(unexplained(&problem, &truth), None);
+        assert_eq!(weaker(Noise::White(0.01), &truth), Noise::White(0.03));
+        assert_eq!(weaker(Noise::Exact, &truth), Noise::White(6.0 / 255.0));
+    }
 }

@@ -36,7 +36,7 @@ use ndarray::s;
 use serde::Serialize;
 
 use crate::image::{Jpeg, Picture};
-use crate::method::{self, Draws, Restored, Settings, Task};
+use crate::method::{self, Draws, Handling, Restored, Settings, Task};
 use crate::noise::Seeded;
 use crate::operator::{self, Operator, Spec};
 use crate::prior::{Card, Prior, in_pool};
@@ -112,8 +112,16 @@ pub enum Error {
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     /// Draws were asked for of a method that makes none.
-    #[error("{0} gives the same answer each time, and no draws; exact, diffpir, ddnm and dps do")]
-    NoDraws(&'static str),
+    #[error(
+        "{name} gives the same answer each time, and no draws; {}",
+        would_draw(fitting)
+    )]
+    NoDraws {
+        /// The method.
+        name: &'static str,
+        /// The methods that draw, of those that fit.
+        fitting: Vec<&'static str>,
+    },
     /// A part of the restoration was asked for where the measurement is no picture to blend with.
     #[error(
         "the measurement is no whole picture of the result's size to blend with; leave the strength at 1"
@@ -188,7 +196,15 @@ impl Job {
         let settings = self.settings(&task)?;
         settings.as_dyn().check(card, &problem)?;
         if self.samples.is_some() && !settings.as_dyn().draws() {
-            return Err(Error::NoDraws(settings.name()));
+            let fitting = method::fitting(card, problem.operator.as_ref());
+            let draws = |name: &&str| {
+                let settings = Settings::tuned(name, &task).expect("a listed name");
+                settings.as_dyn().draws()
+            };
+            return Err(Error::NoDraws {
+                name: settings.name(),
+                fitting: fitting.into_iter().filter(draws).collect(),
+            });
         }
         let ready = Ready {
             picture,
@@ -246,6 +262,13 @@ impl Job {
                 None => settings.as_ref().clone(),
             },
         })
+    }
+}
+
+fn would_draw(fitting: &[&str]) -> String {
+    match fitting {
+        [] => "no method draws here".to_owned(),
+        some => format!("these do: {}", some.join(", ")),
     }
 }
 
@@ -358,13 +381,13 @@ impl Ready {
         let begun = Instant::now();
         let mut run = Run::with(Seeded::new(self.seed, "method"), observer);
         let margins = self.problem.operator.margins();
+        let mut noise = self.problem.noise;
         let keep = |x: Image| self.blended(margins.crop(self.with_known(&x).unwrap_or(x)));
         let restored = match self.samples {
             None => {
-                let method = self.settings.as_dyn();
-                let result =
-                    self.in_regions(&mut run, |problem, run| method.restore(prior, problem, run));
-                let Restored { x, std } = result.map_err(|e| e.cropped(margins))?;
+                let result = self.guarded(prior, &mut run);
+                let (Restored { x, std }, used) = result.map_err(|e| e.cropped(margins))?;
+                noise = used;
                 Solved {
                     samples: None,
                     restored: Restored {
@@ -395,11 +418,49 @@ impl Ready {
             method: self.settings.name(),
             nfe: run.nfe(),
             seconds: begun.elapsed().as_secs_f64(),
-            sigma: self.problem.sigma(),
+            sigma: noise.level(&self.problem.y),
             sigma_estimated: self.estimated,
             notes,
         };
         Ok((restored, report))
+    }
+
+    /// The estimate; if it overshoots, made again with less weight on the data, and with the noise that this was taken for.
+    fn guarded(
+        &self,
+        prior: &dyn Prior,
+        run: &mut Run<'_>,
+    ) -> Result<(Restored, Noise), run::Error> {
+        let method = self.settings.as_dyn();
+        let weighs = method.handling() != Handling::Ignored;
+        let mut restored =
+            self.in_regions(run, |problem, run| method.restore(prior, problem, run))?;
+        let mut weaker = None;
+        for again in 0.. {
+            let problem = weaker.as_ref().unwrap_or(&self.problem);
+            let Some(why) = guard::overshot(problem, &restored.x) else {
+                break;
+            };
+            if again == guard::AGAIN || !weighs {
+                run.note(format!("the result overshoots ({why}): do not trust it"));
+                break;
+            }
+            let problem = problem.with_noise(guard::weaker(problem.noise, &problem.y));
+            run.note(format!(
+                "the result overshot ({why}), as with a wrong {}: made again, the noise taken for {:.1}/255",
+                problem.operator.name(),
+                problem.sigma() * 255.0
+            ));
+            restored = method.restore(prior, &problem, run)?;
+            weaker = Some(problem);
+        }
+        let problem = weaker.as_ref().unwrap_or(&self.problem);
+        if !self.keeps_known()
+            && let Some(line) = guard::unexplained(problem, &restored.x)
+        {
+            run.note(line);
+        }
+        Ok((restored, problem.noise))
     }
 
     /// Whether the measurement is itself a picture of the result's size, without holes.
