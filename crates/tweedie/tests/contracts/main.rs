@@ -5,5 +5,6 @@ mod edges;
 mod fixture;
 mod holes;
 mod limits;
+mod matrix;
 mod needs;
 mod runs;
