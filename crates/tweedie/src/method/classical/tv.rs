@@ -21,6 +21,7 @@ use crate::grid::MAX_STEPS;
 use crate::level::{Level, Range, combine};
 use crate::method::classical::differences::{NORM2, adjoint, ascend};
 use crate::method::{Method, Restored, Task, Tuned};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -70,11 +71,12 @@ impl Tuned for Tv {
     }
 }
 
-/// The weight that suits a task, in units of the noise.
+/// The weight that suits a task, in units of the noise: where something is to be found again it is known from many pixels, and the
+/// less the noise the less it is to be smoothed.
 pub(super) fn lambda(task: &Task) -> f64 {
     match task.loss {
-        loss if loss.detail || loss.scales || loss.pixels => 0.25,
-        _ => 0.8,
+        Loss::NOTHING => 0.8,
+        _ => (4.0 * task.sigma).clamp(0.05, 0.8),
     }
 }
 

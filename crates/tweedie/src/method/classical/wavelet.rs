@@ -20,6 +20,7 @@ use crate::level::Level;
 use crate::method::accelerated::Accelerated;
 use crate::method::classical::wavelets::{Bank, Family};
 use crate::method::{Method, Restored, Task, Tuned};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described};
@@ -45,7 +46,7 @@ impl Default for Wavelet {
     fn default() -> Wavelet {
         Wavelet {
             steps: 100,
-            lambda: 1.0,
+            lambda: 1.4,
             family: Family::Db4,
             levels: 4,
             cycle_spin: true,
@@ -70,17 +71,16 @@ impl Described for Wavelet {
 }
 
 impl Tuned for Wavelet {
+    /// For noise alone one step is the answer.
     fn tuned(task: &Task) -> Wavelet {
-        let settings = Wavelet {
-            steps: task.steps.unwrap_or(Wavelet::default().steps),
-            ..Wavelet::default()
+        let (steps, lambda) = match task.loss {
+            Loss::NOTHING => (1, 1.4),
+            _ => (60, (5.0 * task.sigma).clamp(0.08, 1.4)),
         };
-        match task.loss {
-            loss if loss.detail || loss.scales || loss.pixels => Wavelet {
-                lambda: 0.25,
-                ..settings
-            },
-            _ => settings,
+        Wavelet {
+            steps: task.steps.unwrap_or(steps),
+            lambda,
+            ..Wavelet::default()
         }
     }
 }

@@ -70,11 +70,11 @@ impl Described for PnpFista {
 }
 
 impl Tuned for PnpFista {
+    /// Momentum carries too far what a strong denoiser has taken: the ladder begins low, and with noise there is none.
     fn tuned(task: &Task) -> PnpFista {
         PnpFista {
-            steps: task.steps.unwrap_or(50),
-            step: 1.0,
-            sigma_start: 49.0 / 255.0,
+            steps: task.steps.unwrap_or(40),
+            sigma_start: if task.sigma > 0.0 { task.sigma } else { 0.05 },
             sigma_end: task.sigma.max(0.004),
             ensemble: true,
             ..PnpFista::default()

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::level::combine;
 use crate::method::plug_and_play::denoiser::{Denoiser, positive};
 use crate::method::{Method, Restored, Task, Tuned};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described};
@@ -68,12 +69,19 @@ impl Described for PnpPgd {
 }
 
 impl Tuned for PnpPgd {
+    /// A blur comes back slowly, and what the denoiser takes meanwhile it takes in each step: there it is no stronger than the noise.
     fn tuned(task: &Task) -> PnpPgd {
+        let sigma_end = task.sigma.max(0.004);
+        let (step, sigma_start) = match task.loss {
+            Loss::NOTHING => (1.0, sigma_end),
+            loss if loss.detail => (1.8, 2.0 * sigma_end),
+            _ => (1.8, 49.0 / 255.0),
+        };
         PnpPgd {
             steps: task.steps.unwrap_or(50),
-            step: 1.8,
-            sigma_start: 49.0 / 255.0,
-            sigma_end: task.sigma.max(0.004),
+            step,
+            sigma_start,
+            sigma_end,
             ensemble: true,
             ..PnpPgd::default()
         }

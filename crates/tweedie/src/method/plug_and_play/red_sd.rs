@@ -79,8 +79,8 @@ impl Tuned for RedSd {
     fn tuned(task: &Task) -> RedSd {
         RedSd {
             steps: task.steps.unwrap_or(50),
-            lambda: 1.0,
-            sigma_start: 49.0 / 255.0,
+            lambda: 0.3,
+            sigma_start: 0.05,
             sigma_end: task.sigma.max(0.004),
             ensemble: true,
             ..RedSd::default()
