@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Range;
 use crate::operator::{
-    AnySpectrum, Error, Lanczos, Linear, Operator, Weighted, cg, lanczos, tikhonov,
+    AnySpectrum, Error, Lanczos, Linear, Operator, Weighted, cg, lanczos, norm_at, tikhonov,
 };
 use crate::{Dims, Image};
 
@@ -90,6 +90,9 @@ pub struct Problem {
     /// The noise in `y`.
     pub noise: Noise,
 }
+
+/// The squared norm of an operator that records nothing, so that a step may be its inverse.
+const NOTHING: f64 = 1e-12;
 
 impl Problem {
     /// A problem whose parts fit together and hold no NaN. A number for the noise is the standard deviation of white noise
@@ -219,6 +222,22 @@ impl Problem {
             }
             _ => self.operator.guess(&self.y),
         }
+    }
+
+    /// `J^T (y - A(x))` with `J = dA/dx`: half of the gradient of `-|y - A(x)|^2`, the way towards the measurement.
+    pub fn pull(&self, x: &Image) -> Image {
+        self.operator.vjp(x, &self.residual(x))
+    }
+
+    /// `|J|^2` at the first guess, or a little more: steps along [`Problem::pull`] are safe up to twice its inverse.
+    pub fn norm2(&self) -> f64 {
+        if let Some(spectrum) = self.operator.linear().and_then(|linear| linear.spectrum()) {
+            return spectrum.norm().powi(2).max(NOTHING);
+        }
+        let guess = self.operator.guess(&self.y);
+        // Power iteration comes within 2 % of the norm from below.
+        let norm = 1.02 * norm_at(self.operator.as_ref(), &guess, 20);
+        norm.powi(2).max(NOTHING)
     }
 
     /// `y - A(x)`.

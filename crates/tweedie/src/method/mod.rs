@@ -1,5 +1,6 @@
 //! Methods: draws from the posterior, or its best estimate. One file each, written like its paper; a folder for each family.
 
+mod accelerated;
 mod classical;
 mod direct;
 mod guided;
@@ -9,6 +10,7 @@ mod split;
 mod start;
 mod task;
 
+pub use classical::wavelets::Family as WaveletFamily;
 pub use direct::draws::{Draws, summary};
 pub use direct::exact::Answer;
 pub use guided::dps::StepRule;
@@ -158,6 +160,21 @@ registry! {
         Dps in guided::dps = "dps",
         Dpir in plug_and_play::dpir = "dpir",
         Dequantise in plug_and_play::dequantise = "dequantise",
+        PnpAdmm in plug_and_play::admm = "pnp-admm",
+        PnpDrs in plug_and_play::drs = "pnp-drs",
+        PnpFista in plug_and_play::fista = "pnp-fista",
+        PnpHqs in plug_and_play::hqs = "pnp-hqs",
+        PnpPgd in plug_and_play::pgd = "pnp-pgd",
+        RedAdmm in plug_and_play::red_admm = "red-admm",
+        RedBp in plug_and_play::red_bp = "red-bp",
+        RedFp in plug_and_play::red_fp = "red-fp",
+        RedSd in plug_and_play::red_sd = "red-sd",
+        Idbp in plug_and_play::idbp = "idbp",
         Classical in classical::wiener = "classical",
+        Guess in classical::guess = "guess",
+        Tikhonov in classical::tikhonov = "tikhonov",
+        Tv in classical::tv = "tv",
+        TvAdmm in classical::tv_admm = "tv-admm",
+        Wavelet in classical::wavelet = "wavelet",
     }
 }

@@ -49,6 +49,12 @@ fn words(need: Need) -> &'static str {
     }
 }
 
+/// Plug-and-play and classical methods that need a linear operator and nothing else.
+const LINEAR: [&str; 10] = [
+    "idbp", "pnp-admm", "pnp-drs", "pnp-hqs", "red-admm", "red-bp", "red-fp", "tikhonov", "tv",
+    "tv-admm",
+];
+
 /// All methods but these.
 fn except(names: &[&str]) -> Vec<&'static str> {
     let all = method::Settings::NAMES.iter().copied();
@@ -118,13 +124,15 @@ fn methods_refuse_what_lacks_what_they_need() {
             "exact" => Some(Pixelwise),
             "dequantise" => Some(Intervals),
             "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
+            name if LINEAR.contains(&name) => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
+        let not_linear = |names: &[&str]| except(&[names, &LINEAR].concat());
+        let fit = not_linear(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
         check(name, method, &full, Square(PLANE), need, &fit);
         let need = need.or(is("dps", Pullback));
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
+        let fit = not_linear(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
         check(name, method, &poor, Square(PLANE), need, &fit);
     }
 }

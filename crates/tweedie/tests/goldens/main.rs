@@ -4,11 +4,13 @@
 //! of its output, and runs with a single one in the noise give its variance, both exactly: no statistics, no tolerance
 //! for luck. `tests/golden/` at the root of the repository tells how the numbers were made.
 
+mod classical;
 mod exact;
 mod fixture;
 mod identities;
 mod levels;
 mod mixture;
+mod plug_and_play;
 mod priors;
 mod settings;
 mod table;

@@ -16,7 +16,22 @@ use tweedie::sampler::{self, Ddim, Edm, Renoise, Sampler};
 use crate::fixture::*;
 
 /// Methods that take one evaluation a step, and as many steps as they are told.
-const STEPPED: [&str; 4] = ["diffpir", "ddnm", "dps", "dpir"];
+const STEPPED: [&str; 14] = [
+    "diffpir",
+    "ddnm",
+    "dps",
+    "dpir",
+    "idbp",
+    "pnp-admm",
+    "pnp-drs",
+    "pnp-fista",
+    "pnp-hqs",
+    "pnp-pgd",
+    "red-admm",
+    "red-bp",
+    "red-fp",
+    "red-sd",
+];
 
 #[test]
 fn names_and_round_trips() {

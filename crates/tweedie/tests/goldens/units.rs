@@ -24,7 +24,7 @@ fn gap(network: &tweedie::Image, image: &tweedie::Image) -> f64 {
     difference(network, &image.mapv(|v| 2.0 * v - 1.0))
 }
 
-fn check(name: &str, method: &dyn Method, operator: &Dense, y: &[f64], sigma: f64) {
+pub(crate) fn check(name: &str, method: &dyn Method, operator: &Dense, y: &[f64], sigma: f64) {
     let image_y: Vec<f64> = y
         .iter()
         .zip(operator.0.row_iter())

@@ -12,9 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::grid::MAX_STEPS;
-use crate::level::Level;
-use crate::method::plug_and_play::symmetry::Symmetry;
+use crate::method::plug_and_play::denoiser::{Denoiser, positive};
 use crate::method::{Method, Restored, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
@@ -86,32 +84,6 @@ impl Tuned for Dpir {
     }
 }
 
-impl Dpir {
-    fn check(&self) -> Result<(), Error> {
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        let steps = (1..=MAX_STEPS).contains(&self.steps);
-        Error::unless(steps, || {
-            format!("DPIR takes 1 to {MAX_STEPS} steps, not {}", self.steps)
-        })?;
-        Error::unless(
-            positive(self.sigma_start) && positive(self.sigma_end) && positive(self.lambda),
-            || "the sigmas and lambda of DPIR must be positive".into(),
-        )
-    }
-
-    /// The sigmas of the denoiser, from the strongest down, in the units of a range that is `width` wide.
-    ///
-    /// With a measurement noisier than `sigma_start` all are alike.
-    fn ladder(&self, width: f64, sigma_y: f64, [least, most]: [f64; 2]) -> Vec<f64> {
-        let end = (self.sigma_end * width).max(sigma_y).max(least).min(most);
-        let start = (self.sigma_start * width).min(most).max(end);
-        let last = self.steps.saturating_sub(1).max(1) as f64;
-        (0..self.steps)
-            .map(|k| start * (end / start).powf(k as f64 / last))
-            .collect()
-    }
-}
-
 impl Method for Dpir {
     fn needs(&self) -> Vec<Need> {
         vec![Need::Linear]
@@ -127,49 +99,20 @@ impl Method for Dpir {
         problem: &Problem,
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
-        self.check()?;
-        let PriorCard { range, sigma, .. } = *prior.card();
-        let sigma_y = problem.sigma_floored(range);
-        let ladder = self.ladder(range.width(), sigma_y, sigma);
-        let rho = |sigma: f64| self.lambda * (sigma_y / sigma).powi(2);
-        run.begin(ladder.len());
+        positive("lambda", self.lambda)?;
+        let range = prior.card().range;
+        let sigma_y = problem.sigma_floored(range) / range.width();
+        let sigma = [self.sigma_start, self.sigma_end.max(sigma_y)];
+        positive("the denoiser's last sigma", self.sigma_end)?;
+        let denoiser = Denoiser::new(prior, self.steps, sigma)?.ensemble(self.ensemble);
+        run.begin(self.steps);
         let mut z = problem.operator.guess(&problem.y);
-        for (k, &sigma) in ladder.iter().enumerate() {
-            let level = Level::ve(sigma);
-            let x = problem.prox(&z, rho(sigma));
+        for k in 0..self.steps {
+            let x = problem.prox(&z, denoiser.rho(k, self.lambda, problem));
             run.poll(&x)?;
-            let way = Symmetry::nth(if self.ensemble { k } else { 0 });
-            z = way.back(&run.denoise(prior, &way.there(&x), level)?);
-            run.show(&z, level)?;
+            z = denoiser.apply(k, &x, run)?;
+            run.show(&z, denoiser.level(k))?;
         }
-        Ok(match ladder.last() {
-            Some(&sigma) if problem.exact() => problem.settle(&z, rho(sigma)).into(),
-            _ => z.into(),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The published ladder for 8 steps at noise 7.65/255; a linear ladder would have 43.1 in the second place.
-    #[test]
-    fn ladder_as_published() {
-        let ladder = Dpir::default().ladder(1.0, 7.65 / 255.0, [0.0, f64::INFINITY]);
-        let published = [49.0, 37.58, 28.82, 22.11, 16.96, 13.01, 9.97, 7.65];
-        for (sigma, expected) in ladder.iter().zip(published) {
-            assert!(
-                (sigma * 255.0 - expected).abs() < 0.006,
-                "{sigma} {expected}"
-            );
-        }
-        let weights = ladder.iter().map(|s| 0.23 * (7.65 / 255.0 / s).powi(2));
-        let published = [
-            0.005606, 0.00953, 0.0162, 0.02754, 0.04682, 0.07959, 0.1353, 0.23,
-        ];
-        for (alpha, expected) in weights.zip(published) {
-            assert!((alpha / expected - 1.0).abs() < 1e-3, "{alpha} {expected}");
-        }
+        Ok(denoiser.settled(problem, z, self.lambda))
     }
 }

@@ -21,7 +21,7 @@ use crate::Image;
 use crate::grid::{Grid, MAX_STEPS, Schedule, Subset};
 use crate::level::{Level, combine, walk};
 use crate::method::{Method, Restored, Start, Task, Tuned};
-use crate::operator::{Loss, norm_at};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -217,16 +217,12 @@ impl DiffPir {
     fn norm2(&self, problem: &Problem) -> f64 {
         match self.data {
             DataStep::Prox => 0.0,
-            DataStep::Gradient | DataStep::Descent { .. } => {
-                let guess = problem.operator.guess(&problem.y);
-                // Power iteration comes within 2 % of the norm from below.
-                (1.02 * norm_at(problem.operator.as_ref(), &guess, 20)).powi(2)
-            }
+            DataStep::Gradient | DataStep::Descent { .. } => problem.norm2(),
         }
     }
 
     fn data_step(&self, problem: &Problem, x0: &Image, rho: f64, norm2: f64) -> Image {
-        let back = |x: &Image| problem.operator.vjp(x, &problem.residual(x));
+        let back = |x: &Image| problem.pull(x);
         let x0y = match self.data {
             DataStep::Prox => problem.prox(x0, rho),
             DataStep::Gradient => combine(1.0, x0, 1.0 / rho.max(norm2), &back(x0)),
