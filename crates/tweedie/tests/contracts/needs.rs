@@ -117,7 +117,7 @@ fn methods_refuse_what_lacks_what_they_need() {
             "tweedie" => Some(NoiseOnly),
             "exact" => Some(Pixelwise),
             "dequantise" => Some(Intervals),
-            "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
+            "diffpir" | "ddiff" | "ddnm" | "dpir" | "mean" => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.

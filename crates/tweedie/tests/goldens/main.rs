@@ -11,5 +11,6 @@ mod levels;
 mod mixture;
 mod priors;
 mod settings;
+mod split;
 mod table;
 mod units;
