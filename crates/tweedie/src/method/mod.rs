@@ -6,6 +6,7 @@ mod direct;
 mod guided;
 mod plug_and_play;
 mod projected;
+mod residual;
 mod split;
 mod start;
 mod task;
@@ -15,7 +16,9 @@ pub use direct::draws::{Draws, summary};
 pub use direct::exact::Answer;
 pub use guided::dps::StepRule;
 pub use projected::ddnm::NextLevel;
-pub use split::diffpir::{DataStep, Output};
+pub use split::daps::Around;
+pub use split::data::DataStep;
+pub use split::diffpir::Output;
 pub use start::Start;
 pub use task::Task;
 
@@ -156,6 +159,12 @@ registry! {
         Exact in direct::exact = "exact",
         Mean in direct::draws = "mean",
         DiffPir in split::diffpir = "diffpir",
+        Ddiff in split::ddiff = "ddiff",
+        RedDiff in split::red_diff = "red-diff",
+        Daps in split::daps = "daps",
+        PnpFlow in split::pnp_flow = "pnp-flow",
+        Flower in split::flower = "flower",
+        SplitGibbs in split::gibbs = "split-gibbs",
         Ddnm in projected::ddnm = "ddnm",
         Dps in guided::dps = "dps",
         Dpir in plug_and_play::dpir = "dpir",

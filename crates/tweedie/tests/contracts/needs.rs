@@ -123,7 +123,7 @@ fn methods_refuse_what_lacks_what_they_need() {
             "tweedie" => Some(NoiseOnly),
             "exact" => Some(Pixelwise),
             "dequantise" => Some(Intervals),
-            "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
+            "diffpir" | "ddiff" | "ddnm" | "dpir" | "mean" => Some(Linear),
             name if LINEAR.contains(&name) => Some(Linear),
             _ => None,
         };

@@ -13,5 +13,6 @@ mod mixture;
 mod plug_and_play;
 mod priors;
 mod settings;
+mod split;
 mod table;
 mod units;

@@ -16,7 +16,7 @@ use tweedie::sampler::{self, Ddim, Edm, Renoise, Sampler};
 use crate::fixture::*;
 
 /// Methods that take one evaluation a step, and as many steps as they are told.
-const STEPPED: [&str; 14] = [
+const STEPPED: &[&str] = &[
     "diffpir",
     "ddnm",
     "dps",
@@ -31,12 +31,15 @@ const STEPPED: [&str; 14] = [
     "red-bp",
     "red-fp",
     "red-sd",
+    "ddiff",
+    "red-diff",
+    "flower",
 ];
 
 #[test]
 fn names_and_round_trips() {
     for name in STEPPED {
-        assert!(method::Settings::NAMES.contains(&name));
+        assert!(method::Settings::NAMES.contains(name));
     }
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap();

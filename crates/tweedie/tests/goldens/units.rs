@@ -6,7 +6,10 @@
 use nalgebra::DMatrix;
 use tweedie::grid::Subset;
 use tweedie::level::Range;
-use tweedie::method::{Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Start, StepRule};
+use tweedie::method::{
+    Daps, Ddiff, Ddnm, DiffPir, Dpir, Dps, Flower, Method, NextLevel, PnpFlow, RedDiff, SplitGibbs,
+    Start, StepRule,
+};
 use tweedie::prior::Gaussian;
 use tweedie::run::Run;
 use tweedie::sampler::{Ddim, Ddpm, Edm, Sampler};
@@ -135,6 +138,31 @@ fn methods_are_free_of_units() {
     }
 }
 
+/// Wrong: Adam's rate, Langevin's, an uncertainty or a coupling for data in [-1, 1] where the data are in [0, 1].
+#[test]
+fn the_split_family_is_free_of_units() {
+    let ddiff = Ddiff {
+        split: DiffPir {
+            start: Start::Noise,
+            ..DiffPir::default()
+        },
+        ..Ddiff::default()
+    };
+    let few = Daps {
+        ode: 3,
+        ..Daps::default()
+    };
+    let flower = |draw| Flower {
+        draw,
+        ..Flower::default()
+    };
+    check("ddiff", &ddiff, &operator(), &Y, SIGMA_Y);
+    check("langevin", &few, &operator(), &Y, SIGMA_Y);
+    check("daps", &Daps::cheap(), &operator(), &Y, SIGMA_Y);
+    check("flower", &flower(false), &operator(), &Y, SIGMA_Y);
+    check("flower", &flower(true), &operator(), &Y, SIGMA_Y);
+}
+
 /// Methods that start from the operator's guess, with an operator whose guess does not depend on units.
 #[test]
 fn methods_from_a_guess_are_free_of_units() {
@@ -149,6 +177,9 @@ fn methods_from_a_guess_are_free_of_units() {
         };
         check("dpir", &dpir, &full, &y, sigma);
         check("diffpir", &DiffPir::default(), &full, &y, sigma);
+        check("red-diff", &RedDiff::default(), &full, &y, sigma);
+        check("pnp-flow", &PnpFlow::default(), &full, &y, sigma);
+        check("split-gibbs", &SplitGibbs::default(), &full, &y, sigma);
     }
     // An image sigma of 0.4 is one of 0.8 for [-1, 1].
     let from = |start_sigma| DiffPir {

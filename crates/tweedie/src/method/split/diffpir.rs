@@ -18,33 +18,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
-use crate::grid::{Grid, MAX_STEPS, Schedule, Subset};
+use crate::grid::{Grid, Schedule, Subset};
 use crate::level::{Level, combine, walk};
-use crate::method::{Method, Restored, Start, Task, Tuned};
+use crate::method::split::data::Data;
+use crate::method::{DataStep, Method, Restored, Start, Task, Tuned};
 use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-
-/// How an estimate is brought towards the measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataStep {
-    /// The proximal map: all the way, for linear operators.
-    #[default]
-    Prox,
-    /// One gradient step, `x0 + J^T (y - A x0)/rho` (the paper's equation 13): for operators that are not linear or whose
-    /// prox is slow. It nears the prox as `rho` grows beyond `|A|^2`; smaller `rho` are raised to `|A|^2`, where the step
-    /// would diverge.
-    Gradient,
-    /// So many gradient steps towards the proximal map, each of the inverse of `|A|^2 + rho`: for operators that are not
-    /// linear, where one step goes too short a way.
-    Descent {
-        /// Steps, each with one application of the operator and one product with its Jacobian.
-        steps: usize,
-    },
-}
 
 /// What the last step returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -78,6 +60,9 @@ pub struct DiffPir {
     pub data: DataStep,
     /// How much of the data step is taken: 1 for all of it.
     pub guidance: f64,
+    /// Take no data step where the residual is noise already: at most so many standard deviations above the mean of its
+    /// chi-square law. None to take all.
+    pub band: Option<f64>,
     /// Start no noisier than this sigma (image units): fewer levels, and a result closer to the first guess. None for the
     /// prior's noisiest level.
     pub start_sigma: Option<f64>,
@@ -97,6 +82,7 @@ impl Default for DiffPir {
             zeta: 0.3,
             data: DataStep::Prox,
             guidance: 1.0,
+            band: None,
             start_sigma: None,
             start: Start::Guess,
             clamp: true,
@@ -161,12 +147,8 @@ impl Tuned for DiffPir {
                 ..DiffPir::fresh()
             };
         }
-        let data = match task.linear {
-            true => DataStep::Prox,
-            false => DataStep::Descent { steps: 20 },
-        };
         DiffPir {
-            data,
+            data: DataStep::suiting(task),
             ..DiffPir::fresh()
         }
         .with_steps(task.steps.unwrap_or(30))
@@ -184,25 +166,24 @@ impl DiffPir {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         Error::unless(self.lambda > 0.0 && self.lambda.is_finite(), || {
             format!("lambda must be positive, not {}", self.lambda)
         })?;
         Error::unless((0.0..=1.0).contains(&self.zeta), || {
             format!("zeta must be between 0 and 1, not {}", self.zeta)
         })?;
-        if let DataStep::Descent { steps } = self.data {
-            Error::unless((1..=MAX_STEPS).contains(&steps), || {
-                format!("a descent takes 1 to {MAX_STEPS} steps, not {steps}")
-            })?;
-        }
+        self.data.check()?;
         Error::unless(self.guidance.is_finite(), || {
             "guidance must be finite".into()
+        })?;
+        Error::unless(self.band.is_none_or(f64::is_finite), || {
+            "the band must be finite".into()
         })
     }
 
     /// The levels below the start; the rest of the grid stays as it is.
-    fn levels(&self, prior: &PriorCard) -> Result<Vec<Level>, Error> {
+    pub(super) fn levels(&self, prior: &PriorCard) -> Result<Vec<Level>, Error> {
         let mut levels = self.grid.levels(prior)?;
         if let Some(start) = self.start_sigma {
             levels.retain(|l| l.sigma() <= start);
@@ -213,33 +194,40 @@ impl DiffPir {
         Ok(levels)
     }
 
-    /// `|A|^2`, for data steps by gradients.
-    fn norm2(&self, problem: &Problem) -> f64 {
-        match self.data {
-            DataStep::Prox => 0.0,
-            DataStep::Gradient | DataStep::Descent { .. } => problem.norm2(),
-        }
+    /// The data step, made ready.
+    pub(super) fn ready<'a>(&self, problem: &'a Problem) -> Data<'a> {
+        Data::new(problem, self.data).within(self.band)
     }
 
-    fn data_step(&self, problem: &Problem, x0: &Image, rho: f64, norm2: f64) -> Image {
-        let back = |x: &Image| problem.pull(x);
-        let x0y = match self.data {
-            DataStep::Prox => problem.prox(x0, rho),
-            DataStep::Gradient => combine(1.0, x0, 1.0 / rho.max(norm2), &back(x0)),
-            DataStep::Descent { steps } => (0..steps).fold(x0.clone(), |x, _| {
-                let step = 1.0 / (norm2 + rho);
-                let towards = combine(rho, &(x0 - &x), 1.0, &back(&x));
-                combine(1.0, &x, step, &towards)
-            }),
-        };
+    /// As much of the data step as is taken.
+    pub(super) fn data_step(&self, data: &Data<'_>, x0: &Image, rho: f64) -> Image {
+        let x0y = data.towards(x0, rho);
         if self.guidance == 1.0 {
             return x0y;
         }
         combine(1.0 - self.guidance, x0, self.guidance, &x0y)
     }
 
+    /// To the next level: around `clean`, with some of the noise that `x` has beyond `x0y`.
+    pub(super) fn onward(
+        &self,
+        (t, s): (Level, Level),
+        x: &Image,
+        x0y: &Image,
+        clean: &Image,
+        run: &mut Run<'_>,
+    ) -> Image {
+        let eps = t.eps_from_x0(x, x0y);
+        let kept = Level {
+            a: s.a,
+            b: s.b * (1.0 - self.zeta).sqrt(),
+        };
+        run.add_noise(kept.mix(clean, &eps), s.b * self.zeta.sqrt())
+    }
+
     /// From the prior's last estimate, or the image `x` that it was made from, to the result.
-    fn last(&self, problem: &Problem, x: Image, x0: Image, rho: f64, norm2: f64) -> Image {
+    pub(super) fn last(&self, data: &Data<'_>, x: Image, x0: Image, rho: f64) -> Image {
+        let problem = data.problem;
         match self.output {
             Output::Level => x,
             Output::Denoised => x0,
@@ -247,17 +235,14 @@ impl DiffPir {
             Output::Auto if self.data == DataStep::Prox && self.guidance == 1.0 => {
                 problem.settle(&x0, rho)
             }
-            Output::Auto | Output::Prox => self.data_step(problem, &x0, rho, norm2),
+            Output::Auto | Output::Prox => self.data_step(data, &x0, rho),
         }
     }
 }
 
 impl Method for DiffPir {
     fn needs(&self) -> Vec<Need> {
-        match self.data {
-            DataStep::Prox => vec![Need::Linear],
-            DataStep::Gradient | DataStep::Descent { .. } => Vec::new(),
-        }
+        self.data.needs()
     }
 
     fn solve(
@@ -270,7 +255,7 @@ impl Method for DiffPir {
         let range = prior.card().range;
         let levels = self.levels(prior.card())?;
         let sigma_y = problem.sigma_floored(range);
-        let norm2 = self.norm2(problem);
+        let data = self.ready(problem);
         run.begin(levels.len());
         let mut x = self.start.draw(range, problem, levels[0], run);
         for (t, s) in walk(&levels) {
@@ -282,18 +267,13 @@ impl Method for DiffPir {
             let rho = self.lambda * (sigma_y / t.sigma()).powi(2);
             if s == Level::CLEAN {
                 run.show(&x0, t)?;
-                return Ok(self.last(problem, x, x0, rho, norm2).into());
+                return Ok(self.last(&data, x, x0, rho).into());
             }
             run.poll(&x0)?;
             // Data.
-            let x0y = self.data_step(problem, &x0, rho, norm2);
+            let x0y = self.data_step(&data, &x0, rho);
             // On to the next level.
-            let eps = t.eps_from_x0(&x, &x0y);
-            let kept = Level {
-                a: s.a,
-                b: s.b * (1.0 - self.zeta).sqrt(),
-            };
-            x = run.add_noise(kept.mix(&x0y, &eps), s.b * self.zeta.sqrt());
+            x = self.onward((t, s), &x, &x0y, &x0y, run);
             run.show(&x0y, t)?;
         }
         unreachable!("a walk ends at the clean level")
