@@ -11,7 +11,13 @@ mod task;
 
 pub use direct::draws::{Draws, summary};
 pub use direct::exact::Answer;
+pub use guided::descent::Descent;
+pub use guided::dmps::Where;
 pub use guided::dps::StepRule;
+pub use guided::gradient::Moments;
+pub use guided::hqs::{MeasuredAt, Towards};
+pub use guided::ot_ode::Gamma;
+pub use guided::pigdm::Weight;
 pub use projected::ddnm::NextLevel;
 pub use split::diffpir::{DataStep, Output};
 pub use start::Start;
@@ -156,6 +162,11 @@ registry! {
         DiffPir in split::diffpir = "diffpir",
         Ddnm in projected::ddnm = "ddnm",
         Dps in guided::dps = "dps",
+        Pigdm in guided::pigdm = "pigdm",
+        Dmps in guided::dmps = "dmps",
+        OtOde in guided::ot_ode = "ot-ode",
+        Hqs in guided::hqs = "hqs",
+        ExactGuidance in guided::exact_guidance = "exact-guidance",
         Dpir in plug_and_play::dpir = "dpir",
         Dequantise in plug_and_play::dequantise = "dequantise",
         Classical in classical::wiener = "classical",

@@ -1,7 +1,7 @@
 //! Methods refuse what lacks what they need, and nothing else.
 
 use tweedie::Dims;
-use tweedie::method::{self, DataStep, DiffPir, Dps, Mean, Method};
+use tweedie::method::{self, DataStep, Descent, DiffPir, Dps, Mean, Method};
 use tweedie::operator::{Blur, Boundary, Gray, GrayWeights, Identity, Kernel, Operator};
 use tweedie::prior::{Card, Prior};
 use tweedie::registry::Need;
@@ -45,6 +45,7 @@ fn words(need: Need) -> &'static str {
         Need::Pixelwise => "each pixel alone",
         Need::Maps => "noise of each pixel",
         Need::Intervals => "rounded numbers",
+        Need::Likelihood => "likelihood of a noisy image",
         _ => unreachable!("no other need is tested"),
     }
 }
@@ -87,9 +88,14 @@ fn check(
 /// noise, a gradient of nothing), one that refuses what it does not use, a text that recommends who would refuse as well.
 #[test]
 fn methods_refuse_what_lacks_what_they_need() {
-    use Need::{Intervals, Linear, Maps, NoiseOnly, Pixelwise, Pullback};
-    let linear = except(&["tweedie", "exact", "dequantise"]);
-    let plain = except(&["tweedie", "exact", "dps", "dequantise"]);
+    use Need::{Intervals, Likelihood, Linear, Maps, NoiseOnly, Pixelwise, Pullback};
+    // Those that go through the network, and those that only exact priors will do for.
+    const PULLED: [&str; 3] = ["dps", "pigdm", "ot-ode"];
+    const KNOWING: &str = "exact-guidance";
+    let never = ["dequantise", KNOWING];
+    let without = |names: &[&str]| except(&[names, &never].concat());
+    let linear = without(&["tweedie", "exact"]);
+    let plain = without(&[&["tweedie", "exact"][..], &PULLED].concat());
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap().with_steps(2);
         let method = settings.as_dyn();
@@ -97,20 +103,22 @@ fn methods_refuse_what_lacks_what_they_need() {
         let (full, poor) = (prior(true, true), prior(false, false));
 
         let intervals = is("dequantise", Intervals);
-        let fit = except(&["dequantise"]);
-        check(name, method, &full, identity(), intervals, &fit);
+        let fit = without(&[]);
+        let lacking = intervals.or(is(KNOWING, Likelihood));
+        check(name, method, &full, identity(), lacking, &fit);
         let need = is("tweedie", NoiseOnly)
             .or(is("exact", Pixelwise))
-            .or(intervals);
+            .or(lacking);
         check(name, method, &full, blur(), need, &linear);
-        let fit = except(&["tweedie", "dequantise"]);
-        let need_gray = is("tweedie", NoiseOnly).or(intervals);
+        let fit = without(&["tweedie"]);
+        let need_gray = is("tweedie", NoiseOnly).or(lacking);
         check(name, method, &full, gray(), need_gray, &fit);
 
-        let fit = except(&["dps", "exact", "dequantise"]);
-        let lacks = is("dps", Pullback).or(is("exact", Maps)).or(intervals);
+        let pulled = PULLED.contains(name).then_some(Pullback);
+        let fit = without(&[&["exact"][..], &PULLED].concat());
+        let lacks = pulled.or(is("exact", Maps)).or(lacking);
         check(name, method, &poor, identity(), lacks, &fit);
-        let need = need.or(is("dps", Pullback));
+        let need = need.or(pulled);
         check(name, method, &poor, blur(), need, &plain);
 
         let need = match *name {
@@ -118,13 +126,19 @@ fn methods_refuse_what_lacks_what_they_need() {
             "exact" => Some(Pixelwise),
             "dequantise" => Some(Intervals),
             "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
+            "pigdm" | "ot-ode" | "dmps" | "hqs" | KNOWING => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
-        check(name, method, &full, Square(PLANE), need, &fit);
-        let need = need.or(is("dps", Pullback));
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
+        let none = [
+            "ddnm", "dpir", "tweedie", "exact", "pigdm", "ot-ode", "dmps", "hqs",
+        ];
+        check(name, method, &full, Square(PLANE), need, &without(&none));
+        let need = match *name {
+            "pigdm" | "ot-ode" => Some(Pullback),
+            _ => need.or(pulled),
+        };
+        let fit = without(&[&none[..], &["dps"]].concat());
         check(name, method, &poor, Square(PLANE), need, &fit);
     }
 }
@@ -147,11 +161,13 @@ fn needs_follow_from_the_settings() {
     );
 
     let learned = Dps {
-        variance: Variance::Learned,
+        descent: Descent::Ancestral {
+            variance: Variance::Learned,
+        },
         ..Dps::default()
     };
     let learned = method::Settings::from(learned).with_steps(2);
-    let fit = except(&["tweedie", "exact", "dequantise"]);
+    let fit = except(&["tweedie", "exact", "dequantise", "exact-guidance"]);
     let need = Some(Need::LearnedVariance);
     check(
         "learned",
@@ -174,7 +190,15 @@ fn needs_follow_from_the_settings() {
         draws: 2,
         of: Box::new(Dps::default().into()),
     };
-    let fit = except(&["tweedie", "exact", "dps", "dequantise"]);
+    let fit = except(&[
+        "tweedie",
+        "exact",
+        "dps",
+        "pigdm",
+        "ot-ode",
+        "dequantise",
+        "exact-guidance",
+    ]);
     check(
         "mean",
         &mean,

@@ -6,6 +6,8 @@
 
 mod exact;
 mod fixture;
+mod flows;
+mod guided;
 mod identities;
 mod levels;
 mod mixture;

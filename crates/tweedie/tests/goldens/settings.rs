@@ -16,7 +16,17 @@ use tweedie::sampler::{self, Ddim, Edm, Renoise, Sampler};
 use crate::fixture::*;
 
 /// Methods that take one evaluation a step, and as many steps as they are told.
-const STEPPED: [&str; 4] = ["diffpir", "ddnm", "dps", "dpir"];
+const STEPPED: [&str; 9] = [
+    "diffpir",
+    "ddnm",
+    "dps",
+    "dpir",
+    "pigdm",
+    "dmps",
+    "ot-ode",
+    "hqs",
+    "exact-guidance",
+];
 
 #[test]
 fn names_and_round_trips() {
