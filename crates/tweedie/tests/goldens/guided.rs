@@ -3,13 +3,14 @@
 use nalgebra::DMatrix;
 use ndarray::Array2;
 use tweedie::grid::{Grid, Schedule, Subset};
-use tweedie::level::{Level, Range, Transition, walk};
+use tweedie::level::{Level, Range, walk};
 use tweedie::method::{
     Descent, Dmps, Dps, ExactGuidance, Hqs, MeasuredAt, Method, Moments, Pigdm, Start, StepRule,
-    Towards, Weight, Where,
+    Task, Towards, Tuned, Weight, Where,
 };
 use tweedie::noise::Zeros;
-use tweedie::prior::{Gaussian, Measured, Mixture, Prior};
+use tweedie::operator::{Gray, GrayWeights};
+use tweedie::prior::{Card, Gaussian, Measured, Mixture, Prior};
 use tweedie::run::{Error, Run};
 use tweedie::sampler::{Ddpm, Sampler, Variance};
 use tweedie::{Dims, Image};
@@ -547,7 +548,6 @@ fn a_score_moves_the_estimate_by_tweedies_formula() {
             0.0 => x0,
             _ => s.mix(&x0, &t.eps_from_x0(&x, &x0)),
         };
-        let _ = Transition::new(t, s);
     }
     let method = ExactGuidance {
         grid: Grid::all(Schedule::flow(12)),
@@ -559,6 +559,22 @@ fn a_score_moves_the_estimate_by_tweedies_formula() {
         .x;
     let off = difference(&got, &x);
     assert!(off < 2e-5, "{off:.1e}");
+}
+
+/// Along VP levels a step of one length in the image moves the picture `1/a^2` times as far, which spoils the colours of photographs at
+/// the noisiest levels: the settings for tasks keep to VE levels, and end a little above the noise of the measurement.
+#[test]
+fn settings_for_tasks_keep_to_levels_at_the_pictures_own_scale() {
+    let gray = Gray::new(Dims::new(3, 8, 8), GrayWeights::Mean).unwrap();
+    for (sigma, least) in [(0.0, 0.005), (0.1, 0.125)] {
+        let task = Task {
+            sigma,
+            ..Task::exact(&gray)
+        };
+        let levels = Dps::tuned(&task).grid.levels(&Card::any()).unwrap();
+        assert!(levels.iter().all(|l| l.a == 1.0));
+        assert!((levels.last().unwrap().b - least).abs() < 1e-9);
+    }
 }
 
 /// Settings that cannot work, and operators or priors that do not fit.

@@ -86,10 +86,12 @@ impl Descent {
     }
 }
 
-/// What suits photographs and few steps: VE levels, from where any picture drowns to where noise can no longer be seen.
-pub(super) fn guided_grid(steps: usize) -> Grid {
+/// What suits photographs and few steps: VE levels, from where any picture drowns down to `end`, for pictures in [0, 1], or to where
+/// noise can no longer be seen.
+pub(super) fn guided_grid(steps: usize, end: f64) -> Grid {
     Grid::all(Schedule::Edm {
-        sigma_min: 0.01,
+        // EDM's sigmas are for [-1, 1].
+        sigma_min: (2.0 * end).clamp(0.01, 0.5),
         sigma_max: 20.0,
         rho: 7.0,
         steps,

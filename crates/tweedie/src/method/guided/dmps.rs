@@ -89,7 +89,7 @@ impl Described for Dmps {
 impl Tuned for Dmps {
     fn tuned(task: &Task) -> Dmps {
         Dmps {
-            grid: guided_grid(task.steps.unwrap_or(50)),
+            grid: guided_grid(task.steps.unwrap_or(50), 0.0),
             floor: 0.001,
             ..Dmps::default()
         }

@@ -141,7 +141,7 @@ impl Default for Dps {
 
 impl Described for Dps {
     const CARD: Card = Card {
-        summary: "gradient of the residual through the network: any differentiable operator, but 1000 costly steps",
+        summary: "gradient of the residual through the network: any differentiable operator, but each step costs three",
         paper: "Chung et al. 2023, arXiv:2209.14687",
     };
 
@@ -157,27 +157,15 @@ impl Described for Dps {
 
 impl Tuned for Dps {
     /// Adam's step along VE levels: its length asks neither how large the operator is nor how many pixels there are. In the VP
-    /// image a step of one length moves the picture `1/a^2` times as far, and at the noisiest levels spoils its colours.
-    ///
-    /// Where each pixel is seen with noise it would fit the noise; there the authors' rule stays, whose scale of 0.3 is for a
-    /// thousand steps on 256x256 pixels. The way to go is shared by the steps and grows with the root of the number of pixels; with
-    /// few steps, four times as far is better.
+    /// image a step of one length moves the picture `1/a^2` times as far, and at the noisiest levels spoils its colours. Below the
+    /// noise of the measurement there is nothing to be fitted but that noise, so that the walk ends a little above it.
     fn tuned(task: &Task) -> Dps {
         let steps = task.steps.unwrap_or(50);
-        let few = 50.0 / steps.max(1) as f64;
-        if task.sigma > 0.0 && task.pixelwise && !task.loss.colours {
-            let side = ((task.input.h * task.input.w) as f64).sqrt();
-            let scale = 4.0 * 0.3 * 20.0 * few * (side / 256.0);
-            return Dps {
-                rule: StepRule::ResidualNorm { scale },
-                ..Dps::default()
-            }
-            .with_steps(steps);
-        }
         Dps {
-            grid: guided_grid(steps),
+            grid: guided_grid(steps, 1.25 * task.sigma),
             rule: StepRule::Adam {
-                length: 0.06 * few.min(5.0),
+                // The way to go is shared by the steps.
+                length: 0.06 * (50.0 / steps.max(1) as f64).min(5.0),
                 moments: Moments {
                     beta1: 0.6,
                     beta2: 0.75,

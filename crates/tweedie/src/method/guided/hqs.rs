@@ -110,7 +110,7 @@ impl Described for Hqs {
 impl Tuned for Hqs {
     fn tuned(task: &Task) -> Hqs {
         Hqs {
-            grid: guided_grid(task.steps.unwrap_or(50)),
+            grid: guided_grid(task.steps.unwrap_or(50), 0.0),
             ..Hqs::default()
         }
     }
@@ -158,8 +158,11 @@ impl Method for Hqs {
     ) -> Result<Restored, Error> {
         self.check()?;
         let sigma_y = problem.sigma_floored(prior.card().range);
-        // Power iteration comes within 2 % of the norm from below.
-        let norm2 = (1.02 * norm(problem.linear(), 20)).powi(2).max(1e-12);
+        let norm2 = match self.towards {
+            Towards::Prox => 0.0,
+            // Power iteration comes within 2 % of the norm from below.
+            Towards::Gradient { .. } => (1.02 * norm(problem.linear(), 20)).powi(2).max(1e-12),
+        };
         let walk = Guided {
             levels: self.grid.levels(prior.card())?,
             descent: self.descent,

@@ -18,6 +18,7 @@ use super::pigdm::{check, explained, spread};
 use crate::grid::{Grid, Schedule};
 use crate::level::{Level, Range};
 use crate::method::{Method, Restored, Start, Task, Tuned};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -81,8 +82,13 @@ impl Described for OtOde {
 }
 
 impl Tuned for OtOde {
+    /// From further on where the guess holds all there is, as after a blur or noise; and of noise alone fine detail, which varies
+    /// little, is all that is in doubt.
     fn tuned(task: &Task) -> OtOde {
+        let lost = task.loss.pixels || task.loss.scales || task.loss.colours;
         OtOde {
+            start: if lost { 0.2 } else { 0.4 },
+            deviation: if task.loss == Loss::NOTHING { 0.3 } else { 1.0 },
             floor: 0.001,
             clamp: true,
             ..OtOde::default()

@@ -101,7 +101,7 @@ impl Tuned for Pigdm {
         // What is pulled in each step does not shrink with it; with many steps it must.
         let factor = (50.0 / steps.max(1) as f64).min(1.0);
         Pigdm {
-            grid: guided_grid(steps),
+            grid: guided_grid(steps, 0.0),
             weight: Weight::Released { factor },
             floor: 0.001,
             clamp: true,
