@@ -26,6 +26,8 @@ pub enum Need {
     Maps,
     /// An operator that records rounded numbers.
     Intervals,
+    /// A prior that knows the likelihood of a noisy image in closed form.
+    Likelihood,
 }
 
 impl fmt::Display for Need {
@@ -38,6 +40,7 @@ impl fmt::Display for Need {
             Need::Pixelwise => "pixelwise",
             Need::Maps => "noise maps",
             Need::Intervals => "intervals",
+            Need::Likelihood => "likelihood",
         })
     }
 }
@@ -51,6 +54,9 @@ impl Need {
             Need::NoiseOnly => "a picture with noise and nothing else",
             Need::Pixelwise => "a linear effect on each pixel alone (mask, mosaic, grey, gain)",
             Need::Intervals => "rounded numbers (a JPEG)",
+            Need::Likelihood => {
+                "the likelihood of a noisy image (which Gaussians and mixtures know)"
+            }
             Need::Maps => "to be told the noise of each pixel (as `photo` can)",
         }
     }
@@ -65,13 +71,16 @@ impl Need {
             Need::Pixelwise => operator.linear().is_some_and(|linear| linear.pixelwise()),
             Need::Maps => card.maps,
             Need::Intervals => operator.quantised().is_some(),
+            Need::Likelihood => card.likelihood,
         }
     }
 
     /// Who would have to give it.
     pub(crate) fn of_whom(self, problem: &Problem) -> String {
         match self {
-            Need::Pullback | Need::LearnedVariance | Need::Maps => "the prior".to_owned(),
+            Need::Pullback | Need::LearnedVariance | Need::Maps | Need::Likelihood => {
+                "the prior".to_owned()
+            }
             Need::Linear | Need::NoiseOnly | Need::Pixelwise | Need::Intervals => {
                 format!("the operator `{}`", problem.operator.name())
             }

@@ -164,6 +164,7 @@ fn tuned_nfe(name: &str) -> [usize; 2] {
 fn everything() -> prior::Card {
     prior::Card {
         variance: true,
+        likelihood: true,
         ..prior::Card::any()
     }
 }

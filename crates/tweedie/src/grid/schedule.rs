@@ -198,7 +198,9 @@ impl Schedule {
                 let roots = line(ends.map(|sigma| sigma.powf(1.0 / rho)), steps);
                 ve_levels(roots.map(|root| root.powf(rho)), half)
             }
-            Schedule::Flow { steps, shift } => flow_levels(steps, shift, half, known[1] / half),
+            Schedule::Flow { steps, shift } => {
+                flow_levels(steps, shift, half, known.map(|sigma| sigma / half))
+            }
             Schedule::Sigmas { ref sigmas } => {
                 let mut sigmas = sigmas.clone();
                 sigmas.sort_by(f64::total_cmp);
@@ -226,21 +228,29 @@ fn ve_levels(sigmas: impl Iterator<Item = f64>, unit: f64) -> Vec<Level> {
     sigmas.map(|sigma| Level::ve(sigma * unit)).collect()
 }
 
-/// Levels of the straight path, up to the largest sigma that is known (for data of half-width 1).
-fn flow_levels(steps: usize, shift: f64, half: f64, most: f64) -> Vec<Level> {
-    let known = if most.is_finite() {
-        most / (1.0 + most)
-    } else {
-        1.0
-    };
+/// Levels of the straight path, between the sigmas that are known (for data of half-width 1).
+fn flow_levels(steps: usize, shift: f64, half: f64, known: [f64; 2]) -> Vec<Level> {
+    let [least, known] = known.map(|sigma| match sigma.is_finite() {
+        true => sigma / (1.0 + sigma),
+        false => 1.0,
+    });
     let (end, scale) = match known < FLOW_END {
         true => (known, known),
         false => (FLOW_END, 1.0),
     };
+    // Where the first levels would be cleaner than what is known, all are moved a little.
+    let first = {
+        let t = 1.0 / steps as f64;
+        scale * shift * t / (1.0 + (shift - 1.0) * t)
+    };
+    let lift = |t: f64| match first < least && first < end {
+        true => least + (t - first) / (end - first) * (end - least).max(0.0),
+        false => t,
+    };
     let at = |i: usize| {
         let t = i as f64 / steps as f64;
         let t = shift * t / (1.0 + (shift - 1.0) * t);
-        let t = (t * scale).min(end);
+        let t = lift((t * scale).min(end));
         Level {
             a: 1.0 - t,
             b: half * t,

@@ -14,7 +14,13 @@ mod task;
 pub use classical::wavelets::Family as WaveletFamily;
 pub use direct::draws::{Draws, summary};
 pub use direct::exact::Answer;
+pub use guided::descent::Descent;
+pub use guided::dmps::Where;
 pub use guided::dps::StepRule;
+pub use guided::gradient::Moments;
+pub use guided::hqs::{MeasuredAt, Towards};
+pub use guided::ot_ode::Gamma;
+pub use guided::pigdm::Weight;
 pub use projected::ddnm::NextLevel;
 pub use split::daps::Around;
 pub use split::data::DataStep;
@@ -167,6 +173,11 @@ registry! {
         SplitGibbs in split::gibbs = "split-gibbs",
         Ddnm in projected::ddnm = "ddnm",
         Dps in guided::dps = "dps",
+        Pigdm in guided::pigdm = "pigdm",
+        Dmps in guided::dmps = "dmps",
+        OtOde in guided::ot_ode = "ot-ode",
+        Hqs in guided::hqs = "hqs",
+        ExactGuidance in guided::exact_guidance = "exact-guidance",
         Dpir in plug_and_play::dpir = "dpir",
         Dequantise in plug_and_play::dequantise = "dequantise",
         PnpAdmm in plug_and_play::admm = "pnp-admm",

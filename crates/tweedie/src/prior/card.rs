@@ -26,6 +26,8 @@ pub struct Card {
     pub parts: Option<Parts>,
     /// Whether it can be told the noise of each pixel ([`Prior::denoise_mapped`](super::Prior::denoise_mapped)).
     pub maps: bool,
+    /// Whether it knows the likelihood of a noisy image ([`Prior::likelihood_score`](super::Prior::likelihood_score)).
+    pub likelihood: bool,
 }
 
 /// How a part of a picture is cut out, so that a prior answers for it as it would in the whole.
@@ -81,6 +83,7 @@ impl Card {
             variance: false,
             parts: None,
             maps: false,
+            likelihood: false,
         }
     }
 

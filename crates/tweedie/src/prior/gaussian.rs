@@ -14,7 +14,7 @@
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use super::{Card, Error, Estimate, Prior, Pullback};
+use super::{Card, Error, Estimate, Measured, Prior, Pullback};
 use crate::level::{Level, Range};
 use crate::noise::NoiseSource;
 use crate::noise_map::NoiseMap;
@@ -73,6 +73,7 @@ impl Gaussian {
             dims,
             card: Card {
                 maps: true,
+                likelihood: true,
                 ..Card::exact(dims, range)
             },
             mean: Array1::from(mean.to_vec()),
@@ -204,10 +205,39 @@ impl Gaussian {
         let seen = DMatrix::from_columns(&rows);
         let spread = self.covariance() * &seen;
         let system = seen.transpose() * &spread + DMatrix::from_diagonal(&variances.into());
-        let (weights, log_density) = solve(system, DVector::from(misfit));
+        let (weights, log_density) = System::new(system).solve(&DVector::from(misfit));
         let moved = spread * weights;
         let x0 = self.mean.iter().zip(&moved).map(|(m, d)| m + d);
         (x0.collect(), log_density)
+    }
+
+    /// For each row `x`: the gradient of `log p(y | x)`, `J A^T S^-1 (y - A x0)` with `S = A Cov[x0 | x] A^T + variance`, and
+    /// `log p(y | x)` itself, or none where `S` is singular.
+    pub(super) fn likelihood_rows(
+        &self,
+        x: ArrayView2<'_, f64>,
+        level: Level,
+        of: &Measured,
+    ) -> (Array2<f64>, Option<Array1<f64>>) {
+        // The covariance is b^2/a*J.
+        let seen = self.jacobian_rows(of.rows().view(), level);
+        let spread = of.rows().dot(&seen.t()) * (level.b * level.b / level.a);
+        let m = of.rows().nrows();
+        let matrix = DMatrix::from_fn(m, m, |i, j| {
+            spread[[i, j]] + if i == j { of.variance() } else { 0.0 }
+        });
+        let system = System::new(matrix);
+        let misfit = of.measurements() - &self.denoise_rows(x, level).dot(&of.rows().t());
+        let mut score = Array2::zeros(x.dim());
+        let mut densities = Vec::with_capacity(x.nrows());
+        for (misfit, mut score) in misfit.outer_iter().zip(score.outer_iter_mut()) {
+            let b = DVector::from_iterator(m, misfit.iter().copied());
+            let (weights, log_density) = system.solve(&b);
+            score.assign(&seen.t().dot(&ArrayView1::from(weights.as_slice())));
+            densities.extend(log_density);
+        }
+        let all = densities.len() == x.nrows();
+        (score, all.then(|| densities.into()))
     }
 
     fn covariance(&self) -> DMatrix<f64> {
@@ -237,27 +267,40 @@ impl Gaussian {
     }
 }
 
-fn flatten(x: &Image) -> Array2<f64> {
+/// A batch as rows of f64.
+pub(super) fn flatten(x: &Image) -> Array2<f64> {
     let (n, d) = (x.dim().0, Dims::of(x).len());
     Array2::from_shape_vec((n, d), x.iter().map(|&v| f64::from(v)).collect())
         .expect("a batch holds n pictures of d numbers")
 }
 
-/// The smallest `x` with `S x = b`, and the logarithm of the density of `b ~ N(0, S)` where `S` is not singular.
-fn solve(system: DMatrix<f64>, b: DVector<f64>) -> (DVector<f64>, Option<f64>) {
-    let n = b.len() as f64;
-    let eigen = SymmetricEigen::new(system);
-    let least = 1e-13 * eigen.eigenvalues.max() * n;
-    let along = eigen.eigenvectors.transpose() * b;
-    let inverse = eigen
-        .eigenvalues
-        .map(|l| if l > least { 1.0 / l } else { 0.0 });
-    let weights = along.component_mul(&inverse);
-    let log_density = eigen.eigenvalues.iter().all(|&l| l > least).then(|| {
-        let volume: f64 = eigen.eigenvalues.iter().map(|l| l.ln()).sum();
-        -0.5 * (along.dot(&weights) + volume + n * std::f64::consts::TAU.ln())
-    });
-    (eigen.eigenvectors * weights, log_density)
+/// A symmetric system, `S x = b`.
+struct System {
+    eigen: SymmetricEigen<f64, nalgebra::Dyn>,
+    /// Eigenvalues up to this are zero.
+    least: f64,
+}
+
+impl System {
+    fn new(matrix: DMatrix<f64>) -> System {
+        let n = matrix.nrows() as f64;
+        let eigen = SymmetricEigen::new(matrix);
+        let least = 1e-13 * eigen.eigenvalues.max() * n;
+        System { eigen, least }
+    }
+
+    /// The smallest `x`, and the logarithm of the density of `b ~ N(0, S)` where `S` is not singular.
+    fn solve(&self, b: &DVector<f64>) -> (DVector<f64>, Option<f64>) {
+        let values = &self.eigen.eigenvalues;
+        let along = self.eigen.eigenvectors.transpose() * b;
+        let inverse = values.map(|l| if l > self.least { 1.0 / l } else { 0.0 });
+        let weights = along.component_mul(&inverse);
+        let log_density = values.iter().all(|&l| l > self.least).then(|| {
+            let volume: f64 = values.iter().map(|l| l.ln()).sum();
+            -0.5 * (along.dot(&weights) + volume + b.len() as f64 * std::f64::consts::TAU.ln())
+        });
+        (&self.eigen.eigenvectors * weights, log_density)
+    }
 }
 
 impl Prior for Gaussian {
@@ -289,5 +332,10 @@ impl Prior for Gaussian {
             row.assign(&self.condition(m, noise, k).0);
         }
         Ok(self.picture(rows.view()).into())
+    }
+
+    fn likelihood_score(&self, x: &Image, level: Level, of: &Measured) -> Result<Image, Error> {
+        let (score, _) = self.likelihood_rows(self.rows(x)?.view(), level, of);
+        Ok(self.picture(score.view()))
     }
 }

@@ -14,7 +14,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{Card, Error, Estimate, Gaussian, Prior, Pullback};
+use super::{Card, Error, Estimate, Gaussian, Measured, Prior, Pullback};
 use crate::Image;
 use crate::level::Level;
 use crate::noise_map::NoiseMap;
@@ -201,5 +201,30 @@ impl Prior for Mixture {
             }
         }
         Ok(self.first().picture(rows.view()).into())
+    }
+
+    /// With `L_k = p(y | x, k)` it is that of `sum r_k L_k`: `sum q_k (s_k - score + grad log L_k)`, `q_k ~ r_k L_k`.
+    fn likelihood_score(&self, x: &Image, level: Level, of: &Measured) -> Result<Image, Error> {
+        let rows = self.first().rows(x)?;
+        let votes = self.votes(rows.view(), level)?;
+        let score = votes.mean(&votes.score);
+        let (mut logits, mut parts) = (Vec::new(), Vec::new());
+        for (k, part) in self.parts.iter().enumerate() {
+            let (gradient, densities) = part.gaussian.likelihood_rows(rows.view(), level, of);
+            let densities = densities.ok_or_else(|| {
+                Error::Invalid(
+                    "a measurement without noise has no density under a component".into(),
+                )
+            })?;
+            logits.push(votes.shares[k].mapv(f64::ln) + densities);
+            parts.push(gradient + &votes.score[k] - &score);
+        }
+        let total = log_sum_exp(&logits);
+        let mut sum = Array2::zeros(rows.dim());
+        for (logit, part) in logits.iter().zip(&parts) {
+            let share = (logit - &total).mapv(f64::exp);
+            sum += &(part * &share.insert_axis(Axis(1)));
+        }
+        Ok(self.first().picture(sum.view()))
     }
 }

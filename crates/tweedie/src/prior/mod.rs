@@ -7,6 +7,7 @@ mod card;
 mod channels;
 mod conditioning;
 mod gaussian;
+mod measured;
 mod mixture;
 mod neighbours;
 mod network;
@@ -20,6 +21,7 @@ pub use card::{Card, Parts, Sides};
 pub use channels::AnyChannels;
 pub use conditioning::Conditioning;
 pub use gaussian::Gaussian;
+pub use measured::Measured;
 pub use mixture::Mixture;
 use neighbours::informed;
 pub use network::Network;
@@ -80,6 +82,12 @@ pub trait Prior: Send + Sync {
         Err(Error::NoMaps)
     }
 
+    /// The gradient of `log p(y | x)` by `x = a*x0 + b*eps`, for each picture of a batch, given what is measured of it; for
+    /// priors whose card says that they know it.
+    fn likelihood_score(&self, _x: &Image, _level: Level, _of: &Measured) -> Result<Image, Error> {
+        Err(Error::NoLikelihood)
+    }
+
     /// [`Prior::estimate`], checked.
     ///
     /// # Errors
@@ -138,6 +146,9 @@ pub enum Error {
     /// The prior knows one noise level for a whole picture.
     #[error("the prior cannot be told the noise of each pixel")]
     NoMaps,
+    /// The prior has no closed form of the likelihood.
+    #[error("the prior does not know the likelihood of a noisy image")]
+    NoLikelihood,
     /// The prior cannot be differentiated.
     #[error("the prior has no pullback")]
     NoPullback,

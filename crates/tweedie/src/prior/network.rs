@@ -274,6 +274,7 @@ fn card(spec: &ModelSpec, facts: Facts) -> Card {
             multiple: facts.multiple,
         }),
         maps: facts.maps,
+        likelihood: false,
     }
 }
 

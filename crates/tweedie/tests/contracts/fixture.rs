@@ -6,7 +6,7 @@ use tweedie::level::Level;
 use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::noise_map::NoiseMap;
 use tweedie::operator::{Identity, Loss, Operator};
-use tweedie::prior::{Card, Error, Estimate, Prior, Pullback};
+use tweedie::prior::{Card, Error, Estimate, Measured, Prior, Pullback};
 use tweedie::problem::Problem;
 use tweedie::{Dims, Image};
 
@@ -31,11 +31,12 @@ impl White {
         }
     }
 
-    /// One channel, any size, a pullback, maps of noise.
+    /// One channel, any size, a pullback, maps of noise, a likelihood.
     pub(crate) fn any() -> White {
         White::new(Card {
             channels: vec![1],
             maps: true,
+            likelihood: true,
             ..Card::any()
         })
     }
@@ -86,6 +87,11 @@ impl Prior for White {
     ) -> Result<(Estimate, Pullback<'a>), Error> {
         let pullback = move |v: &Image| Ok(v * gain(level) as f32);
         Ok((self.estimate(x, level)?, Box::new(pullback)))
+    }
+
+    /// Whatever is measured tells nothing.
+    fn likelihood_score(&self, x: &Image, _: Level, _: &Measured) -> Result<Image, Error> {
+        Ok(Image::zeros(x.dim()))
     }
 }
 

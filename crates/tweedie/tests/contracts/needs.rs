@@ -1,7 +1,7 @@
 //! Methods refuse what lacks what they need, and nothing else.
 
 use tweedie::Dims;
-use tweedie::method::{self, DataStep, DiffPir, Dps, Mean, Method};
+use tweedie::method::{self, DataStep, Descent, DiffPir, Dps, Mean, Method};
 use tweedie::operator::{Blur, Boundary, Gray, GrayWeights, Identity, Kernel, Operator};
 use tweedie::prior::{Card, Prior};
 use tweedie::registry::Need;
@@ -45,15 +45,46 @@ fn words(need: Need) -> &'static str {
         Need::Pixelwise => "each pixel alone",
         Need::Maps => "noise of each pixel",
         Need::Intervals => "rounded numbers",
+        Need::Likelihood => "likelihood of a noisy image",
         _ => unreachable!("no other need is tested"),
     }
 }
 
-/// Plug-and-play and classical methods that need a linear operator and nothing else.
-const LINEAR: [&str; 10] = [
-    "idbp", "pnp-admm", "pnp-drs", "pnp-hqs", "red-admm", "red-bp", "red-fp", "tikhonov", "tv",
-    "tv-admm",
-];
+/// What methods need, from their papers; those that are not listed need nothing.
+fn needs(name: &str) -> &'static [Need] {
+    use Need::{Intervals, Likelihood, Linear, Maps, NoiseOnly, Pixelwise, Pullback};
+    match name {
+        "tweedie" => &[NoiseOnly],
+        "exact" => &[Pixelwise, Maps],
+        "dequantise" => &[Intervals],
+        "exact-guidance" => &[Linear, Likelihood],
+        "dps" => &[Pullback],
+        "pigdm" | "ot-ode" => &[Pullback, Linear],
+        "mcg" | "cdim" => &[Linear, Pullback],
+        "mean" | "diffpir" | "ddiff" | "split-gibbs" => &[Linear],
+        "ddnm" | "ddrm" | "dds" | "repaint" | "projection" => &[Linear],
+        "dmps" | "hqs" => &[Linear],
+        "pnp-ula" | "ppgn" | "score-ald" | "annealed-langevin" => &[Linear],
+        "dpir" | "idbp" | "pnp-admm" | "pnp-drs" | "pnp-hqs" => &[Linear],
+        "red-admm" | "red-bp" | "red-fp" => &[Linear],
+        "tikhonov" | "tv" | "tv-admm" => &[Linear],
+        _ => &[],
+    }
+}
+
+/// Methods that do without linearity, with the settings that suit an operator which is not linear.
+const BENDING: [&str; 3] = ["mean", "diffpir", "ddiff"];
+
+/// Those whose needs are met by what there is, with the settings that suit it.
+fn fitting(there: &[Need]) -> Vec<&'static str> {
+    let fits = |name: &&str| {
+        let met = |need: &Need| {
+            there.contains(need) || *need == Need::Linear && BENDING.contains(name)
+        };
+        needs(name).iter().all(met)
+    };
+    method::Settings::NAMES.iter().copied().filter(fits).collect()
+}
 
 /// All methods but these.
 fn except(names: &[&str]) -> Vec<&'static str> {
@@ -93,47 +124,23 @@ fn check(
 /// noise, a gradient of nothing), one that refuses what it does not use, a text that recommends who would refuse as well.
 #[test]
 fn methods_refuse_what_lacks_what_they_need() {
-    use Need::{Intervals, Linear, Maps, NoiseOnly, Pixelwise, Pullback};
-    let linear = except(&["tweedie", "exact", "dequantise"]);
-    let plain = except(&["tweedie", "exact", "dps", "dequantise"]);
+    use Need::{Linear, Maps, NoiseOnly, Pixelwise, Pullback};
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap().with_steps(2);
         let method = settings.as_dyn();
-        let is = |other: &str, need| (*name == other).then_some(need);
-        let (full, poor) = (prior(true, true), prior(false, false));
-
-        let intervals = is("dequantise", Intervals);
-        let fit = except(&["dequantise"]);
-        check(name, method, &full, identity(), intervals, &fit);
-        let need = is("tweedie", NoiseOnly)
-            .or(is("exact", Pixelwise))
-            .or(intervals);
-        check(name, method, &full, blur(), need, &linear);
-        let fit = except(&["tweedie", "dequantise"]);
-        let need_gray = is("tweedie", NoiseOnly).or(intervals);
-        check(name, method, &full, gray(), need_gray, &fit);
-
-        let fit = except(&["dps", "exact", "dequantise"]);
-        let lacks = is("dps", Pullback).or(is("exact", Maps)).or(intervals);
-        check(name, method, &poor, identity(), lacks, &fit);
-        let need = need.or(is("dps", Pullback));
-        check(name, method, &poor, blur(), need, &plain);
-
-        let need = match *name {
-            "tweedie" => Some(NoiseOnly),
-            "exact" => Some(Pixelwise),
-            "dequantise" => Some(Intervals),
-            "diffpir" | "ddiff" | "ddnm" | "dpir" | "mean" => Some(Linear),
-            name if LINEAR.contains(&name) => Some(Linear),
-            _ => None,
-        };
-        // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let not_linear = |names: &[&str]| except(&[names, &LINEAR].concat());
-        let fit = not_linear(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
-        check(name, method, &full, Square(PLANE), need, &fit);
-        let need = need.or(is("dps", Pullback));
-        let fit = not_linear(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
-        check(name, method, &poor, Square(PLANE), need, &fit);
+        for rich in [true, false] {
+            let prior = prior(rich, rich);
+            let known: &[Need] = if rich { &[Pullback, Maps] } else { &[] };
+            let cell = |operator: Box<dyn Operator>, gives: &[Need]| {
+                let there = [known, gives].concat();
+                let lacks = needs(name).iter().copied().find(|n| !there.contains(n));
+                check(name, method, &prior, operator, lacks, &fitting(&there));
+            };
+            cell(Box::new(identity()), &[Linear, NoiseOnly, Pixelwise]);
+            cell(Box::new(blur()), &[Linear]);
+            cell(Box::new(gray()), &[Linear, Pixelwise]);
+            cell(Box::new(Square(PLANE)), &[]);
+        }
     }
 }
 
@@ -155,11 +162,13 @@ fn needs_follow_from_the_settings() {
     );
 
     let learned = Dps {
-        variance: Variance::Learned,
+        descent: Descent::Ancestral {
+            variance: Variance::Learned,
+        },
         ..Dps::default()
     };
     let learned = method::Settings::from(learned).with_steps(2);
-    let fit = except(&["tweedie", "exact", "dequantise"]);
+    let fit = except(&["tweedie", "exact", "dequantise", "exact-guidance"]);
     let need = Some(Need::LearnedVariance);
     check(
         "learned",
@@ -182,7 +191,15 @@ fn needs_follow_from_the_settings() {
         draws: 2,
         of: Box::new(Dps::default().into()),
     };
-    let fit = except(&["tweedie", "exact", "dps", "dequantise"]);
+    let fit = except(&[
+        "tweedie",
+        "exact",
+        "dps",
+        "pigdm",
+        "ot-ode",
+        "dequantise",
+        "exact-guidance",
+    ]);
     check(
         "mean",
         &mean,

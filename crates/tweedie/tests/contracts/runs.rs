@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use tweedie::grid::{Grid, Schedule};
 use tweedie::level::{Level, Range};
-use tweedie::method::{self, DiffPir, Dpir, Dps, Mean, Method, Output, Start};
+use tweedie::method::{self, Descent, DiffPir, Dpir, Dps, Mean, Method, Output, Start};
 use tweedie::noise::Zeros;
 use tweedie::operator::{
     Bayer, Blur, Boundary, Gray, GrayWeights, Identity, Kernel, Mask, Mosaic, Operator, norm,
@@ -250,7 +250,7 @@ fn learned_variances_lie_between_small_and_large() {
     let solve = |variance, share| {
         let dps = Dps {
             grid: Grid::all(Schedule::VpLinear { steps: 20 }),
-            variance,
+            descent: Descent::Ancestral { variance },
             ..Dps::default()
         };
         let (prior, problem) = (prior(share), noisy(PLANE, 0.1));

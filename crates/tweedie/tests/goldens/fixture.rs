@@ -242,16 +242,16 @@ impl Svd {
     }
 }
 
-/// Picture 0 of the batch hears nothing; picture `1 + d*k + i` a single one, at place `i` of draw `k`.
+/// Picture 0 of the batch hears nothing; each other one a single one, at a place of its own of some draw.
 #[derive(Clone, Debug, Default)]
 struct Impulses {
-    draws: Arc<AtomicUsize>,
+    /// Places of the draws so far.
+    places: Arc<AtomicUsize>,
 }
 
 impl NoiseSource for Impulses {
     fn normal(&mut self, batch: usize, dims: Dims) -> Image {
-        let draw = self.draws.fetch_add(1, Ordering::Relaxed);
-        let first = 1 + dims.len() * draw;
+        let first = 1 + self.places.fetch_add(dims.len(), Ordering::Relaxed);
         let mut out = Image::zeros(dims.batch(batch));
         for i in 0..dims.len() {
             if first + i < batch {
@@ -278,7 +278,7 @@ pub(crate) fn covariance_of(
 ) -> (DVector<f64>, DMatrix<f64>) {
     let counter = Impulses::default();
     let mean = columns(&sample(1, &mut Run::with(counter.clone(), ())));
-    let batch = 1 + mean.nrows() * counter.draws.load(Ordering::Relaxed);
+    let batch = 1 + counter.places.load(Ordering::Relaxed);
     let mut responses = columns(&sample(batch, &mut Run::with(Impulses::default(), ())));
     let base = responses.column(0).into_owned();
     for mut column in responses.column_iter_mut() {

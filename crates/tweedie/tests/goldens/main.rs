@@ -7,6 +7,8 @@
 mod classical;
 mod exact;
 mod fixture;
+mod flows;
+mod guided;
 mod identities;
 mod levels;
 mod mixture;

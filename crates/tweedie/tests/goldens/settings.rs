@@ -34,6 +34,11 @@ const STEPPED: &[&str] = &[
     "ddiff",
     "red-diff",
     "flower",
+    "pigdm",
+    "dmps",
+    "ot-ode",
+    "hqs",
+    "exact-guidance",
 ];
 
 #[test]

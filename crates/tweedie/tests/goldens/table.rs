@@ -4,7 +4,9 @@
 //! test names a wrong variant that lies far outside of them.
 
 use tweedie::grid::Subset;
-use tweedie::method::{Ddnm, DiffPir, Dpir, Dps, Method, NextLevel, Output, Start, StepRule};
+use tweedie::method::{
+    Ddnm, Descent, DiffPir, Dpir, Dps, Method, NextLevel, Output, Start, StepRule,
+};
 use tweedie::operator::AnySpectrum;
 use tweedie::sampler::{Ddim, Ddpm, Edm, Order, Renoise, Variance};
 
@@ -295,7 +297,7 @@ fn dpir_eight_steps() {
 fn dps(rule: StepRule, variance: Variance) -> Dps {
     Dps {
         rule,
-        variance,
+        descent: Descent::Ancestral { variance },
         clamp: false,
         ..Dps::default()
     }

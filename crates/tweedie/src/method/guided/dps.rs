@@ -1,33 +1,32 @@
-//! DPS: ancestral sampling steered by the gradient of the residual through the network (Chung et al. 2023,
-//! arXiv:2209.14687, algorithm 1).
+//! DPS: a sampler steered by the gradient of the residual through the network (Chung et al. 2023, arXiv:2209.14687,
+//! algorithm 1).
 //!
 //! ```text
 //! x0  = E[x0 | x_t]
 //! r   = y - A(x0)
-//! x'  = ancestral step of x_t with x0
+//! x'  = step of x_t with x0                       ancestral; with DDIM's, eta 0, along a flow by Euler's rule
 //! x_s = x' - step rule, along grad_x |r|^2 = -2 J^T A^T r
 //! ```
 //!
-//! Five rules for the length of that step are in use; see [`StepRule`]. Their published constants are for data in
+//! Six rules for the length of that step are in use; see [`StepRule`]. Their published constants are for data in
 //! [-1, 1] and levels of the VP kind. With `h` the half-width of the range, `x = h*x_net + center` and `r = h*r_net`:
 //! steps that normalise by the residual or the gradient scale with `h`, a plain multiple of the gradient of `|r|^2` does
 //! not change, and the likelihood's is free of units once written with the variance of the transition. Pictures of a batch
 //! do not see each other.
 //!
-//! The authors' networks also learn the variance of the ancestral step; here it is fixed ([`Variance`]).
+//! The authors' networks also learn the variance of the ancestral step; here it is fixed ([`Descent`]).
 
-use ndarray::{Axis, Zip};
 use serde::{Deserialize, Serialize};
 
+use super::descent::{At, Descent, Guided, guided_grid};
+use super::gradient::{Memory, Moments, felt, push, sizes};
 use crate::Image;
 use crate::grid::{Grid, Subset};
-use crate::level::{Level, Range, Transition, walk};
 use crate::method::{Method, Restored, Start, Task, Tuned};
-use crate::prior::{Card as PriorCard, Estimate, Prior};
+use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::Variance;
 
 /// How far a step goes along the gradient. Constants are those of the literature, for data in [-1, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,19 +55,29 @@ pub enum StepRule {
     /// `var/(2*sigma_y^2*ratio) * grad |r|^2`: the score of `N(y; A x0, sigma_y^2)` in the ancestral step. Needs noise in
     /// the measurement, and is unstable with very little.
     Likelihood,
+    /// `length` times Adam's direction for `grad |r|`: each number moves about as far (AdamDPS, [`Moments`]).
+    Adam {
+        /// How far, over `ratio`; 0.03 to 0.1 was best for the authors' pictures and 100 steps.
+        length: f64,
+        /// What is remembered of earlier gradients.
+        #[serde(default)]
+        moments: Moments,
+    },
 }
 
 impl StepRule {
     fn check(self, problem: &Problem) -> Result<(), Error> {
+        if let StepRule::Adam { moments, .. } = self {
+            moments.check()?;
+        }
         match self {
             StepRule::ResidualNorm { scale: length }
             | StepRule::PaperNorm { zeta: length }
             | StepRule::SquaredNorm { zeta: length }
-            | StepRule::NormalizedGradient { zeta: length } => {
-                Error::unless(length.is_finite(), || {
-                    "the step size of DPS must be finite".into()
-                })
-            }
+            | StepRule::NormalizedGradient { zeta: length }
+            | StepRule::Adam { length, .. } => Error::unless(length.is_finite(), || {
+                "the step size of DPS must be finite".into()
+            }),
             StepRule::Likelihood => Error::unless(!problem.exact(), || {
                 "the likelihood rule of DPS needs a measurement with noise; choose another rule"
                     .into()
@@ -76,8 +85,8 @@ impl StepRule {
         }
     }
 
-    /// The factor of `J^T A^T r = -grad |r|^2 / 2`, from the norms of `r` and of that direction.
-    fn factor(self, half: f64, hop: &Transition, sigma_y: f64, r: f64, direction: f64) -> f64 {
+    /// The factor of `J^T A^T r = -grad |r|^2 / 2`, or of Adam's direction, from the norms of `r` and of that direction.
+    fn factor(self, half: f64, at: &Place, sigma_y: f64, r: f64, direction: f64) -> f64 {
         // Neither norm has a derivative at 0, where there is nothing left to do.
         let over = |norm: f64| if norm < 1e-12 { 0.0 } else { 1.0 / norm };
         match self {
@@ -85,9 +94,16 @@ impl StepRule {
             StepRule::PaperNorm { zeta } => half * 2.0 * zeta * over(r),
             StepRule::SquaredNorm { zeta } => 2.0 * zeta,
             StepRule::NormalizedGradient { zeta } => half * zeta * over(direction),
-            StepRule::Likelihood => hop.var / (sigma_y * sigma_y * hop.ratio),
+            StepRule::Likelihood => at.reach / (sigma_y * sigma_y),
+            StepRule::Adam { length, .. } => half * length / at.ratio,
         }
     }
+}
+
+/// What a rule may know of the step: its `reach` and `ratio`.
+struct Place {
+    reach: f64,
+    ratio: f64,
 }
 
 /// Settings of DPS. By default as published for super-resolution and deblurring.
@@ -98,8 +114,12 @@ pub struct Dps {
     pub grid: Grid,
     /// Length of the steps towards the measurement.
     pub rule: StepRule,
-    /// Variance of the ancestral steps.
-    pub variance: Variance,
+    /// How it goes on between them.
+    pub descent: Descent,
+    /// Residuals beyond so many standard deviations of the noise (at least 0.001 of the range) count by their size and not by
+    /// its square; 1.345 gives up 5 % where there are no outliers. None for the squares alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub huber: Option<f64>,
     /// What the first level is made from.
     pub start: Start,
     /// Whether the prior's estimates are limited to its range. Where that happens, no gradient flows.
@@ -111,7 +131,8 @@ impl Default for Dps {
         Dps {
             grid: Grid::ddpm(Subset::All),
             rule: StepRule::ResidualNorm { scale: 0.3 },
-            variance: Variance::Small,
+            descent: Descent::SMALL,
+            huber: None,
             start: Start::Auto,
             clamp: true,
         }
@@ -120,7 +141,7 @@ impl Default for Dps {
 
 impl Described for Dps {
     const CARD: Card = Card {
-        summary: "gradient of the residual through the network: any differentiable operator, but 1000 costly steps",
+        summary: "gradient of the residual through the network: any differentiable operator, but each step costs three",
         paper: "Chung et al. 2023, arXiv:2209.14687",
     };
 
@@ -135,73 +156,39 @@ impl Described for Dps {
 }
 
 impl Tuned for Dps {
-    /// The authors' scale of 0.3 is for a thousand steps on 256x256 pixels. The way to go is shared by the steps and grows
-    /// with the root of the number of pixels; with few steps, four times as far is better.
+    /// Adam's step along VE levels: its length asks neither how large the operator is nor how many pixels there are. In the VP
+    /// image a step of one length moves the picture `1/a^2` times as far, and at the noisiest levels spoils its colours. Below the
+    /// noise of the measurement there is nothing to be fitted but that noise, so that the walk ends a little above it.
     fn tuned(task: &Task) -> Dps {
         let steps = task.steps.unwrap_or(50);
-        let side = ((task.input.h * task.input.w) as f64).sqrt();
-        let scale = 4.0 * 0.3 * (1000.0 / steps as f64) * (side / 256.0);
         Dps {
-            rule: StepRule::ResidualNorm { scale },
+            grid: guided_grid(steps, 1.25 * task.sigma),
+            rule: StepRule::Adam {
+                // The way to go is shared by the steps.
+                length: 0.06 * (50.0 / steps.max(1) as f64).min(5.0),
+                moments: Moments {
+                    beta1: 0.6,
+                    beta2: 0.75,
+                },
+            },
             ..Dps::default()
         }
-        .with_steps(steps)
     }
 }
 
 impl Dps {
-    /// `x0`, the residual `y - A(x0)` and `J^T A^T r`, through network and clamp.
-    fn descent(
-        &self,
-        prior: &dyn Prior,
-        problem: &Problem,
-        x: &Image,
-        t: Level,
-        run: &mut Run<'_>,
-    ) -> Result<(Estimate, Image, Image), Error> {
-        let range = prior.card().range;
-        let (mut estimate, pullback) = run.estimate_with_pullback(prior, x, t)?;
-        let raw = estimate.x0.clone();
-        if self.clamp {
-            range.clamp(&mut estimate.x0);
-        }
-        let residual = problem.residual(&estimate.x0);
-        let mut cotangent = problem.operator.vjp(&estimate.x0, &residual);
-        if self.clamp {
-            block_outside(&mut cotangent, &raw, range);
-        }
-        let direction = pullback(&cotangent).map_err(|e| run.failed(e))?;
-        Ok((estimate, residual, direction))
+    fn check(&self, problem: &Problem) -> Result<(), Error> {
+        let usable = self.huber.is_none_or(|d| d > 0.0 && d.is_finite());
+        Error::unless(usable, || "Huber's threshold must be positive".into())?;
+        self.rule.check(problem)
     }
-}
-
-/// The derivative of the clamp: 0 outside of the range.
-fn block_outside(cotangent: &mut Image, raw: &Image, range: Range) {
-    let (low, high) = range.limits();
-    Zip::from(cotangent).and(raw).par_for_each(|c, v| {
-        if !(low..=high).contains(v) {
-            *c = 0.0;
-        }
-    });
-}
-
-/// The Euclidean norm of each picture of a batch.
-fn norms(x: &Image) -> impl Iterator<Item = f64> + '_ {
-    x.axis_iter(Axis(0)).map(|picture| {
-        picture
-            .iter()
-            .map(|&v| f64::from(v).powi(2))
-            .sum::<f64>()
-            .sqrt()
-    })
 }
 
 impl Method for Dps {
     fn needs(&self) -> Vec<Need> {
-        match self.variance {
-            Variance::Learned => vec![Need::Pullback, Need::LearnedVariance],
-            _ => vec![Need::Pullback],
-        }
+        let mut needs = vec![Need::Pullback];
+        needs.extend(self.descent.needs());
+        needs
     }
 
     fn solve(
@@ -210,24 +197,42 @@ impl Method for Dps {
         problem: &Problem,
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
-        self.rule.check(problem)?;
+        self.check(problem)?;
         let range = prior.card().range;
-        let levels = self.grid.levels(prior.card())?;
-        run.begin(levels.len());
-        let mut x = self.start.draw(range, problem, levels[0], run);
-        for (t, s) in walk(&levels) {
-            let hop = Transition::new(t, s);
-            let (estimate, residual, direction) = self.descent(prior, problem, &x, t, run)?;
-            x = self.variance.step(&hop, &x, &estimate, run);
-            let lengths = norms(&residual).zip(norms(&direction));
-            for (n, (r, d)) in lengths.enumerate() {
-                let factor = self.rule.factor(range.half, &hop, problem.sigma(), r, d);
-                let along = direction.index_axis(Axis(0), n);
-                x.index_axis_mut(Axis(0), n)
-                    .scaled_add(factor as f32, &along);
+        let threshold = self.huber.map(|d| d * problem.sigma_floored(range));
+        let mut memory = Memory::default();
+        let walk = Guided {
+            levels: self.grid.levels(prior.card())?,
+            descent: self.descent,
+            start: self.start,
+            clamp: self.clamp,
+            differentiated: true,
+        };
+        walk.run(prior, problem, run, |at: At<'_>, x, run| {
+            let place = Place {
+                reach: at.reach,
+                ratio: at.hop.ratio,
+            };
+            let residual = problem.residual(at.x0);
+            let r = sizes(&residual, threshold);
+            let pulled = problem.operator.vjp(at.x0, &felt(&residual, threshold));
+            let mut direction = at.pull(pulled, run)?;
+            if let StepRule::Adam { moments, .. } = self.rule {
+                direction = memory.direction(moments, &over(direction, &r));
             }
-            run.show(&estimate.x0, t)?;
-        }
-        Ok(x.into())
+            let along = sizes(&direction, None);
+            let factor = |(&r, &d)| self.rule.factor(range.half, &place, problem.sigma(), r, d);
+            push(x, r.iter().zip(&along).map(factor), &direction);
+            Ok(())
+        })
     }
+}
+
+/// Each picture divided by its number; those whose number is 0 are none.
+fn over(mut x: Image, by: &[f64]) -> Image {
+    for (mut picture, &by) in x.outer_iter_mut().zip(by) {
+        let factor = if by < 1e-12 { 0.0 } else { 1.0 / by };
+        picture.mapv_inplace(|v| v * factor as f32);
+    }
+    x
 }
