@@ -13,6 +13,10 @@ pub use direct::draws::{Draws, summary};
 pub use direct::exact::Answer;
 pub use guided::dps::StepRule;
 pub use projected::ddnm::NextLevel;
+pub use projected::dds::Correction;
+pub use projected::ilvr::LowPass;
+pub use projected::projection::NoisedAt;
+pub use projected::repaint::Replace;
 pub use split::diffpir::{DataStep, Output};
 pub use start::Start;
 pub use task::Task;
@@ -155,6 +159,14 @@ registry! {
         Mean in direct::draws = "mean",
         DiffPir in split::diffpir = "diffpir",
         Ddnm in projected::ddnm = "ddnm",
+        Ddrm in projected::ddrm = "ddrm",
+        Dds in projected::dds = "dds",
+        RePaint in projected::repaint = "repaint",
+        Projection in projected::projection = "projection",
+        Mcg in projected::mcg = "mcg",
+        Cdim in projected::cdim = "cdim",
+        Ilvr in projected::ilvr = "ilvr",
+        SdEdit in projected::sdedit = "sdedit",
         Dps in guided::dps = "dps",
         Dpir in plug_and_play::dpir = "dpir",
         Dequantise in plug_and_play::dequantise = "dequantise",

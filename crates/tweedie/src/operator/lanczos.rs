@@ -16,13 +16,15 @@
 use std::sync::OnceLock;
 
 use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
 
 use super::cg::{self, dot};
 use super::{Gain, Linear, Spectrum, norm};
 use crate::Image;
 
 /// When to stop.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Params {
     /// Relative change of the answer over two steps at which it is good enough.
     pub tolerance: f64,

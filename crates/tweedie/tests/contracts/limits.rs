@@ -59,9 +59,13 @@ fn methods_visit_as_many_levels_as_they_are_told() {
                         ("mean", _) => (4 * n, Some(n)),
                         // The mean, and Heun's rule; the prior hears of no level, but of what is known of each pixel.
                         ("exact", _) => (if n == 1 { 1 } else { 2 * n }, None),
+                        // Stretches are walked again.
+                        ("repaint" | "sdedit", _) => (settings.nfe(prior.card()), Some(n)),
                         _ => (n, Some(n)),
                     };
-                    assert_eq!(run.nfe(), evaluations, "{name}, {n}, {sigma:?}");
+                    // Where residuals ask for more, at least so many are announced.
+                    let more = *name == "cdim" && run.nfe() > evaluations;
+                    assert!(more || run.nfe() == evaluations, "{name}, {n}, {sigma:?}");
                     assert_eq!(settings.nfe(prior.card()), evaluations, "{name}, {n}");
                     let visited = levels.map(|_| prior.visited());
                     assert_eq!(visited, levels, "{name}, {n}, {sigma:?}");

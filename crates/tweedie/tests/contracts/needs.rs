@@ -89,7 +89,7 @@ fn check(
 fn methods_refuse_what_lacks_what_they_need() {
     use Need::{Intervals, Linear, Maps, NoiseOnly, Pixelwise, Pullback};
     let linear = except(&["tweedie", "exact", "dequantise"]);
-    let plain = except(&["tweedie", "exact", "dps", "dequantise"]);
+    let plain = except(&["tweedie", "exact", "dps", "mcg", "cdim", "dequantise"]);
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap().with_steps(2);
         let method = settings.as_dyn();
@@ -107,10 +107,13 @@ fn methods_refuse_what_lacks_what_they_need() {
         let need_gray = is("tweedie", NoiseOnly).or(intervals);
         check(name, method, &full, gray(), need_gray, &fit);
 
-        let fit = except(&["dps", "exact", "dequantise"]);
-        let lacks = is("dps", Pullback).or(is("exact", Maps)).or(intervals);
+        let fit = except(&["dps", "mcg", "cdim", "exact", "dequantise"]);
+        let pullback = is("dps", Pullback)
+            .or(is("mcg", Pullback))
+            .or(is("cdim", Pullback));
+        let lacks = pullback.or(is("exact", Maps)).or(intervals);
         check(name, method, &poor, identity(), lacks, &fit);
-        let need = need.or(is("dps", Pullback));
+        let need = need.or(pullback);
         check(name, method, &poor, blur(), need, &plain);
 
         let need = match *name {
@@ -118,13 +121,26 @@ fn methods_refuse_what_lacks_what_they_need() {
             "exact" => Some(Pixelwise),
             "dequantise" => Some(Intervals),
             "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
+            "ddrm" | "dds" | "repaint" | "projection" | "mcg" | "cdim" => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
+        let projected = [
+            "ddnm",
+            "ddrm",
+            "dds",
+            "repaint",
+            "projection",
+            "mcg",
+            "cdim",
+        ];
+        let mut not = vec!["dpir", "tweedie", "exact", "dequantise"];
+        not.extend(projected);
+        let fit = except(&not);
         check(name, method, &full, Square(PLANE), need, &fit);
         let need = need.or(is("dps", Pullback));
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
+        not.push("dps");
+        let fit = except(&not);
         check(name, method, &poor, Square(PLANE), need, &fit);
     }
 }
@@ -174,7 +190,7 @@ fn needs_follow_from_the_settings() {
         draws: 2,
         of: Box::new(Dps::default().into()),
     };
-    let fit = except(&["tweedie", "exact", "dps", "dequantise"]);
+    let fit = except(&["tweedie", "exact", "dps", "mcg", "cdim", "dequantise"]);
     check(
         "mean",
         &mean,

@@ -4,12 +4,14 @@
 //! of its output, and runs with a single one in the noise give its variance, both exactly: no statistics, no tolerance
 //! for luck. `tests/golden/` at the root of the repository tells how the numbers were made.
 
+mod any_operator;
 mod exact;
 mod fixture;
 mod identities;
 mod levels;
 mod mixture;
 mod priors;
+mod projected;
 mod settings;
 mod table;
 mod units;
