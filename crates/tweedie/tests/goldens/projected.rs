@@ -162,7 +162,9 @@ fn repaint(replace: Replace, jump_length: usize, jump_repeat: usize) -> RePaint 
     }
 }
 
-/// The paper's form; going back one level fewer or more often moves the third coordinate by 0.002 and more.
+/// The paper's form; going back one level fewer or more often moves the third coordinate by 0.002 and more. The step to the clean image
+/// has nowhere to go back to and is made once: made U times, each from the last one's result, as if that were noisy, U = 10 has a hundredth
+/// less variance and 0.261420 in the third coordinate.
 #[test]
 fn repaint_rows() {
     let rows = [
@@ -173,8 +175,8 @@ fn repaint_rows() {
         ),
         (
             10,
-            [0.400000, -0.300000, 0.261420, 0.006083],
-            [0.000000, 0.000000, 0.173276, 0.142110],
+            [0.400000, -0.300000, 0.261326, 0.006106],
+            [0.000000, 0.000000, 0.174927, 0.143782],
         ),
     ];
     for (u, mean, variance) in rows {
@@ -184,7 +186,7 @@ fn repaint_rows() {
     let quiet = |method: &RePaint| quiet(method, &prior(), &problem_of(first_two(), &Y, 1, 0.0));
     let off = distance(
         &quiet(&repaint(Replace::After, 1, 50)),
-        &[0.400000, -0.300000, 0.257463, 0.002076],
+        &[0.400000, -0.300000, 0.256874, 0.002101],
     );
     assert!(off < MEAN, "U 50: {off:.1e}");
     // The code's schedule; its last step leaves known coordinates to the network, here they end exact.
@@ -531,7 +533,7 @@ fn ilvr_keeps_the_low_frequencies() {
     let blocks = of(&ilvr(LowPass::Blocks, 4, 0.0));
     assert!(off(&blocks) < 1e-6, "{:.1e}", off(&blocks));
     assert!(difference(&blocks, &y) > 0.1);
-    assert!((1e-4..0.05).contains(&off(&of(&ilvr(LowPass::Cubic, 4, 0.0)))));
+    assert!(off(&of(&ilvr(LowPass::Cubic, 4, 0.0))) > 1e-3);
     assert!(difference(&of(&ilvr(LowPass::Blocks, 1, 0.0)), &y) < 1e-6);
     let ddpm = Ddpm {
         grid: grid(Subset::Spaced { steps: 100 }),

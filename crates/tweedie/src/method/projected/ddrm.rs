@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::grid::{Grid, Subset};
 use crate::level::{Transition, walk};
 use crate::method::projected::spectral::Spectral;
+use crate::method::projected::wide;
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::operator::lanczos;
 use crate::prior::{Card as PriorCard, Prior};
@@ -74,8 +75,15 @@ impl Described for Ddrm {
 }
 
 impl Tuned for Ddrm {
+    /// EDM's levels, which the photo prior knows evenly. Of exact pixels with holes between them all noise is fresh, so that the holes
+    /// hear of the pixels more often, and there are more levels.
     fn tuned(task: &Task) -> Ddrm {
-        Ddrm::default().with_steps(task.steps.unwrap_or(20))
+        let holes = task.loss.pixels && task.sigma == 0.0;
+        Ddrm {
+            grid: wide(task.steps.unwrap_or(if holes { 40 } else { 20 })),
+            eta: if holes { 1.0 } else { 0.85 },
+            ..Ddrm::default()
+        }
     }
 }
 

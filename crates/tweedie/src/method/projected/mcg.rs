@@ -77,7 +77,7 @@ impl Described for Mcg {
 
 impl Tuned for Mcg {
     fn tuned(task: &Task) -> Mcg {
-        Mcg::default().with_steps(task.steps.unwrap_or(100))
+        Mcg::default().with_steps(task.steps.unwrap_or(50))
     }
 }
 
