@@ -241,6 +241,113 @@ def ddnm_travelling(z, n, eta, length):
     return x
 
 
+def ddrm(z, grid, eta, eta_b, sigma_y):
+    """In VE scaling, coordinate by coordinate; the boundary belongs to the measured case."""
+    u, sv, vt = np.linalg.svd(A)
+    seen = u.T @ Y / sv
+    x = z()
+    for t, s in pairs(grid):
+        x0 = denoise_at(x, t)
+        e = (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t)) @ vt.T
+        x0 = x0 @ vt.T
+        fresh = z() @ vt.T if s >= 0 else np.zeros_like(x0)
+        tau, kept = np.sqrt((1 - ab(s)) / ab(s)), np.sqrt(1 - eta ** 2)
+        x = x0 + tau * (kept * e + eta * fresh)
+        for i, v in enumerate(sv):
+            noise = sigma_y / v
+            if tau >= noise:
+                x[:, i] = (1 - eta_b) * x0[:, i] + eta_b * seen[i] + np.sqrt(tau ** 2 - (eta_b * noise) ** 2) * fresh[:, i]
+            else:
+                x[:, i] = x0[:, i] + tau * (kept * (seen[i] - x0[:, i]) / noise + eta * fresh[:, i])
+        x = np.sqrt(ab(s)) * x @ vt
+    return x
+
+
+def dds(z, grid, eta, gamma):
+    """With as many conjugate gradients as there are singular values: in closed form. gamma = 0 for a measurement without noise. The
+    step to the last level is the code's, without noise."""
+    x = z()
+    for k, (t, s) in enumerate(pairs(grid)):
+        x0 = denoise_at(x, t)
+        eps = (x - np.sqrt(ab(t)) * x0) / np.sqrt(1 - ab(t))
+        x0y = prox(x0, 1 / gamma) if gamma else x0 + (Y - x0 @ A.T) @ PINV.T
+        x = x0y
+        if 0 <= s and k < len(grid) - 3:
+            x = np.sqrt(ab(s)) * x0y + np.sqrt(1 - ab(s)) * (np.sqrt(1 - eta ** 2) * eps + eta * z())
+    return x
+
+
+MASK = np.array([1., 1., 0., 0.])
+
+
+def replaced(x, t, z):
+    """The first two coordinates by the measurement, as noisy as level t."""
+    noisy = np.sqrt(ab(t)) * np.append(Y, [0, 0])
+    return (1 - MASK) * x + MASK * (noisy + np.sqrt(1 - ab(t)) * z() if t >= 0 else noisy)
+
+
+def ancestral(x, t, s, z):
+    x = ancestral_mean(x, denoise_at(x, t), t, s)
+    return x + np.sqrt(ancestral_coefficients(t, s)[1]) * z() if s >= 0 else x
+
+
+def projection(z, grid, code):
+    x = z()
+    for t, s in pairs(grid):
+        x = replaced(ancestral(x, t, s, z), t if code else s, z)
+    return x
+
+
+def repaint(z, grid, repeat):
+    """The paper's listing. The step to the clean image has nowhere to go back to: it is made once."""
+    x = z()
+    for t, s in pairs(grid):
+        for u in range(repeat if s >= 0 else 1):
+            y = replaced(ancestral(x, t, s, z), s, z)
+            if u < repeat - 1:
+                x = np.sqrt(ab(t) / ab(s)) * y + np.sqrt(1 - ab(t) / ab(s)) * z()
+        x = y
+    return x
+
+
+def repaint_code(z, grid, jump, repeat):
+    """Its walk; replaced before each step but the first, and here at the end."""
+    n = len(grid) - 1
+    left = {k: repeat - 1 for k in range(0, n - jump, jump)}
+    x, at, begun = z(), 0, False
+    while at < n:
+        below = n - 1 - at
+        if left.get(below, 0):
+            left[below] -= 1
+            for _ in range(jump):
+                ratio = ab(grid[at - 1]) / ab(grid[at])
+                x = np.sqrt(ratio) * x + np.sqrt(1 - ratio) * z()
+                at -= 1
+            continue
+        if begun:
+            x = replaced(x, grid[at], z)
+        x, begun = ancestral(x, grid[at], grid[at + 1], z), True
+        at += 1
+    return replaced(x, -1, z)
+
+
+def mcg(z, grid, weight, code):
+    x = z()
+    for t, s in pairs(grid):
+        r = Y - denoise_at(x, t)[:, :2]
+        norm = np.sqrt((r ** 2).sum(1, keepdims=True))
+        push = np.pad(r, [(0, 0), (0, 2)]) @ jacobian(np.sqrt(ab(t)), 1 - ab(t)) / norm
+        x = replaced(ancestral(x, t, s, z) + weight * push, t if code else s, z)
+    return x
+
+
+def sdedit(z, start, x_img):
+    x = np.sqrt(ab(start)) * x_img + np.sqrt(1 - ab(start)) * z()
+    for t in range(start, -1, -1):
+        x = ancestral(x, t, t - 1, z)
+    return x
+
+
 def dpir(steps):
     # Published sigmas are for [0, 1]: twice that here.
     ladder = np.logspace(np.log10(2 * 49 / 255), np.log10(SIGMA_Y), steps)
@@ -320,6 +427,18 @@ def main():
     show("ddnm 1000 posterior", lambda z: ddnm(z, every, 1., "posterior"))
     show("ddnm+ uniform 100 0.85 sigma_y 0.1", lambda z: ddnm_plus(z, uniform(100), .85, SIGMA_Y))
     show("ddnm uniform 50 0 travel 2 x 2", lambda z: ddnm_travelling(z, 50, 0., 2))
+    for n, eta_b, sigma in [(20, 1., .1), (100, 1., .1), (20, .5, .1), (20, 1., 0.)]:
+        show(f"ddrm uniform {n} eta_b {eta_b} sigma_y {sigma}", lambda z: ddrm(z, uniform(n), .85, eta_b, sigma))
+    for gamma in [0., 1., 10.]:
+        show(f"dds uniform 50 gamma {gamma}", lambda z: dds(z, uniform(50), .85, gamma))
+    for code in [False, True]:
+        show(f"projection 1000 large, code {code}", lambda z: projection(z, every, code))
+        show(f"mcg 1000 weight 1, code {code}", lambda z: mcg(z, every, 1., code), affine=False)
+    for repeat in [1, 10]:
+        show(f"repaint spaced 250 U {repeat}", lambda z: repaint(z, space(250), repeat))
+    show("repaint spaced 250 U 50", lambda z: repaint(z, space(250), 50), affine=False)
+    show("repaint spaced 250 jumps 10 x 10", lambda z: repaint_code(z, space(250), 10, 10), affine=False)
+    show("sdedit from 499 large", lambda z: sdedit(z, 499, PINV @ Y))
     show("dpir 8", lambda z: dpir(8)[None], affine=False)
     show("dps code 0.3", lambda z: dps(z, "code", .3), affine=False)
     show("dps paper 0.15", lambda z: dps(z, "paper", .15), affine=False)

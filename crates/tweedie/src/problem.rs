@@ -186,9 +186,17 @@ impl Problem {
     /// # Panics
     /// Where [`Problem::linear`] does.
     pub fn spectrum(&self) -> AnySpectrum<'_> {
+        self.spectrum_within(lanczos::Params::STEP)
+    }
+
+    /// The same, found as closely as `params` ask where the operator has none in closed form.
+    ///
+    /// # Panics
+    /// Where [`Problem::linear`] does.
+    pub fn spectrum_within(&self, params: lanczos::Params) -> AnySpectrum<'_> {
         match self.linear().spectrum() {
             Some(closed) => AnySpectrum::Closed(closed),
-            None => AnySpectrum::Lanczos(Lanczos::with(self.linear(), lanczos::Params::STEP)),
+            None => AnySpectrum::Lanczos(Lanczos::with(self.linear(), params)),
         }
     }
 

@@ -22,6 +22,10 @@ pub use guided::hqs::{MeasuredAt, Towards};
 pub use guided::ot_ode::Gamma;
 pub use guided::pigdm::Weight;
 pub use projected::ddnm::NextLevel;
+pub use projected::dds::Correction;
+pub use projected::ilvr::LowPass;
+pub use projected::projection::NoisedAt;
+pub use projected::repaint::Replace;
 pub use split::daps::Around;
 pub use split::data::DataStep;
 pub use split::diffpir::Output;
@@ -172,6 +176,14 @@ registry! {
         Flower in split::flower = "flower",
         SplitGibbs in split::gibbs = "split-gibbs",
         Ddnm in projected::ddnm = "ddnm",
+        Ddrm in projected::ddrm = "ddrm",
+        Dds in projected::dds = "dds",
+        RePaint in projected::repaint = "repaint",
+        Projection in projected::projection = "projection",
+        Mcg in projected::mcg = "mcg",
+        Cdim in projected::cdim = "cdim",
+        Ilvr in projected::ilvr = "ilvr",
+        SdEdit in projected::sdedit = "sdedit",
         Dps in guided::dps = "dps",
         Pigdm in guided::pigdm = "pigdm",
         Dmps in guided::dmps = "dmps",

@@ -31,9 +31,8 @@ impl Start {
         level: Level,
         run: &mut Run<'_>,
     ) -> Image {
-        let drowned = level.sigma() >= 10.0 * range.width();
         match self {
-            Start::Auto if drowned => Start::Noise.draw(range, problem, level, run),
+            Start::Auto if drowned(range, level) => Start::Noise.draw(range, problem, level, run),
             Start::Noise => run.pure_noise(range, level, problem.batch(), problem.operator.input()),
             Start::Auto | Start::Guess => {
                 let guess = problem.operator.guess(&problem.y) * level.a as f32;
@@ -44,4 +43,21 @@ impl Start {
             }
         }
     }
+
+    /// The clean image that the noise of the first level lies around.
+    pub(crate) fn around(self, range: Range, problem: &Problem, level: Level) -> Image {
+        match self {
+            Start::Auto if !drowned(range, level) => problem.operator.guess(&problem.y),
+            Start::Guess => problem.operator.guess(&problem.y),
+            Start::Auto | Start::Noise => {
+                let dims = problem.operator.input().batch(problem.batch());
+                Image::from_elem(dims, range.center as f32)
+            }
+        }
+    }
+}
+
+/// Whether a level leaves nothing of any image.
+fn drowned(range: Range, level: Level) -> bool {
+    level.sigma() >= 10.0 * range.width()
 }

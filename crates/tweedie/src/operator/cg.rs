@@ -134,20 +134,15 @@ pub fn prox<O: Linear + ?Sized>(
 ) -> (Image, Info) {
     let residual = y - &operator.apply(z);
     let (input, output) = (operator.input(), operator.output());
-    let dual = output.len() <= input.len();
+    if output.len() > input.len() {
+        let (correction, info) = normal(operator, &residual, rho, params);
+        return (z + &correction, info);
+    }
     let (correction, info) = each(&residual, input, |r| {
-        if dual {
-            let normal = |q: &Image| operator.apply(&operator.adjoint(q));
-            let system = shifted(normal, output, rho);
-            let (q, info) = solve(system, unconditioned, vector(r), params);
-            (operator.adjoint(&image(&q, output)), info)
-        } else {
-            let normal = |d: &Image| operator.adjoint(&operator.apply(d));
-            let system = shifted(normal, input, rho);
-            let right = vector(&operator.adjoint(r));
-            let (d, info) = solve(system, unconditioned, right, params);
-            (image(&d, input), info)
-        }
+        let normal = |q: &Image| operator.apply(&operator.adjoint(q));
+        let system = shifted(normal, output, rho);
+        let (q, info) = solve(system, unconditioned, vector(r), params);
+        (operator.adjoint(&image(&q, output)), info)
     });
     (z + &correction, info)
 }
@@ -160,11 +155,24 @@ pub fn pseudo_inverse<O: Linear + ?Sized>(
     y: &Image,
     params: Params,
 ) -> (Image, Info) {
+    normal(operator, y, 0.0, params)
+}
+
+/// `d` with `(A^T A + rho) d = A^T r`, from zero in the image's space.
+///
+/// With `r = y - A z` the iterates `z + d` are those of conjugate gradients from `z` for `argmin |A x - y|^2 + rho*|x - z|^2`, also
+/// where they are stopped early (DDS).
+pub fn normal<O: Linear + ?Sized>(
+    operator: &O,
+    r: &Image,
+    rho: f64,
+    params: Params,
+) -> (Image, Info) {
     let input = operator.input();
-    each(y, input, |y| {
+    each(r, input, |r| {
         let normal = |x: &Image| operator.adjoint(&operator.apply(x));
-        let right = vector(&operator.adjoint(y));
-        let (x, info) = solve(shifted(normal, input, 0.0), unconditioned, right, params);
+        let right = vector(&operator.adjoint(r));
+        let (x, info) = solve(shifted(normal, input, rho), unconditioned, right, params);
         (image(&x, input), info)
     })
 }

@@ -71,9 +71,13 @@ fn methods_visit_as_many_levels_as_they_are_told() {
                             assert!(nfe >= n && nfe.is_multiple_of(n) || *name == "split-gibbs");
                             (nfe, None)
                         }
+                        // Stretches are walked again.
+                        ("repaint" | "sdedit", _) => (settings.nfe(prior.card()), Some(n)),
                         _ => (n, Some(n)),
                     };
-                    assert_eq!(run.nfe(), evaluations, "{name}, {n}, {sigma:?}");
+                    // Where residuals ask for more, at least so many are announced.
+                    let more = *name == "cdim" && run.nfe() > evaluations;
+                    assert!(more || run.nfe() == evaluations, "{name}, {n}, {sigma:?}");
                     assert_eq!(settings.nfe(prior.card()), evaluations, "{name}, {n}");
                     let visited = levels.map(|_| prior.visited());
                     assert_eq!(visited, levels, "{name}, {n}, {sigma:?}");

@@ -78,12 +78,15 @@ const BENDING: [&str; 3] = ["mean", "diffpir", "ddiff"];
 /// Those whose needs are met by what there is, with the settings that suit it.
 fn fitting(there: &[Need]) -> Vec<&'static str> {
     let fits = |name: &&str| {
-        let met = |need: &Need| {
-            there.contains(need) || *need == Need::Linear && BENDING.contains(name)
-        };
+        let met =
+            |need: &Need| there.contains(need) || *need == Need::Linear && BENDING.contains(name);
         needs(name).iter().all(met)
     };
-    method::Settings::NAMES.iter().copied().filter(fits).collect()
+    method::Settings::NAMES
+        .iter()
+        .copied()
+        .filter(fits)
+        .collect()
 }
 
 /// All methods but these.

@@ -4,6 +4,7 @@
 //! of its output, and runs with a single one in the noise give its variance, both exactly: no statistics, no tolerance
 //! for luck. `tests/golden/` at the root of the repository tells how the numbers were made.
 
+mod any_operator;
 mod classical;
 mod exact;
 mod fixture;
@@ -14,6 +15,7 @@ mod levels;
 mod mixture;
 mod plug_and_play;
 mod priors;
+mod projected;
 mod settings;
 mod split;
 mod table;

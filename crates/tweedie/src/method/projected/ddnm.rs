@@ -20,17 +20,22 @@
 //! s = 0                :                                               D1 = b_s*eta         D2 = b_s*sqrt(1 - eta^2)
 //! ```
 //!
-//! It is DDRM with `eta_b = 1` (Kawar et al. 2022). The released code of DDNM+ leaves out the inner `V^T` for most operators,
-//! and its simplified form scales wrongly; here both are as in the paper. As the noise goes to zero this tends to DDRM without
-//! noise and not to DDNM, whose measured part keeps some of `eps`: a measurement without noise takes the first form.
+//! It is DDRM with `eta_b = 1` (Kawar et al. 2022), and written once for both ([`Ddrm`](super::ddrm::Ddrm)). The released code of
+//! DDNM+ leaves out the inner `V^T` for most operators, and its simplified form scales wrongly; here both are as in the paper. Its
+//! time travel noises the clean estimate anew; here, as in the paper, it is the forward process. As the noise goes to zero DDNM+
+//! tends to DDRM without noise and not to DDNM, whose measured part keeps some of `eps`: a measurement without noise takes the first
+//! form.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
-use crate::grid::{Grid, MAX_STEPS, Subset};
-use crate::level::{Level, Transition, walk};
+use crate::grid::{Grid, Subset};
+use crate::level::{Transition, walk};
+use crate::method::projected::jumps::{Jumps, Move, downs};
+use crate::method::projected::replaced::up;
+use crate::method::projected::spectral::Spectral;
 use crate::method::{Method, Restored, Start, Task, Tuned};
-use crate::operator::spectrum;
+use crate::operator::lanczos;
 use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -117,9 +122,7 @@ impl Described for Ddnm {
     }
 
     fn nfe(&self, prior: &PriorCard) -> usize {
-        let levels = self.grid.len(prior);
-        self.check(levels)
-            .map_or(0, |()| downs(&self.moves(levels)))
+        self.jumps().evaluations(self.grid.len(prior))
     }
 }
 
@@ -129,81 +132,26 @@ impl Tuned for Ddnm {
     }
 }
 
-/// One move through the list of levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Move {
-    /// From the level of this index to the one after it, or to the clean image.
-    Down(usize),
-    /// From the level of the first index back up to the earlier one.
-    Up(usize, usize),
-}
-
 impl Ddnm {
-    /// The walk down `n` levels, with each stretch of `travel_length` repeated (algorithm 2; where it may turn back is as
-    /// in RePaint, Lugmayr et al. 2022).
-    fn moves(&self, n: usize) -> Vec<Move> {
-        let length = self.travel_length.max(1);
-        let mut left: Vec<usize> = (0..n)
-            .map(|below| {
-                // `below` levels are still below; one may turn back at every `length`-th that has as many above it.
-                let turns = below % length == 0 && below + length < n;
-                if turns {
-                    self.travel_repeat.saturating_sub(1)
-                } else {
-                    0
-                }
-            })
-            .collect();
-        let mut moves = Vec::new();
-        let mut at = 0;
-        while at < n {
-            let below = n - 1 - at;
-            if left[below] > 0 {
-                left[below] -= 1;
-                moves.push(Move::Up(at, at - length));
-                at -= length;
-            } else {
-                moves.push(Move::Down(at));
-                at += 1;
-            }
+    fn jumps(&self) -> Jumps {
+        Jumps {
+            length: self.travel_length,
+            repeat: self.travel_repeat,
         }
-        moves
     }
 
-    fn check(&self, levels: usize) -> Result<(), Error> {
-        Error::unless(self.travel_length > 0 && self.travel_repeat > 0, || {
-            "travel length and repeat start at 1, for no travel".into()
-        })?;
-        // Every level may be walked `travel_repeat` times, and no more.
-        Error::unless(
-            levels.saturating_mul(self.travel_repeat) <= MAX_STEPS,
-            || {
-                format!(
-                    "{levels} levels walked {} times are more than {MAX_STEPS} steps",
-                    self.travel_repeat
-                )
-            },
-        )?;
-        self.next.renoise().map_or(Ok(()), Renoise::check)
-    }
-
-    /// From `x` at one level to the next; also the estimate that agrees with the measurement.
+    /// From `x` at one level to the next, with all of the measurement; also the estimate that agrees with it.
     fn down(
         &self,
         hop: &Transition,
         problem: &Problem,
         x: &Image,
-        x0: &Image,
+        (x0, eps): (&Image, &Image),
         run: &mut Run<'_>,
     ) -> (Image, Image) {
-        // The noise is that of x0, not of x0y: the measured part of the noise stays in x.
-        let eps = hop.t.eps_from_x0(x, x0);
-        if !problem.exact() {
-            return self.down_noisy(hop, problem, x0, &eps, run);
-        }
         let x0y = x0 + &problem.linear().pseudo_inverse(&problem.residual(x0));
         let next = match self.next.renoise() {
-            Some(renoise) => renoise.step(hop, &x0y, &eps, run),
+            Some(renoise) => renoise.step(hop, &x0y, eps, run),
             None => {
                 let estimate = Estimate::from(x0y.clone());
                 Variance::Small.step(hop, x, &estimate, run)
@@ -211,50 +159,6 @@ impl Ddnm {
         };
         (next, x0y)
     }
-
-    /// DDNM+.
-    fn down_noisy(
-        &self,
-        hop: &Transition,
-        problem: &Problem,
-        x0: &Image,
-        eps: &Image,
-        run: &mut Run<'_>,
-    ) -> (Image, Image) {
-        let values = problem.spectrum();
-        let eta = self.next.share(hop);
-        let kept = (1.0 - eta * eta).max(0.0).sqrt();
-        let Level { a, b } = hop.s;
-        // Singular values that tell nothing count as none: what was let through was a thousandth.
-        let least = 1e-3 * values.norm();
-        let brought = move |s: f64| a * problem.sigma() / s;
-        let taken = |s: f64| match s {
-            _ if s <= least => 0.0,
-            _ if b >= brought(s) => 1.0 / s,
-            _ => b * kept / brought(s) / s,
-        };
-        let fresh = |s: f64| match s {
-            _ if s > least && b >= brought(s) => (b * b - brought(s).powi(2)).sqrt(),
-            _ => b * eta,
-        };
-        let old = |s: f64| if s <= least { b * kept } else { 0.0 };
-        let x0y = x0 + &spectrum::back(&*values, &problem.residual(x0), taken);
-        if b == 0.0 {
-            return (x0y.clone(), x0y);
-        }
-        let z = run.normal_like(x0);
-        let mut next = &x0y * a as f32;
-        next += &spectrum::image(&*values, &z, fresh);
-        if kept > 0.0 {
-            next += &spectrum::image(&*values, eps, old);
-        }
-        (next, x0y)
-    }
-}
-
-/// Evaluations of the prior on a walk.
-fn downs(moves: &[Move]) -> usize {
-    moves.iter().filter(|m| matches!(m, Move::Down(_))).count()
 }
 
 impl Method for Ddnm {
@@ -270,27 +174,32 @@ impl Method for Ddnm {
     ) -> Result<Restored, Error> {
         let range = prior.card().range;
         let levels = self.grid.levels(prior.card())?;
-        self.check(levels.len())?;
-        let moves = self.moves(levels.len());
+        self.jumps().check(levels.len())?;
+        self.next.renoise().map_or(Ok(()), Renoise::check)?;
+        let moves = self.jumps().moves(levels.len());
+        let noisy = (!problem.exact()).then(|| Spectral::new(problem, 1.0, lanczos::Params::STEP));
         run.begin(downs(&moves));
         let mut x = self.start.draw(range, problem, levels[0], run);
         let hops: Vec<_> = walk(&levels).map(|(t, s)| Transition::new(t, s)).collect();
         for step in moves {
             x = match step {
                 Move::Down(i) => {
-                    let mut x0 = run.denoise(prior, &x, hops[i].t)?;
+                    let hop = &hops[i];
+                    let mut x0 = run.denoise(prior, &x, hop.t)?;
                     if self.clamp {
                         range.clamp(&mut x0);
                     }
                     run.poll(&x0)?;
-                    let (next, x0y) = self.down(&hops[i], problem, &x, &x0, run);
-                    run.show(&x0y, hops[i].t)?;
+                    // The noise is that of x0, not of x0y: the measured part of the noise stays in x.
+                    let eps = hop.t.eps_from_x0(&x, &x0);
+                    let (next, x0y) = match &noisy {
+                        None => self.down(hop, problem, &x, (&x0, &eps), run),
+                        Some(plus) => plus.step(hop, (&x0, &eps), self.next.share(hop), run),
+                    };
+                    run.show(&x0y, hop.t)?;
                     next
                 }
-                Move::Up(from, to) => {
-                    let hop = Transition::new(levels[to], levels[from]);
-                    run.add_noise(x * hop.ratio as f32, hop.var.sqrt())
-                }
+                Move::Up(from, to) => up(levels[to], levels[from], x, run),
             };
         }
         Ok(x.into())
