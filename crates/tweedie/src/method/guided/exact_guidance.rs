@@ -59,7 +59,7 @@ impl Described for ExactGuidance {
 
 impl Tuned for ExactGuidance {
     fn tuned(task: &Task) -> ExactGuidance {
-        let steps = task.steps.unwrap_or(1000);
+        let steps = task.steps.unwrap_or(200);
         ExactGuidance::default().with_steps(steps)
     }
 }
