@@ -117,14 +117,22 @@ fn methods_refuse_what_lacks_what_they_need() {
             "tweedie" => Some(NoiseOnly),
             "exact" => Some(Pixelwise),
             "dequantise" => Some(Intervals),
-            "diffpir" | "ddiff" | "ddnm" | "dpir" | "mean" => Some(Linear),
+            "diffpir" | "ddiff" | "ddnm" | "dpir" | "mean" | "split-gibbs" => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
+        let no_adjoint = [
+            "ddnm",
+            "dpir",
+            "tweedie",
+            "exact",
+            "dequantise",
+            "split-gibbs",
+        ];
+        let fit = except(&no_adjoint);
         check(name, method, &full, Square(PLANE), need, &fit);
         let need = need.or(is("dps", Pullback));
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
+        let fit = except(&[&no_adjoint[..], &["dps"]].concat());
         check(name, method, &poor, Square(PLANE), need, &fit);
     }
 }
