@@ -420,7 +420,7 @@ fn split_gibbs_averages() {
     let method = SplitGibbs {
         iterations: 400,
         decay: 0.5,
-        levels: Grid::all(Schedule::edm(18)),
+        levels: Grid::all(Schedule::edm(100)),
         answer: Answer::Mean,
         ..SplitGibbs::default()
     };

@@ -66,7 +66,7 @@ impl Default for Daps {
         Daps {
             // The first 200 of 201 points between 100 and 0.1.
             grid: Grid::all(Schedule::Edm {
-                sigma_min: 0.106_040_189_296_031_03,
+                sigma_min: 0.106_040_189_3,
                 sigma_max: 100.0,
                 rho: 7.0,
                 steps: 200,

@@ -22,10 +22,10 @@ use crate::grid::{Grid, MAX_STEPS, Schedule};
 use crate::level::{Level, Transition, walk};
 use crate::method::direct::draws::Running;
 use crate::method::split::data::Data;
-use crate::method::{Answer, Method, Restored, Task, Tuned};
+use crate::method::{Answer, DataStep, Method, Restored, Task, Tuned};
 use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::problem::Problem;
-use crate::registry::{Card, Described};
+use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
 use crate::sampler::Variance;
 
@@ -78,7 +78,7 @@ impl Described for SplitGibbs {
         let levels = self.levels.levels(prior).unwrap_or_default();
         match self.check() {
             Ok(()) => (0..self.iterations)
-                .map(|k| self.way(&levels, self.coupling(k, prior)).len())
+                .map(|k| 1 + below(&levels, self.coupling(k, prior)).len())
                 .sum(),
             Err(_) => 0,
         }
@@ -135,12 +135,11 @@ impl SplitGibbs {
             .min(most)
             .max(least)
     }
+}
 
-    /// The way back from a coupling.
-    fn way(&self, levels: &[Level], rho: f64) -> Vec<Level> {
-        let below = levels.iter().map(|l| l.sigma()).filter(|&s| s < rho);
-        [rho].into_iter().chain(below).map(Level::ve).collect()
-    }
+/// The levels, the noisiest first, that lie below a coupling.
+fn below(levels: &[Level], rho: f64) -> &[Level] {
+    &levels[levels.partition_point(|l| l.sigma() >= rho)..]
 }
 
 /// A draw of what `x`, noisy as the first level says, may have come from.
@@ -154,6 +153,10 @@ fn back(prior: &dyn Prior, mut x: Image, way: &[Level], run: &mut Run<'_>) -> Re
 }
 
 impl Method for SplitGibbs {
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Linear]
+    }
+
     fn draws(&self) -> bool {
         self.answer == Answer::Draw
     }
@@ -172,14 +175,16 @@ impl Method for SplitGibbs {
         let card = prior.card();
         let levels = self.levels.levels(card)?;
         let sigma_y = problem.sigma_floored(card.range);
-        let data = Data::suiting(problem);
+        let data = Data::new(problem, DataStep::Prox);
         run.begin(self.iterations);
         let mut x = problem.operator.guess(&problem.y);
         let mut running = Running::default();
         for k in 0..self.iterations {
             let rho = self.coupling(k, card);
             let z = data.drawn(&x, rho, sigma_y, run);
-            x = back(prior, z, &self.way(&levels, rho), run)?;
+            let first = [Level::ve(rho)].into_iter();
+            let rest = below(&levels, rho).iter().map(|l| Level::ve(l.sigma()));
+            x = back(prior, z, &first.chain(rest).collect::<Vec<_>>(), run)?;
             if self.answer == Answer::Mean && k >= self.burn_in {
                 running.add(&x);
             }
