@@ -86,7 +86,7 @@ impl Bank {
     pub(super) fn new(family: Family, levels: usize, redundant: bool) -> Bank {
         let scale = if redundant { 0.5_f32.sqrt() } else { 1.0 };
         let low: Vec<f32> = family.low().iter().map(|h| h * scale).collect();
-        let sign = |k: usize| if k % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |k: usize| if k.is_multiple_of(2) { 1.0 } else { -1.0 };
         let high = low.iter().rev().enumerate().map(|(k, h)| sign(k) * h);
         Bank {
             high: high.collect(),

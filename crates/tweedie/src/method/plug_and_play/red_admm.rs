@@ -77,14 +77,13 @@ impl Described for RedAdmm {
 impl Tuned for RedAdmm {
     fn tuned(task: &Task) -> RedAdmm {
         RedAdmm {
-            steps: task.steps.unwrap_or(30),
+            steps: task.steps.unwrap_or(50),
             lambda: 0.23,
             sigma_start: 49.0 / 255.0,
             sigma_end: task.sigma.max(0.004),
-            penalty: 1.0,
-            relaxation: 1.0,
+            penalty: 0.3,
+            relaxation: 1.5,
             ensemble: true,
-            ..RedAdmm::default()
         }
     }
 }

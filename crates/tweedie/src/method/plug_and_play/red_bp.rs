@@ -75,6 +75,7 @@ impl Tuned for RedBp {
         RedBp {
             steps: task.steps.unwrap_or(30),
             lambda: 1.0,
+            step: 1.8,
             sigma_start: 49.0 / 255.0,
             sigma_end: task.sigma.max(0.004),
             ensemble: true,

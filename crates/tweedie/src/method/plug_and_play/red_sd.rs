@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::level::combine;
 use crate::method::plug_and_play::denoiser::{Denoiser, positive};
 use crate::method::{Method, Restored, Task, Tuned};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described};
@@ -76,12 +77,20 @@ impl Described for RedSd {
 }
 
 impl Tuned for RedSd {
+    /// A step goes as far into holes as the prior weighs against the data, and without noise that is hardly at all: there it weighs as
+    /// much.
     fn tuned(task: &Task) -> RedSd {
+        let (lambda, sigma_start, least) = match task.loss {
+            Loss::NOTHING => (3.0, task.sigma, 0.004),
+            loss if loss.pixels && task.sigma == 0.0 => (400.0, 0.1, 0.01),
+            _ => (0.3, 0.05, 0.004),
+        };
+        let sigma_end = task.sigma.max(least);
         RedSd {
             steps: task.steps.unwrap_or(50),
-            lambda: 0.3,
-            sigma_start: 0.05,
-            sigma_end: task.sigma.max(0.004),
+            lambda,
+            sigma_start: sigma_start.max(sigma_end),
+            sigma_end,
             ensemble: true,
             ..RedSd::default()
         }
