@@ -7,3 +7,4 @@ mod holes;
 mod limits;
 mod needs;
 mod runs;
+mod samplers;

@@ -10,6 +10,7 @@ mod identities;
 mod levels;
 mod mixture;
 mod priors;
+mod samplers;
 mod settings;
 mod table;
 mod units;
