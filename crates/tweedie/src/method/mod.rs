@@ -3,6 +3,7 @@
 mod classical;
 mod direct;
 mod guided;
+mod langevin;
 mod plug_and_play;
 mod projected;
 mod split;
@@ -12,6 +13,9 @@ mod task;
 pub use direct::draws::{Draws, summary};
 pub use direct::exact::Answer;
 pub use guided::dps::StepRule;
+pub use langevin::annealed::Pull;
+pub use langevin::pnp_ula::{Kept, Scheme};
+pub use langevin::score_ald::Weight;
 pub use projected::ddnm::NextLevel;
 pub use split::diffpir::{DataStep, Output};
 pub use start::Start;
@@ -159,5 +163,9 @@ registry! {
         Dpir in plug_and_play::dpir = "dpir",
         Dequantise in plug_and_play::dequantise = "dequantise",
         Classical in classical::wiener = "classical",
+        PnpUla in langevin::pnp_ula = "pnp-ula",
+        Ppgn in langevin::ppgn = "ppgn",
+        ScoreAld in langevin::score_ald = "score-ald",
+        Annealed in langevin::annealed = "annealed-langevin",
     }
 }

@@ -73,7 +73,13 @@ impl Sampler for EulerMaruyama {
             let (f, g2) = self.process.rates(u, range);
             let h = u - next;
             let x0 = run.denoise(prior, &x, level)?;
-            let mean = combine(1.0 - h * f, &x, h * g2, &level.score_from_x0(&x, &x0));
+            // Around the middle of the range, of which `a` is left and no more.
+            let (here, there) = (
+                level.a * range.center,
+                self.process.level(next, range).a * range.center,
+            );
+            let mut mean = combine(1.0 - h * f, &x, h * g2, &level.score_from_x0(&x, &x0));
+            mean += (there - (1.0 - h * f) * here) as f32;
             x = match last {
                 false => run.add_noise(mean, (h * g2).sqrt()),
                 true if self.denoise => x0.clone(),

@@ -10,7 +10,7 @@
 //! flow-matching papers. Any other list of levels is walked along the chords of its path, of which the rules know nothing
 //! and keep their order; Euler's is then DDIM.
 //!
-//! The noise of a clean image cannot be told: a slope at the clean end is taken just before it, at a thousandth of the
+//! The noise of a clean image cannot be told: a slope at the clean end is taken just before it, at a two-thousandth of the
 //! step's noise or the least that the prior knows, and a step that is not much longer than that goes to the estimate of the
 //! clean image.
 
@@ -63,7 +63,7 @@ impl Described for Flow {
 
 /// The least noise that is told on a step between these levels.
 fn least((t, s): (Level, Level), prior: &PriorCard) -> f64 {
-    prior.sigma[0].max(1e-3 * t.sigma().max(s.sigma()))
+    prior.sigma[0].max(5e-4 * t.sigma().max(s.sigma()))
 }
 
 impl Flow {

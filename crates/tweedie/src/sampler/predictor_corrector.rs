@@ -156,7 +156,9 @@ impl PredictorCorrector {
         let x0 = run.denoise(prior, &x, hop.t)?;
         let next = match self.predictor {
             _ if last => x0.clone(),
-            Predictor::ReverseDiffusion => reverse_diffusion::step(hop, &x, &x0, run),
+            Predictor::ReverseDiffusion => {
+                reverse_diffusion::step(hop, prior.card().range.center, &x, &x0, run)
+            }
             Predictor::Ancestral => Variance::Small.step(hop, &x, &Estimate::from(x0.clone()), run),
             Predictor::None => x,
         };

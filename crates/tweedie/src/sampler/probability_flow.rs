@@ -76,19 +76,22 @@ impl ProbabilityFlow {
             true => self.rule,
             false => Rule::Euler,
         };
+        // Around the middle of the range, of which `a` is left and no more.
+        let middle = |u| (self.process.level(u, range).a * range.center) as f32;
         let mut seen = None;
-        let x = rule.step(x, |x, c| {
+        let around = rule.step(&(x - middle(u)), |around, c| {
             let (at, h) = ((1.0 - c) * u + c * next, next - u);
             let level = self.process.level(at, range);
             let (f, g2) = self.process.rates(at, range);
-            let x0 = run.denoise(prior, x, level)?;
-            let score = level.score_from_x0(x, &x0);
+            let x = around + middle(at);
+            let x0 = run.denoise(prior, &x, level)?;
+            let score = level.score_from_x0(&x, &x0);
             seen.get_or_insert(x0);
-            Ok(combine(h * f, x, -0.5 * h * g2, &score))
+            Ok(combine(h * f, around, -0.5 * h * g2, &score))
         })?;
         let x0 = seen.expect("every rule has a slope");
         run.show(&x0, self.process.level(u, range))?;
-        Ok((x, x0))
+        Ok((around + middle(next), x0))
     }
 }
 

@@ -58,13 +58,21 @@ impl Described for ReverseDiffusion {
     }
 }
 
-/// The step, with the estimate of the clean image at its beginning.
-pub(super) fn step(hop: &Transition, x: &Image, x0: &Image, run: &mut Run<'_>) -> Image {
+/// The step, with the estimate of the clean image at its beginning; around the middle of the range, of which `a` is left and no
+/// more.
+pub(super) fn step(
+    hop: &Transition,
+    center: f64,
+    x: &Image,
+    x0: &Image,
+    run: &mut Run<'_>,
+) -> Image {
     if hop.s == Level::CLEAN {
         return x0.clone();
     }
     let score = hop.t.score_from_x0(x, x0);
-    let mean = combine(2.0 - hop.ratio, x, hop.var, &score);
+    let mut mean = combine(2.0 - hop.ratio, x, hop.var, &score);
+    mean += (center * (hop.s.a - (2.0 - hop.ratio) * hop.t.a)) as f32;
     run.add_noise(mean, hop.var.sqrt())
 }
 
@@ -75,10 +83,11 @@ impl Sampler for ReverseDiffusion {
 
     fn decode(&self, prior: &dyn Prior, mut x: Image, run: &mut Run<'_>) -> Result<Image, Error> {
         let levels = self.grid.levels(prior.card())?;
+        let center = prior.card().range.center;
         run.begin(levels.len());
         for (t, s) in walk(&levels) {
             let x0 = run.denoise(prior, &x, t)?;
-            x = step(&Transition::new(t, s), &x, &x0, run);
+            x = step(&Transition::new(t, s), center, &x, &x0, run);
             run.show(&x0, t)?;
         }
         Ok(x)

@@ -7,6 +7,7 @@
 mod exact;
 mod fixture;
 mod identities;
+mod langevin;
 mod levels;
 mod mixture;
 mod priors;

@@ -174,8 +174,12 @@ fn a_corrector_brings_the_law_closer() {
         drawn(&ancestral, 3),
         drawn(&VeAncestral { grid: ve(1000) }, 3)
     );
-    let langevin = covariance_error(&corrected(Predictor::None, 2, 0.2));
-    assert!(langevin < 0.05, "{langevin}");
+    let alone = PredictorCorrector {
+        grid: ve(200),
+        ..corrected(Predictor::None, 4, 0.3)
+    };
+    let langevin = covariance_error(&alone);
+    assert!(langevin < 0.1, "{langevin}");
 }
 
 fn drawn(sampler: &dyn Sampler, seed: u64) -> Image {
@@ -359,27 +363,38 @@ fn dpm_solver_is_of_second_order() {
     assert!(errors[1] < 0.3 * first, "{errors:?}, {first}");
 }
 
-/// Errors and evaluations of RK45 on the flow of N(0.3, 0.25^2). Wrong: a coefficient of the tableau off by a percent makes the
-/// error estimate large, and ten times as many steps.
+/// Errors and evaluations of RK45 on the flow of N(0.3, 0.25^2), four starts as the pixels of one picture: 26 and 44 evaluations,
+/// and one for the estimate at the end. Wrong: a coefficient of the tableau off by a percent makes the error estimate large, and
+/// ten times as many steps; a step that forgets its last slope costs a seventh more.
 #[test]
 fn adaptive_steps_keep_the_tolerance() {
+    let four = Dims::new(4, 1, 1);
+    let variance = Array2::eye(4) * 0.0625;
+    let dots = Gaussian::new(four, &[0.3; 4], &variance, Range::NETWORK).unwrap();
+    let starts = [-2.0, -0.5, 1.0, 2.5];
     for (tolerance, evaluations, error) in [(1e-3, 26, 2.7e-3), (1e-5, 44, 3.9e-5)] {
         let rk45 = Rk45 {
             rtol: tolerance,
             atol: tolerance,
             ..Rk45::default()
         };
-        let mut made = Vec::new();
-        for z in [-2.0, -0.5, 1.0, 2.5] {
-            let (off, nfe) = ode_error(&rk45, z);
-            println!("{tolerance}: {z}: {off:.2e}, {nfe}");
-            assert!(off < 1.5 * error, "{tolerance}: {off:.2e}");
-            made.push(nfe);
-        }
-        let most = *made.iter().max().unwrap() as f64;
+        let Level { a, b } = rk45.first(dots.card()).unwrap();
+        let spread = (0.0625 * a * a + b * b).sqrt();
+        let x = starts.map(|z| (0.3 * a + z * spread) as f32).to_vec();
+        let x = Image::from_shape_vec(four.batch(1), x).unwrap();
+        let mut run = Run::with(Zeros, ());
+        let x = rk45.decode(&dots, x, &mut run).unwrap();
+        let ends = starts.map(|z| 0.3 + 0.25 * z);
+        let off = distance(columns(&x).as_slice(), &ends);
+        println!("{tolerance}: {off:.2e}, {}", run.nfe());
+        assert!(off < 1.5 * error, "{tolerance}: {off:.2e}");
+        let nfe = run.nfe() as f64 - 1.0;
+        // The first step's error is below what f32 rounds, and taken for that: then the second is shorter, and there is one more.
+        let more = if tolerance < 1e-4 { 6.0 } else { 0.0 };
+        let near = |n: f64| (nfe / n - 1.0).abs() < 0.1;
         assert!(
-            most < 1.2 * f64::from(evaluations) && most > 0.6 * f64::from(evaluations),
-            "{tolerance}: {made:?}"
+            near(f64::from(evaluations)) || near(f64::from(evaluations) + more),
+            "{nfe}"
         );
     }
     // No more evaluations than are allowed, and it is said.
@@ -621,7 +636,13 @@ fn a_picture_has_a_noise() {
         let deviation = (first.a * first.a * 0.0625 + first.b * first.b).sqrt();
         let z = (f64::from(noise[[0, 0, 0, 0]]) - 0.3 * first.a) / deviation;
         println!("{}: {z}", settings.name());
-        assert!((z - 2.0).abs() < 0.05, "{}: {z}", settings.name());
+        // DDIM is of first order.
+        let allowed = if settings.name() == "ddim" {
+            0.06
+        } else {
+            0.02
+        };
+        assert!((z - 2.0).abs() < allowed, "{}: {z}", settings.name());
         let back = reconstruct(sampler, &prior, &x, &mut Run::with(Zeros, ())).unwrap();
         let off = difference(&x, &back);
         println!("{}: {off}", settings.name());
@@ -743,13 +764,14 @@ fn every_grid_will_do() {
             }),
             Box::new(AnnealedLangevin {
                 grid: grid.clone(),
-                step: 0.3,
+                step: 0.5,
+                repeats: 3,
                 ..AnnealedLangevin::default()
             }),
         ];
         for (k, sampler) in samplers.iter().enumerate() {
             let off = covariance_error(sampler.as_ref());
-            assert!(off < 0.05, "{schedule:?}, {k}: {off}");
+            assert!(off < 0.06, "{schedule:?}, {k}: {off}");
         }
     }
 }

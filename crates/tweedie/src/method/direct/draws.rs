@@ -90,14 +90,14 @@ pub fn summary(batch: &Image) -> Restored {
 
 /// A mean and a sum of squares that take one picture after the other.
 #[derive(Default)]
-struct Running {
+pub(in crate::method) struct Running {
     n: usize,
     mean: Image,
     squares: Image,
 }
 
 impl Running {
-    fn add(&mut self, x: &Image) {
+    pub(in crate::method) fn add(&mut self, x: &Image) {
         if self.n == 0 {
             self.mean = x.clone();
             self.squares = Image::zeros(x.raw_dim());
@@ -115,7 +115,7 @@ impl Running {
     }
 
     /// The mean, and of more than one the standard deviation.
-    fn restored(self) -> Restored {
+    pub(in crate::method) fn restored(self) -> Restored {
         let degrees = self.n.saturating_sub(1);
         let std = |s: f32| (s / degrees as f32).sqrt();
         Restored {
