@@ -67,9 +67,10 @@ fn least((t, s): (Level, Level), prior: &PriorCard) -> f64 {
 }
 
 impl Flow {
-    /// Euler's where the step is at the end of what the prior knows.
+    /// Euler's for a step at the clean end that is within what the prior does not know.
     fn rule_for(&self, (t, s): (Level, Level), prior: &PriorCard) -> Rule {
-        match t.sigma().max(s.sigma()) <= 2.0 * least((t, s), prior) {
+        let at_the_end = t == Level::CLEAN || s == Level::CLEAN;
+        match at_the_end && t.sigma().max(s.sigma()) <= 2.0 * least((t, s), prior) {
             true => Rule::Euler,
             false => self.rule,
         }

@@ -55,6 +55,14 @@ fn except(names: &[&str]) -> Vec<&'static str> {
     all.filter(|name| !names.contains(name)).collect()
 }
 
+/// Methods of the family of Langevin chains, which need an adjoint and nothing else.
+const CHAINS: [&str; 4] = ["pnp-ula", "ppgn", "score-ald", "annealed-langevin"];
+
+/// All methods but these and the chains.
+fn except_chains(names: &[&str]) -> Vec<&'static str> {
+    except(&[names, &CHAINS].concat())
+}
+
 /// That the method says what is missing and who would do, or works.
 fn check(
     what: &str,
@@ -118,13 +126,14 @@ fn methods_refuse_what_lacks_what_they_need() {
             "exact" => Some(Pixelwise),
             "dequantise" => Some(Intervals),
             "diffpir" | "ddnm" | "dpir" | "mean" => Some(Linear),
+            chain if CHAINS.contains(&chain) => Some(Linear),
             _ => None,
         };
         // DiffPIR, and the mean of its draws, would do with the settings that suit such an operator.
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
+        let fit = except_chains(&["ddnm", "dpir", "tweedie", "exact", "dequantise"]);
         check(name, method, &full, Square(PLANE), need, &fit);
         let need = need.or(is("dps", Pullback));
-        let fit = except(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
+        let fit = except_chains(&["ddnm", "dpir", "tweedie", "exact", "dequantise", "dps"]);
         check(name, method, &poor, Square(PLANE), need, &fit);
     }
 }

@@ -594,7 +594,7 @@ fn annealed_steps_want_the_right_length() {
     for (step, low, high) in [
         (0.02, 2.0, 4.0),
         (0.05, 1.2, 1.6),
-        (0.1, 1.02, 1.15),
+        (0.1, 1.02, 1.2),
         (0.5, 0.95, 1.05),
         (1.9, 0.95, 1.05),
     ] {
@@ -646,7 +646,7 @@ fn a_picture_has_a_noise() {
         let back = reconstruct(sampler, &prior, &x, &mut Run::with(Zeros, ())).unwrap();
         let off = difference(&x, &back);
         println!("{}: {off}", settings.name());
-        assert!(off < 0.012, "{}: {off}", settings.name());
+        assert!(off < 0.6 * allowed, "{}: {off}", settings.name());
     }
 }
 

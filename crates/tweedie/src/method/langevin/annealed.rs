@@ -3,15 +3,16 @@
 //! ```text
 //! for each level, the noisiest first:  repeats times
 //!     x <- x + h*(score(x, sigma) + pull) + sqrt(2h)*z,    h = step*sigma^2
-//! matched     pull = mse*|score|/|g|*g,  g = A^T(y - A x)                                   the authors' code
 //! likelihood  pull = g/(sigma_y^2 + |A|^2*sigma^2),  h <= 0.5/(1/sigma^2 + |A|^2/(sigma_y^2 + |A|^2*sigma^2))
+//! matched     pull = mse*|score|/|g|*g,  g = A^T(y - A x),  h <= sigma^2/(1 + mse)                 the authors' code
 //! ```
 //!
 //! Levels are visited as the VE levels of the same sigma. The authors' ladder has 2311 of them from 232 to 0.0066 for magnitudes
 //! of MRI about 1, of which the first half is skipped; they take 3 steps at each and 4 at the last 511, here all have as many.
 //! The paper's own pull divides by `sigma_y^2 + gamma_t^2` with a `gamma_t` to be chosen; with the noise that `x` brings into the
-//! residual in its place, as above, there is nothing to choose. At the end the last level's noise may be removed, which the
-//! authors' code does not do.
+//! residual in its place, as above, there is nothing to choose. The code's pull is five times the prior's, with steps of
+//! `1.15*sigma^2`: that holds with their network, whose answer is bounded whatever it is asked, and diverges with others; so steps
+//! are limited. At the end the last level's noise may be removed, which the authors' code does not do.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +39,7 @@ pub enum Pull {
     Likelihood,
 }
 
-/// Settings of posterior sampling by annealed Langevin dynamics. By default those of the authors' code.
+/// Settings of posterior sampling by annealed Langevin dynamics. By default the authors' ladder, with the paper's kind of pull.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Annealed {
@@ -67,7 +68,7 @@ impl Default for Annealed {
             }),
             repeats: 3,
             step: 1.148,
-            pull: Pull::Matched { mse: 5.0 },
+            pull: Pull::Likelihood,
             denoise: false,
             start: Start::Noise,
         }
@@ -92,16 +93,16 @@ impl Described for Annealed {
 }
 
 impl Tuned for Annealed {
-    /// A short ladder, the likelihood's own pull, and the noise removed at the end.
+    /// A short ladder from the first guess, in steps short enough that a level keeps no more noise than the prior is told.
     fn tuned(task: &Task) -> Annealed {
         Annealed {
             grid: Grid::all(Schedule::Ve {
-                sigma_min: 0.01,
-                sigma_max: 1.0,
-                steps: task.steps.unwrap_or(40),
+                sigma_min: (0.4 * task.sigma).clamp(0.02, 0.1),
+                sigma_max: 0.3,
+                steps: task.steps.unwrap_or(33),
             }),
-            repeats: 2,
-            step: 0.5,
+            repeats: 3,
+            step: 0.1,
             pull: Pull::Likelihood,
             denoise: true,
             start: Start::Guess,
@@ -136,7 +137,7 @@ impl Annealed {
         let precision = 1.0 / (problem.sigma().powi(2) + norm2 * variance);
         let h = self.step * variance;
         match self.pull {
-            Pull::Matched { .. } => (h, precision),
+            Pull::Matched { mse } => (h.min(variance / (1.0 + mse)), precision),
             Pull::Likelihood => (h.min(0.5 / (1.0 / variance + norm2 * precision)), precision),
         }
     }

@@ -23,6 +23,7 @@ use crate::grid::MAX_STEPS;
 use crate::level::{Range, combine};
 use crate::method::direct::draws::Running;
 use crate::method::{Method, Restored, Task, Tuned};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -114,9 +115,13 @@ impl Described for PnpUla {
 impl Tuned for PnpUla {
     /// With a denoiser for more noise the chain moves faster, and a hundred steps from the classical estimate are enough.
     fn tuned(task: &Task) -> PnpUla {
+        let (sigma, steps) = match task.loss {
+            Loss::NOTHING => (0.07, 60),
+            _ => (0.05, 100),
+        };
         PnpUla {
-            steps: task.steps.unwrap_or(100),
-            sigma: 0.03,
+            steps: task.steps.unwrap_or(steps),
+            sigma,
             floor: 0.02,
             kept: if task.draw {
                 Kept::Draw

@@ -18,6 +18,7 @@ use super::drift::Drift;
 use crate::grid::MAX_STEPS;
 use crate::level::combine;
 use crate::method::{Method, Restored, Task, Tuned};
+use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -74,12 +75,19 @@ impl Described for Ppgn {
 }
 
 impl Tuned for Ppgn {
-    /// Hardly any noise, as the authors have it: the way to a peak of the posterior.
+    /// Little noise, as the authors have it: the way to a peak of the posterior. Of a blur the prior takes too much, so that it
+    /// has less weight there.
     fn tuned(task: &Task) -> Ppgn {
+        let (sigma, noise, prior, steps) = match task.loss {
+            Loss::NOTHING => (0.06, 0.3, 1.0, 40),
+            loss if loss.detail => (0.03, 0.0, 0.4, 60),
+            _ => (0.03, 0.1, 1.0, 60),
+        };
         Ppgn {
-            steps: task.steps.unwrap_or(60),
-            sigma: 0.03,
-            noise: if task.draw { 1.0 } else { 0.1 },
+            steps: task.steps.unwrap_or(steps),
+            sigma,
+            noise: if task.draw { 1.0 } else { noise },
+            prior,
             floor: 0.02,
             ..Ppgn::default()
         }

@@ -17,7 +17,7 @@ use crate::Image;
 use crate::grid::{Grid, Subset};
 use crate::level::{Transition, walk};
 use crate::method::{Method, Restored, Start, Task, Tuned};
-use crate::operator::norm;
+use crate::operator::{Loss, norm};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -85,13 +85,19 @@ impl Described for ScoreAld {
 }
 
 impl Tuned for ScoreAld {
+    /// Where there is noise alone a constant weight keeps too much of it.
     fn tuned(task: &Task) -> ScoreAld {
+        let (weight, steps) = match task.loss {
+            Loss::NOTHING => (Weight::Clock { scale: 1.0 }, 60),
+            _ => (Weight::Constant { gamma2: None }, 100),
+        };
         ScoreAld {
+            weight,
             variance: Variance::Small,
             clamp: true,
             ..ScoreAld::default()
         }
-        .with_steps(task.steps.unwrap_or(100))
+        .with_steps(task.steps.unwrap_or(steps))
     }
 }
 
