@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Rule, Sampler};
 use crate::Image;
-use crate::grid::{Grid, Schedule};
+use crate::grid::{Grid, Schedule, Subset};
 use crate::level::{Level, climb, combine, walk};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::registry::{Card, Described};
@@ -37,7 +37,11 @@ pub struct Flow {
 impl Default for Flow {
     fn default() -> Flow {
         Flow {
-            grid: Grid::all(Schedule::flow(20)),
+            // Every 25th of so many, so that there are as many as are asked for, however little noise the prior knows.
+            grid: Grid {
+                schedule: Schedule::flow(500),
+                subset: Subset::Trailing { steps: 20 },
+            },
             rule: Rule::Midpoint,
         }
     }
