@@ -373,6 +373,85 @@ def posterior(sigma):
     return MU + gain @ (Y - A @ MU), np.diag(C - gain @ A @ C)
 
 
+# Samplers that are Markov chains: mean and covariance by their recursions, from N(0, spread).
+def chain(steps, spread):
+    mean, cov = np.zeros(4), spread * np.eye(4)
+    for m, c, noise in steps:
+        mean, cov = m @ mean + c, m @ cov @ m.T + noise * np.eye(4)
+    return mean, np.diag(cov)
+
+
+def score(a, v):
+    """The score is push - p @ x."""
+    p = np.linalg.inv(a * a * C + v * np.eye(4))
+    return p, a * p @ MU
+
+
+def vp_time(n, ode):
+    """Euler-Maruyama or Euler's rule for the ODE, in time (arXiv 2011.13456)."""
+    for i, u in enumerate(np.linspace(1, 1e-3, n)):
+        a2 = np.exp(-(.1 * u + .5 * 19.9 * u * u))
+        b = (.1 + 19.9 * u) / n
+        p, push = score(np.sqrt(a2), 1 - a2)
+        k = b / 2 if ode else b
+        yield (1 + b / 2) * np.eye(4) - k * p, k * push, 0 if ode or i == n - 1 else b
+
+
+def ve_steps(n, ancestral):
+    s = np.append(np.geomspace(50, .01, n), 0)
+    for now, then in pairs(s):
+        gain = now ** 2 - then ** 2
+        p, push = score(1, now ** 2)
+        noise = gain * then ** 2 / now ** 2 if ancestral else gain
+        yield np.eye(4) - gain * p, gain * push, noise if then > 0 else 0
+
+
+def score_ald(weight):
+    for t in range(T - 1, -1, -1):
+        p, push = score(np.sqrt(ab(t)), 1 - ab(t))
+        root = np.sqrt(1 - beta[t])
+        w = weight(t)
+        yield ((np.eye(4) - beta[t] * p) / root - w * A.T @ A, beta[t] * push / root + w * A.T @ Y,
+               beta[t] if t > 0 else 0)
+
+
+def annealed(levels, repeats, step):
+    """Langevin steps in the posterior, then one denoising; the norm is taken 2 % large, as the library does to be safe."""
+    norm2 = (1.02 * np.linalg.norm(A, 2)) ** 2
+    for s in levels:
+        precision = 1 / (SIGMA_Y ** 2 + norm2 * s ** 2)
+        h = min(step * s ** 2, .5 / (1 / s ** 2 + norm2 * precision))
+        p, push = score(1, s ** 2)
+        for _ in range(repeats):
+            yield np.eye(4) - h * p - h * precision * A.T @ A, h * push + h * precision * A.T @ Y, 2 * h
+    j = jacobian(1, levels[-1] ** 2)
+    yield j, MU - j @ MU, 0
+
+
+def pnp_ula(e, d, steps):
+    p, push = score(1, e)
+    for _ in range(steps):
+        yield (np.eye(4) - d * (p + A.T @ A / SIGMA_Y ** 2), d * (push + A.T @ Y / SIGMA_Y ** 2), 2 * d)
+
+
+def show_chain(name, steps, spread):
+    numbers = [" ".join(f"{x:9.6f}" for x in v) for v in chain(steps, spread)]
+    print(f"{name:34} {numbers[0]} | {numbers[1]}")
+
+
+def show_chains():
+    norm2 = np.linalg.norm(A, 2) ** 2
+    show_chain("euler-maruyama 1000", vp_time(1000, False), 1)
+    show_chain("probability flow 1000 euler", vp_time(1000, True), 1)
+    show_chain("reverse diffusion 1000", ve_steps(1000, False), 2500)
+    show_chain("ve ancestral 1000", ve_steps(1000, True), 2500)
+    show_chain("score-ald 1", score_ald(lambda t: 1 / (SIGMA_Y ** 2 + 1)), 1)
+    show_chain("score-ald 10", score_ald(lambda t: 1 / (SIGMA_Y ** 2 + 10)), 1)
+    show_chain("score-ald clock", score_ald(lambda t: beta[t] / (SIGMA_Y ** 2 + (1 - ab(t)) / ab(t) * norm2)), 1)
+    show_chain("annealed langevin 200 x 5", annealed(np.geomspace(20, .02, 200), 5, .5), 400)
+    show_chain("pnp-ula 0.0025, settled", pnp_ula(.0025, 4.311e-4, 60000), 0)
+
+
 def ode_errors():
     """How far DDIM and EDM take two standard deviations of N(0.3, 0.25^2) from 0.8."""
     m, v = .3, .25 ** 2
@@ -446,6 +525,7 @@ def main():
     show("dps squared 0.05 large", lambda z: dps(z, "squared", .05))
     show("dps likelihood large", lambda z: dps(z, "likelihood", 0.))
     show("dps squared 0.05 small", lambda z: dps(z, "squared", .05, large=False))
+    show_chains()
     ode_errors()
 
 

@@ -102,6 +102,12 @@ impl Level {
         combine(1.0 / self.b, x, -self.a / self.b, x0)
     }
 
+    /// The score `grad log p(x) = (a*x0 - x)/b^2`: Tweedie's formula.
+    pub fn score_from_x0(self, x: &Image, x0: &Image) -> Image {
+        let variance = self.b * self.b;
+        combine(-1.0 / variance, x, self.a / variance, x0)
+    }
+
     /// `a*x0 + b*eps`: the noisy image.
     pub fn mix(self, x0: &Image, eps: &Image) -> Image {
         combine(self.a, x0, self.b, eps)
@@ -167,8 +173,28 @@ impl Transition {
     }
 }
 
+/// The Euclidean norm of each picture of a batch.
+pub(crate) fn norms(x: &Image) -> Vec<f64> {
+    let square = |&v: &f32| f64::from(v).powi(2);
+    let norm = |picture: ndarray::ArrayView3<'_, f32>| picture.iter().map(square).sum::<f64>();
+    x.outer_iter().map(|picture| norm(picture).sqrt()).collect()
+}
+
+/// Adds `factors[n]*y` to picture `n` of the batch `x`.
+pub(crate) fn add_each(x: &mut Image, factors: &[f64], y: &Image) {
+    for ((mut x, &factor), y) in x.outer_iter_mut().zip(factors).zip(y.outer_iter()) {
+        x.scaled_add(factor as f32, &y);
+    }
+}
+
 /// The pairs (from, to) of a walk through `levels` that ends at [`Level::CLEAN`].
 pub fn walk(levels: &[Level]) -> impl Iterator<Item = (Level, Level)> + '_ {
     let next = levels.iter().skip(1).copied().chain([Level::CLEAN]);
     levels.iter().copied().zip(next)
+}
+
+/// The same walk back up, from [`Level::CLEAN`] to the first of `levels`.
+pub fn climb(levels: &[Level]) -> impl Iterator<Item = (Level, Level)> + '_ {
+    let up = levels.iter().rev().copied();
+    std::iter::once(Level::CLEAN).chain(up.clone()).zip(up)
 }

@@ -440,6 +440,48 @@ fn sample_draws_a_grid() {
     assert_eq!(p.size("one.png"), (3, 8, 24));
 }
 
+/// A picture is taken to noise and comes back, two make others between them, and settings may lie in a file. Wrong: a report without
+/// the error, frames without their ends, a sampler with noise of its own that is run backwards all the same.
+#[test]
+fn pictures_go_to_noise_and_back() {
+    let p = place();
+    let report = p.json("sample --from clean.png --sampler edm --steps 12 -o back.png");
+    let decibels = report["reconstruction"].as_f64().unwrap();
+    assert!(decibels > 20.0, "{decibels}");
+    assert_eq!(p.size("back.png"), p.size("clean.png"));
+    let (c, h, w) = p.size("clean.png");
+    p.ok("degrade clean.png --operator identity --noise 0.1 -o other.png");
+    p.ok("sample --interpolate clean.png other.png -n 3 --sampler dpm-solver --steps 5 -o way.png");
+    let (_, high, wide) = p.size("way.png");
+    assert!(c == 3 && high > 2 * h && wide > 2 * w, "{high} x {wide}");
+    std::fs::write(p.path("s.toml"), "name = 'flow'\nrule = 'heun'\n").unwrap();
+    let report = p.json("sample --sampler s.toml --size 8 --steps 3 -o x.png");
+    assert_eq!(report["sampler"], "flow");
+    assert!(report.get("reconstruction").is_none());
+    p.fails(
+        "sample --from clean.png --sampler ddpm --steps 3 -o y.png",
+        1,
+        "these can: ddim",
+    );
+    p.fails("sample --from clean.png -n 3 -o y.png", 2, "");
+    p.fails(
+        "sample --interpolate clean.png back.png -n 1 -o y.png",
+        1,
+        "2 or more frames",
+    );
+    p.ok("degrade clean.png --operator downsample --factor 2 -o half.png");
+    p.fails(
+        "sample --interpolate clean.png half.png -o y.png",
+        1,
+        "one size",
+    );
+    p.fails(
+        "sample --sampler magic -o y.png",
+        1,
+        "there is no sampler `magic`",
+    );
+}
+
 #[test]
 fn the_seed_decides_and_threads_do_not() {
     let p = place();

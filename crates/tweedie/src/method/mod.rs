@@ -4,6 +4,7 @@ mod accelerated;
 mod classical;
 mod direct;
 mod guided;
+mod langevin;
 mod plug_and_play;
 mod projected;
 mod residual;
@@ -21,6 +22,9 @@ pub use guided::gradient::Moments;
 pub use guided::hqs::{MeasuredAt, Towards};
 pub use guided::ot_ode::Gamma;
 pub use guided::pigdm::Weight;
+pub use langevin::annealed::Pull;
+pub use langevin::pnp_ula::{Kept, Scheme};
+pub use langevin::score_ald::Weight as LikelihoodWeight;
 pub use projected::ddnm::NextLevel;
 pub use projected::dds::Correction;
 pub use projected::ilvr::LowPass;
@@ -203,6 +207,10 @@ registry! {
         RedSd in plug_and_play::red_sd = "red-sd",
         Idbp in plug_and_play::idbp = "idbp",
         Classical in classical::wiener = "classical",
+        PnpUla in langevin::pnp_ula = "pnp-ula",
+        Ppgn in langevin::ppgn = "ppgn",
+        ScoreAld in langevin::score_ald = "score-ald",
+        Annealed in langevin::annealed = "annealed-langevin",
         Guess in classical::guess = "guess",
         Tikhonov in classical::tikhonov = "tikhonov",
         Tv in classical::tv = "tv",

@@ -326,6 +326,10 @@ impl Prior for Gaussian {
         Ok((x0, Box::new(pullback)))
     }
 
+    fn log_density(&self, x: &Image, level: Level) -> Result<Vec<f64>, Error> {
+        Gaussian::log_density(self, x, level)
+    }
+
     fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
         let mut rows = self.rows(m)?;
         for (k, mut row) in rows.outer_iter_mut().enumerate() {

@@ -179,6 +179,10 @@ impl Prior for Mixture {
         Ok((x0.into(), Box::new(pullback)))
     }
 
+    fn log_density(&self, x: &Image, level: Level) -> Result<Vec<f64>, Error> {
+        Mixture::log_density(self, x, level)
+    }
+
     fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
         let mut rows = self.first().rows(m)?;
         for (k, mut row) in rows.outer_iter_mut().enumerate() {

@@ -88,6 +88,11 @@ pub trait Prior: Send + Sync {
         Err(Error::NoLikelihood)
     }
 
+    /// The log-density of each picture of the batch `x` at a level, up to a constant of the level; for priors that know it.
+    fn log_density(&self, _x: &Image, _level: Level) -> Result<Vec<f64>, Error> {
+        Err(Error::NoDensity)
+    }
+
     /// [`Prior::estimate`], checked.
     ///
     /// # Errors
@@ -152,6 +157,9 @@ pub enum Error {
     /// The prior cannot be differentiated.
     #[error("the prior has no pullback")]
     NoPullback,
+    /// The prior is a denoiser alone.
+    #[error("the prior does not know its density, as Gaussians and their mixtures do")]
+    NoDensity,
     /// The network's tensors could not be evaluated.
     #[error("the network could not be evaluated: {0}")]
     Network(String),

@@ -9,16 +9,18 @@
 //! With `sig = 0` this is Euler's rule for the probability-flow ODE of `x/a` against `b/a`; with `sig` at `eta = 1` it is
 //! DDPM with the small variance. DDRM, DDNM and DDS use another family, in which the share of fresh noise does not depend
 //! on the length of the step: [`Renoise::Constant`].
+//!
+//! Without fresh noise it goes upwards, too (their section 4.3): `x_s` from `x_t` with `s` the noisier level.
 
 use serde::{Deserialize, Serialize};
 
-use super::Sampler;
+use super::{Sampler, no_way_back};
+use crate::Image;
 use crate::grid::{Grid, Subset};
-use crate::level::{Transition, walk};
+use crate::level::{Level, Transition, climb, walk};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::registry::{Card, Described};
 use crate::run::{Error, Run};
-use crate::{Dims, Image};
 
 /// How much of the noise is new at the next level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,26 +109,54 @@ impl Described for Ddim {
     }
 }
 
-impl Sampler for Ddim {
-    fn sample(
+impl Ddim {
+    /// The estimates of the clean image and of the noise.
+    fn look(
         &self,
         prior: &dyn Prior,
-        batch: usize,
-        dims: Dims,
+        x: &Image,
+        t: Level,
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
+    ) -> Result<(Image, Image), Error> {
+        let mut x0 = run.denoise(prior, x, t)?;
+        if self.clamp {
+            prior.card().range.clamp(&mut x0);
+        }
+        let eps = t.eps_from_x0(x, &x0);
+        Ok((x0, eps))
+    }
+}
+
+impl Sampler for Ddim {
+    fn first(&self, card: &PriorCard) -> Result<Level, Error> {
         self.renoise.check()?;
-        let range = prior.card().range;
+        Ok(self.grid.levels(card)?[0])
+    }
+
+    fn decode(&self, prior: &dyn Prior, mut x: Image, run: &mut Run<'_>) -> Result<Image, Error> {
+        self.renoise.check()?;
         let levels = self.grid.levels(prior.card())?;
         run.begin(levels.len());
-        let mut x = run.pure_noise(range, levels[0], batch, dims);
         for (t, s) in walk(&levels) {
-            let mut x0 = run.denoise(prior, &x, t)?;
-            if self.clamp {
-                range.clamp(&mut x0);
-            }
-            let eps = t.eps_from_x0(&x, &x0);
+            let (x0, eps) = self.look(prior, &x, t, run)?;
             x = self.renoise.step(&Transition::new(t, s), &x0, &eps, run);
+            run.show(&x0, t)?;
+        }
+        Ok(x)
+    }
+
+    /// The same step upwards. The picture counts as one of the lowest level, whose noise is not to be seen.
+    fn encode(&self, prior: &dyn Prior, x: &Image, run: &mut Run<'_>) -> Result<Image, Error> {
+        let (Renoise::Ddim { eta } | Renoise::Constant { eta }) = self.renoise;
+        if eta != 0.0 {
+            return Err(no_way_back());
+        }
+        let levels = self.grid.levels(prior.card())?;
+        run.begin(levels.len() - 1);
+        let mut x = x * levels[levels.len() - 1].a as f32;
+        for (t, s) in climb(&levels).skip(1) {
+            let (x0, eps) = self.look(prior, &x, t, run)?;
+            x = s.mix(&x0, &eps);
             run.show(&x0, t)?;
         }
         Ok(x)

@@ -13,12 +13,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sampler;
+use crate::Image;
 use crate::grid::{Grid, Subset};
-use crate::level::{Transition, walk};
+use crate::level::{Level, Transition, walk};
 use crate::prior::{Card as PriorCard, Estimate, Prior};
 use crate::registry::{Card, Described};
 use crate::run::{Error, Run};
-use crate::{Dims, Image};
 
 /// The variance of an ancestral step (Ho et al. 2020, section 3.2; Nichol and Dhariwal 2021, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,18 +118,16 @@ impl Described for Ddpm {
 }
 
 impl Sampler for Ddpm {
-    fn sample(
-        &self,
-        prior: &dyn Prior,
-        batch: usize,
-        dims: Dims,
-        run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
+    fn first(&self, card: &PriorCard) -> Result<Level, Error> {
+        self.variance.check(card)?;
+        Ok(self.grid.levels(card)?[0])
+    }
+
+    fn decode(&self, prior: &dyn Prior, mut x: Image, run: &mut Run<'_>) -> Result<Image, Error> {
         self.variance.check(prior.card())?;
         let range = prior.card().range;
         let levels = self.grid.levels(prior.card())?;
         run.begin(levels.len());
-        let mut x = run.pure_noise(range, levels[0], batch, dims);
         for (t, s) in walk(&levels) {
             let mut estimate = run.estimate(prior, &x, t)?;
             if self.clamp {

@@ -9,17 +9,17 @@
 //! ```
 //!
 //! The ODE lives in `x/a` against `sigma = b/a`, in which all paths are alike: levels of VP or flow schedules are visited
-//! as the VE levels of the same sigma.
+//! as the VE levels of the same sigma. Without churn it is followed upwards as well as down.
 
 use serde::{Deserialize, Serialize};
 
-use super::Sampler;
+use super::{Sampler, no_way_back};
+use crate::Image;
 use crate::grid::{Grid, Schedule};
-use crate::level::{Level, combine, walk};
+use crate::level::{Level, climb, combine, walk};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::registry::{Card, Described};
 use crate::run::{Error, Run};
-use crate::{Dims, Image};
 
 /// The rule that follows the ODE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,20 +102,34 @@ impl Edm {
     }
 }
 
-impl Sampler for Edm {
-    fn sample(
+impl Edm {
+    /// The levels, as those of the VE path.
+    fn levels(&self, card: &PriorCard) -> Result<Vec<Level>, Error> {
+        let levels = self.grid.levels(card)?;
+        Ok(levels.iter().map(|l| Level::ve(l.sigma())).collect())
+    }
+
+    /// From one level to another, up or down; also the estimate of the clean image at the first.
+    fn step(
         &self,
         prior: &dyn Prior,
-        batch: usize,
-        dims: Dims,
+        x: &Image,
+        (t, s): (Level, Level),
         run: &mut Run<'_>,
-    ) -> Result<Image, Error> {
-        let start = Image::from_elem(dims.batch(batch), prior.card().range.center as f32);
-        self.sample_around(prior, start, run)
+    ) -> Result<(Image, Image), Error> {
+        // Euler.
+        let x0 = run.denoise(prior, x, t)?;
+        let slope = t.eps_from_x0(x, &x0);
+        let mut next = combine(1.0, x, s.b - t.b, &slope);
+        // Heun.
+        if self.order == Order::Heun && s.b > 0.0 {
+            let there = s.eps_from_x0(&next, &run.denoise(prior, &next, s)?);
+            let mean = combine(0.5, &slope, 0.5, &there);
+            next = combine(1.0, x, s.b - t.b, &mean);
+        }
+        Ok((next, x0))
     }
-}
 
-impl Edm {
     /// A draw that begins with noise around a picture, in the place of the middle of the range.
     pub(crate) fn sample_around(
         &self,
@@ -123,32 +137,48 @@ impl Edm {
         start: Image,
         run: &mut Run<'_>,
     ) -> Result<Image, Error> {
+        let first = self.first(prior.card())?;
+        let x = run.add_noise(start, first.b);
+        self.decode(prior, x, run)
+    }
+}
+
+impl Sampler for Edm {
+    fn first(&self, card: &PriorCard) -> Result<Level, Error> {
+        self.check()?;
+        Ok(self.levels(card)?[0])
+    }
+
+    fn decode(&self, prior: &dyn Prior, mut x: Image, run: &mut Run<'_>) -> Result<Image, Error> {
         self.check()?;
         let card = prior.card();
-        let levels: Vec<Level> = self
-            .grid
-            .levels(card)?
-            .iter()
-            .map(|l| Level::ve(l.sigma()))
-            .collect();
+        let levels = self.levels(card)?;
         run.begin(levels.len());
-        let mut x = run.add_noise(start, levels[0].b);
         for (t, s) in walk(&levels) {
             // Churn: a little back up.
             let hat = Level::ve(self.churned(t.b, levels.len(), card));
             let added = (hat.b * hat.b - t.b * t.b).sqrt() * self.churn_noise;
             let xh = run.add_noise(x, added);
-            // Euler.
-            let x0 = run.denoise(prior, &xh, hat)?;
-            let slope = hat.eps_from_x0(&xh, &x0);
-            x = combine(1.0, &xh, s.b - hat.b, &slope);
-            // Heun.
-            if self.order == Order::Heun && s.b > 0.0 {
-                let there = s.eps_from_x0(&x, &run.denoise(prior, &x, s)?);
-                let mean = combine(0.5, &slope, 0.5, &there);
-                x = combine(1.0, &xh, s.b - hat.b, &mean);
-            }
+            let (next, x0) = self.step(prior, &xh, (hat, s), run)?;
+            x = next;
             run.show(&x0, t)?;
+        }
+        Ok(x)
+    }
+
+    /// The same steps upwards. The picture counts as one of the lowest level, whose noise is not to be seen.
+    fn encode(&self, prior: &dyn Prior, x: &Image, run: &mut Run<'_>) -> Result<Image, Error> {
+        self.check()?;
+        if self.churn > 0.0 {
+            return Err(no_way_back());
+        }
+        let levels = self.levels(prior.card())?;
+        run.begin(levels.len() - 1);
+        let mut x = x.clone();
+        for hop in climb(&levels).skip(1) {
+            let (next, x0) = self.step(prior, &x, hop, run)?;
+            x = next;
+            run.show(&x0, hop.0)?;
         }
         Ok(x)
     }

@@ -139,10 +139,14 @@ pub(crate) fn truth(dims: Dims, seed: u64) -> Image {
 
 /// What an operator makes of such a draw, with noise.
 pub(crate) fn measured(operator: impl Operator + 'static, sigma: f64) -> Problem {
+    measured_by(Box::new(operator), sigma)
+}
+
+pub(crate) fn measured_by(operator: Box<dyn Operator>, sigma: f64) -> Problem {
     let mut y = operator.apply(&truth(operator.input(), 1));
     let noise = Seeded::new(2, "noise").normal(1, operator.output());
     y.scaled_add(sigma as f32, &noise);
-    Problem::new(y, Box::new(operator), sigma).unwrap()
+    Problem::new(y, operator, sigma).unwrap()
 }
 
 /// The same of nothing but noise.

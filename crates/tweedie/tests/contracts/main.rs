@@ -8,3 +8,4 @@ mod limits;
 mod matrix;
 mod needs;
 mod runs;
+mod samplers;

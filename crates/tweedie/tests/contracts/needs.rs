@@ -8,7 +8,7 @@ use tweedie::registry::Need;
 use tweedie::run::{Error, Run};
 use tweedie::sampler::{Ddpm, Sampler, Variance};
 
-use crate::fixture::{Square, White, measured};
+use crate::fixture::{Square, White, measured_by};
 
 const PLANE: Dims = Dims::new(1, 4, 5);
 
@@ -100,11 +100,11 @@ fn check(
     what: &str,
     method: &dyn Method,
     prior: &dyn Prior,
-    operator: impl Operator + 'static,
+    operator: Box<dyn Operator>,
     lacks: Option<Need>,
     fit: &[&str],
 ) {
-    let result = method.restore(prior, &measured(operator, 0.1), &mut Run::new(1));
+    let result = method.restore(prior, &measured_by(operator, 0.1), &mut Run::new(1));
     let Some(expected) = lacks else {
         assert!(result.is_ok(), "{what}: {result:?}");
         return;
@@ -159,7 +159,7 @@ fn needs_follow_from_the_settings() {
         "gradient",
         gradient.as_dyn(),
         &prior(false, false),
-        Square(PLANE),
+        Box::new(Square(PLANE)),
         None,
         &[],
     );
@@ -177,7 +177,7 @@ fn needs_follow_from_the_settings() {
         "learned",
         learned.as_dyn(),
         &prior(true, false),
-        blur(),
+        Box::new(blur()),
         need,
         &fit,
     );
@@ -185,7 +185,7 @@ fn needs_follow_from_the_settings() {
         "learned",
         learned.as_dyn(),
         &prior(true, true),
-        blur(),
+        Box::new(blur()),
         None,
         &[],
     );
@@ -207,7 +207,7 @@ fn needs_follow_from_the_settings() {
         "mean",
         &mean,
         &prior(false, false),
-        blur(),
+        Box::new(blur()),
         Some(Need::Pullback),
         &fit,
     );

@@ -63,9 +63,13 @@ fn names_and_round_trips() {
         );
         assert!(!settings.card().summary.is_empty() && !settings.card().paper.is_empty());
     }
-    assert_eq!(sampler::Settings::NAMES, ["ddpm", "ddim", "edm"]);
     for name in sampler::Settings::NAMES {
         let settings = sampler::Settings::named(name).unwrap();
+        assert_eq!(&settings.name(), name);
+        assert!(!settings.card().summary.is_empty() && !settings.card().paper.is_empty());
+        let text = toml::to_string(&settings).unwrap();
+        let read = toml::from_str::<sampler::Settings>(&text).unwrap();
+        assert_eq!(read, settings, "{text}");
         let json = serde_json::to_string(&settings).unwrap();
         assert_eq!(
             serde_json::from_str::<sampler::Settings>(&json).unwrap(),
@@ -145,7 +149,20 @@ fn steps_evaluations_and_progress() {
         mean.as_dyn().restore(&prior(), &problem, run).unwrap();
     };
     assert_eq!(watched(&run), 40);
-    for (name, nfe) in [("ddpm", 10), ("ddim", 10), ("edm", 19)] {
+    for (name, nfe) in [
+        ("ddpm", 10),
+        ("ddim", 10),
+        ("edm", 19),
+        ("dpm-solver", 10),
+        ("flow", 20),
+        ("probability-flow", 19),
+        ("euler-maruyama", 10),
+        ("reverse-diffusion", 10),
+        ("ve-ancestral", 10),
+        ("predictor-corrector", 20),
+        ("annealed-langevin", 51),
+        ("langevin", 11),
+    ] {
         let settings = sampler::Settings::named(name).unwrap().with_steps(10);
         assert_eq!(settings.nfe(prior().card()), nfe, "{name}");
         let run = |run: &mut Run<'_>| {
