@@ -22,9 +22,9 @@ use crate::{NETWORK, Result};
 /// Numbers of a signal.
 const N: usize = 64;
 /// The deviation of its first number.
-const FIRST: f64 = 0.5;
+const FIRST: f64 = 0.2;
 /// The scale of its steps.
-const SCALE: f64 = 0.1;
+const SCALE: f64 = 0.03;
 /// Draws of a chain that are thrown away, and that count, in one denoising.
 const CHAIN: [usize; 2] = [20, 60];
 

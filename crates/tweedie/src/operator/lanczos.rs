@@ -110,12 +110,12 @@ impl<'a> Lanczos<'a> {
                 continue;
             }
             let new = process.coefficients(gains);
-            // A function that jumps is constant, or zero, as far as the first values reach: no change at all tells nothing.
+            // A function of what is not measured is zero as far as the first values reach, which tells nothing.
             let settled = !old.is_empty()
                 && new.iter().zip(&old).all(|(new, old)| {
                     let padded = old.clone().resize_vertically(new.len(), 0.0);
                     let (change, size) = ((new - padded).norm(), new.norm());
-                    change > 1e-12 * size && change <= self.params.tolerance * size
+                    (back || size > 0.0) && change <= self.params.tolerance * size
                 });
             if done || settled {
                 return new.iter().map(|c| process.combine(&(c * size))).collect();
