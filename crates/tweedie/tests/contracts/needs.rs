@@ -89,12 +89,6 @@ fn fitting(there: &[Need]) -> Vec<&'static str> {
         .collect()
 }
 
-/// All methods but these.
-fn except(names: &[&str]) -> Vec<&'static str> {
-    let all = method::Settings::NAMES.iter().copied();
-    all.filter(|name| !names.contains(name)).collect()
-}
-
 /// That the method says what is missing and who would do, or works.
 fn check(
     what: &str,
@@ -171,7 +165,7 @@ fn needs_follow_from_the_settings() {
         ..Dps::default()
     };
     let learned = method::Settings::from(learned).with_steps(2);
-    let fit = except(&["tweedie", "exact", "dequantise", "exact-guidance"]);
+    let fit = fitting(&[Need::Pullback, Need::Maps, Need::Linear]);
     let need = Some(Need::LearnedVariance);
     check(
         "learned",
@@ -194,15 +188,7 @@ fn needs_follow_from_the_settings() {
         draws: 2,
         of: Box::new(Dps::default().into()),
     };
-    let fit = except(&[
-        "tweedie",
-        "exact",
-        "dps",
-        "pigdm",
-        "ot-ode",
-        "dequantise",
-        "exact-guidance",
-    ]);
+    let fit = fitting(&[Need::Linear]);
     check(
         "mean",
         &mean,
