@@ -251,6 +251,10 @@ pub(crate) struct MethodArgs {
     /// Method by name, see `tweedie list methods`, or a TOML file of its settings; by default one that suits the task.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) method: Option<String>,
+    /// What the method is chosen for, where none is named: `truth`, the least error on average, or `texture`, what looks most
+    /// like a photograph (LPIPS), which errs more.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Prefer::Truth, conflicts_with = "method")]
+    prefer: Prefer,
     /// Number of noise levels that the method visits.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: Option<u32>,
@@ -262,6 +266,14 @@ pub(crate) struct MethodArgs {
     /// size.
     #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = part)]
     pub(crate) strength: f64,
+}
+
+/// What a method is chosen for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Prefer {
+    #[default]
+    Truth,
+    Texture,
 }
 
 /// A part of a whole.
@@ -276,6 +288,7 @@ impl MethodArgs {
     /// The method that was asked for.
     pub(crate) fn choice(&self) -> anyhow::Result<Choice> {
         Ok(match &self.method {
+            None if self.prefer == Prefer::Texture => Choice::Texture,
             None => Choice::Best,
             Some(name) if method::Settings::NAMES.contains(&name.as_str()) => {
                 Choice::Named(name.clone())

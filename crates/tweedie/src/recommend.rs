@@ -33,6 +33,22 @@ pub fn method(task: &Task) -> Settings {
     Settings::tuned(name(task), task).expect("the name is a method's")
 }
 
+/// The name of the method whose results look most like photographs: the lowest LPIPS or, within 0.02 of it, the higher PSNR. Where
+/// pixels or colours are missing that is what suits the task anyway.
+pub fn name_for_texture(task: &Task) -> &'static str {
+    match task.loss {
+        _ if task.quantised || !task.linear || task.elsewhere => name(task),
+        Loss { scales: true, .. } if task.enlarged() > 6.0 => "dps",
+        Loss { scales: true, .. } | Loss { detail: true, .. } => "ddiff",
+        _ => name(task),
+    }
+}
+
+/// The method whose results have the most texture, with its settings.
+pub fn textured(task: &Task) -> Settings {
+    Settings::tuned(name_for_texture(task), task).expect("the name is a method's")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +86,24 @@ mod tests {
         assert_eq!(name(&noise, true, true), "exact");
         assert_eq!(name(&blurred, true, false), "dpir");
         assert_eq!(name(&blurred, true, true), "diffpir");
+    }
+
+    /// What is recommended for its texture can do the task, also with noise. Wrong: a method for draws where the operator is not
+    /// linear.
+    #[test]
+    fn what_has_texture_fits() {
+        let card = crate::prior::Card::any();
+        for entry in crate::operator::Spec::LIST {
+            let operator = entry.example(Dims::new(3, 16, 16));
+            let name = textured(&Task::exact(operator.as_ref())).name();
+            let fit = crate::method::fitting(&card, operator.as_ref());
+            assert!(fit.contains(&name), "{}: {name} of {fit:?}", entry.name);
+        }
+        let small = Downsample::bicubic(Dims::new(3, 8, 8), 4).unwrap();
+        assert_ne!(
+            name_for_texture(&Task::exact(&small)),
+            name(&Task::exact(&small))
+        );
     }
 
     /// Rounded numbers have a method of their own. Wrong: a gradient, which diverges.

@@ -129,6 +129,18 @@ fn deblur() {
     assert!(p.psnr("clean.png", "x.png") > p.psnr("clean.png", "y.png") + 0.5);
 }
 
+/// Texture has a method of its own, and whoever names a method has chosen. Wrong: a preference that changes nothing.
+#[test]
+fn texture_may_be_preferred() {
+    let p = place();
+    p.ok("degrade clean.png --operator downsample --factor 4 -o small.png");
+    let usual = p.json("upscale small.png --factor 4 --steps 4 -o a.png");
+    let textured = p.json("upscale small.png --factor 4 --steps 4 --prefer texture -o b.png");
+    assert_ne!(usual["method"], textured["method"]);
+    let both = "upscale small.png --factor 4 --prefer texture --method dpir -o c.png";
+    p.fails(both, 2, "cannot be used with");
+}
+
 /// A blur that was not: of a stated boundary nothing is known before the work, and the result overshoots. Wrong: rings, 15 dB
 /// and more below the picture that was given.
 #[test]

@@ -70,8 +70,10 @@ pub struct Job {
 /// Which method.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
-    /// The one that suits the task best.
+    /// The one that suits the task best: the result closest to the truth.
     Best,
+    /// The one whose result looks most like a photograph, at the cost of being further from the truth on average.
+    Texture,
     /// One by name, with the settings that suit the task.
     Named(String),
     /// These settings.
@@ -254,6 +256,7 @@ impl Job {
     fn settings(&self, task: &Task) -> Result<Settings, Error> {
         Ok(match &self.method {
             Choice::Best => recommend::method(task),
+            Choice::Texture => recommend::textured(task),
             Choice::Named(name) => {
                 Settings::tuned(name, task).ok_or_else(|| Error::Method(name.clone()))?
             }

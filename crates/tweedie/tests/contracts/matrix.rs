@@ -192,7 +192,7 @@ fn faults(prior: &dyn Prior, knows: bool, kinds: &[(&str, Value)], dims: Dims) -
         faults
     };
     let mut all: Vec<String> = thread::scope(|scope| {
-        let workers = [0, 1].map(|_| scope.spawn(&work));
+        let workers = [0, 1].map(|_| scope.spawn(work));
         workers
             .into_iter()
             .flat_map(|worker| worker.join().unwrap())

@@ -209,6 +209,9 @@ fn ddrm_of_a_chain_is_that_of_a_dense_decomposition() {
     }
 }
 
+/// Makes an operator.
+type Make<'a> = Box<dyn Fn() -> Box<dyn Operator> + 'a>;
+
 /// Degenerate and zero singular values, on odd and even sides: closed forms through the whole of DDRM. Wrong: a group of equal values
 /// torn apart by rounding, what is not seen taken for what is weakly seen.
 #[test]
@@ -219,7 +222,7 @@ fn ddrm_of_closed_forms_is_that_of_a_dense_decomposition() {
         let kernel = Kernel::uniform(n).unwrap();
         Box::new(Blur::new(plane(h, w), kernel, Boundary::Circular).unwrap())
     };
-    let operators: Vec<(&str, Box<dyn Fn() -> Box<dyn Operator>>)> = vec![
+    let operators: Vec<(&str, Make<'_>)> = vec![
         ("box of 3 on 6x9", Box::new(move || boxed(6, 9, 3))),
         ("box of 4 on 8x8", Box::new(move || boxed(8, 8, 4))),
         (
