@@ -183,7 +183,7 @@ out. One measurement a case, many answers of each method.
   best estimate has less or more.
 
 Signals with heavy tails leave the range of [-1, 1] now and then: methods that limit estimates to it (DiffPIR, DDiff, DPS, DDPM,
-DDIM) pay for that there. DPIR turns pictures, which a prior of signals does not take: it fails.
+DDIM) pay for that there. Plug-and-play methods turn pictures, which a prior of signals does not take: they fail.
 ";
 
 /// Draws of a method, such that quarters and twentieths lie between two of them.
