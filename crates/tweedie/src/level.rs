@@ -173,20 +173,6 @@ impl Transition {
     }
 }
 
-/// The Euclidean norm of each picture of a batch.
-pub(crate) fn norms(x: &Image) -> Vec<f64> {
-    let square = |&v: &f32| f64::from(v).powi(2);
-    let norm = |picture: ndarray::ArrayView3<'_, f32>| picture.iter().map(square).sum::<f64>();
-    x.outer_iter().map(|picture| norm(picture).sqrt()).collect()
-}
-
-/// Adds `factors[n]*y` to picture `n` of the batch `x`.
-pub(crate) fn add_each(x: &mut Image, factors: &[f64], y: &Image) {
-    for ((mut x, &factor), y) in x.outer_iter_mut().zip(factors).zip(y.outer_iter()) {
-        x.scaled_add(factor as f32, &y);
-    }
-}
-
 /// The pairs (from, to) of a walk through `levels` that ends at [`Level::CLEAN`].
 pub fn walk(levels: &[Level]) -> impl Iterator<Item = (Level, Level)> + '_ {
     let next = levels.iter().skip(1).copied().chain([Level::CLEAN]);

@@ -6,6 +6,7 @@
 //! [`checkpoint::Model::photo`]. A [`method::Method`] brings the two together, inside of a [`run::Run`] that holds the seed
 //! and may watch and stop it. [`recommend`] chooses the method.
 
+mod batch;
 pub mod checkpoint;
 mod fft;
 pub mod files;

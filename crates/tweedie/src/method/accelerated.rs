@@ -9,9 +9,10 @@
 //! Where the momentum leads uphill, `(z - u).(u - u_old) > 0`, it begins anew with `t = 1` (O'Donoghue and Candes 2015): so it
 //! cannot run away, also where `prox` is a network, which belongs to no objective.
 
-use ndarray::{Axis, Zip};
+use ndarray::Axis;
 
 use crate::Image;
+use crate::batch::dots;
 use crate::level::combine;
 use crate::problem::Problem;
 
@@ -43,14 +44,11 @@ impl Accelerated {
     pub(super) fn moved(&mut self, u: Image) {
         let ahead = &u - &self.u;
         let back = &self.z - &u;
+        let uphill = dots(&ahead, &back);
         self.z = u.clone();
         for (n, t) in self.t.iter_mut().enumerate() {
             let ahead = ahead.index_axis(Axis(0), n);
-            let mut uphill = 0.0;
-            Zip::from(ahead)
-                .and(back.index_axis(Axis(0), n))
-                .for_each(|&a, &b| uphill += f64::from(a) * f64::from(b));
-            let old = if uphill > 0.0 { 1.0 } else { *t };
+            let old = if uphill[n] > 0.0 { 1.0 } else { *t };
             *t = (1.0 + (1.0 + 4.0 * old * old).sqrt()) / 2.0;
             let momentum = ((old - 1.0) / *t) as f32;
             self.z

@@ -1,7 +1,9 @@
 //! Methods: draws from the posterior, or its best estimate. One file each, written like its paper; a folder for each family.
 
 mod accelerated;
+mod adam;
 mod classical;
+mod differences;
 mod direct;
 mod guided;
 mod langevin;
@@ -11,14 +13,15 @@ mod residual;
 mod split;
 mod start;
 mod task;
+mod wide;
 
+pub use adam::Moments;
 pub use classical::wavelets::Family as WaveletFamily;
 pub use direct::draws::{Draws, summary};
 pub use direct::exact::Answer;
 pub use guided::descent::Descent;
 pub use guided::dmps::Where;
 pub use guided::dps::StepRule;
-pub use guided::gradient::Moments;
 pub use guided::hqs::{MeasuredAt, Towards};
 pub use guided::ot_ode::Gamma;
 pub use guided::pigdm::Weight;

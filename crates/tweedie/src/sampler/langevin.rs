@@ -13,8 +13,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sampler;
+use crate::batch::norms;
 use crate::grid::{Error as GridError, MAX_STEPS};
-use crate::level::{Level, combine, norms};
+use crate::level::{Level, combine};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::registry::{Card, Described};
 use crate::run::{Error, Run};

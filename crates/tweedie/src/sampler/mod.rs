@@ -10,7 +10,7 @@ mod dpm_solver;
 mod edm;
 mod euler_maruyama;
 mod flow;
-mod langevin;
+pub(crate) mod langevin;
 mod latent;
 mod predictor_corrector;
 mod probability_flow;

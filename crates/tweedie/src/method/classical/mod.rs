@@ -1,6 +1,5 @@
 //! What is done without a learned prior: the baselines of tables. None asks the prior for anything.
 
-mod differences;
 pub(super) mod guess;
 pub(super) mod tikhonov;
 pub(super) mod tv;

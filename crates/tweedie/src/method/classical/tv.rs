@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Image;
 use crate::grid::MAX_STEPS;
 use crate::level::{Level, Range, combine};
-use crate::method::classical::differences::{NORM2, adjoint, ascend};
+use crate::method::differences::{NORM2, adjoint, ascend};
 use crate::method::{Method, Restored, Task, Tuned};
 use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};

@@ -13,16 +13,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::level::{Level, combine};
-use crate::method::classical::differences::{Field, adjoint, differences, shrink};
+use crate::Image;
+use crate::level::Level;
 use crate::method::classical::tv::{lambda, weight};
+use crate::method::differences::{differences, least_squares, shrink};
 use crate::method::{Method, Restored, Task, Tuned};
 use crate::operator::cg;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::{Dims, Image};
 
 /// Settings of total variation by ADMM.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,30 +73,11 @@ impl Tuned for TvAdmm {
     }
 }
 
-/// `(A^T A + rho D^T D) x = A^T y + rho D^T f`, by ten conjugate gradients from `x`.
-fn least_squares(problem: &Problem, x: &Image, f: &Field, rho: f64) -> Image {
-    let params = cg::Params {
-        tolerance: 1e-6,
-        iterations: 10,
-    };
-    let input = Dims::of(x);
-    let misfit = {
-        let [d0, d1] = differences(x);
-        let left = [&f[0] - &d0, &f[1] - &d1];
-        combine(1.0, &problem.pull(x), rho, &adjoint(&left))
-    };
-    let linear = problem.linear();
-    let (step, _) = cg::each(&misfit, input, |misfit| {
-        let normal = |v: &Image| {
-            let data = linear.adjoint(&linear.apply(v));
-            combine(1.0, &data, rho, &adjoint(&differences(v)))
-        };
-        let system = cg::shifted(normal, input, 0.0);
-        let (step, info) = cg::solve(system, cg::unconditioned, cg::vector(misfit), params);
-        (cg::image(&step, input), info)
-    });
-    x + &step
-}
+/// Conjugate gradients in each step.
+const FEW: cg::Params = cg::Params {
+    tolerance: 1e-6,
+    iterations: 10,
+};
 
 impl Method for TvAdmm {
     fn needs(&self) -> Vec<Need> {
@@ -125,7 +106,7 @@ impl Method for TvAdmm {
         let mut z = differences(&x);
         let mut u = [Image::zeros(x.dim()), Image::zeros(x.dim())];
         for _ in 0..self.steps {
-            x = least_squares(problem, &x, &[&z[0] - &u[0], &z[1] - &u[1]], rho);
+            x = least_squares(problem, &x, &[&z[0] - &u[0], &z[1] - &u[1]], rho, FEW);
             let [d0, d1] = differences(&x);
             let v = [d0 + &u[0], d1 + &u[1]];
             z = shrink(v.clone(), threshold);

@@ -14,7 +14,6 @@ use ndarray::Zip;
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
-use crate::grid::{Grid, Schedule};
 use crate::level::{Level, Range, Transition, walk};
 use crate::method::{Restored, Start};
 use crate::prior::{self, Card, Estimate, Prior, Pullback};
@@ -84,18 +83,6 @@ impl Descent {
             }
         }
     }
-}
-
-/// What suits photographs and few steps: VE levels, from where any picture drowns down to `end`, for pictures in [0, 1], or to where
-/// noise can no longer be seen.
-pub(super) fn guided_grid(steps: usize, end: f64) -> Grid {
-    Grid::all(Schedule::Edm {
-        // EDM's sigmas are for [-1, 1].
-        sigma_min: (2.0 * end).clamp(0.01, 0.5),
-        sigma_max: 20.0,
-        rho: 7.0,
-        steps,
-    })
 }
 
 /// Where the walk is when it is to be guided.

@@ -15,10 +15,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::descent::{Descent, Guided, guided_grid};
+use super::descent::{Descent, Guided};
 use crate::Image;
 use crate::grid::{Grid, Subset};
 use crate::level::Level;
+use crate::method::wide::wide;
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::operator::{AnySpectrum, spectrum};
 use crate::prior::{Card as PriorCard, Prior};
@@ -89,7 +90,7 @@ impl Described for Dmps {
 impl Tuned for Dmps {
     fn tuned(task: &Task) -> Dmps {
         Dmps {
-            grid: guided_grid(task.steps.unwrap_or(50), 0.0),
+            grid: wide(task.steps.unwrap_or(50), 0.0),
             floor: 0.001,
             ..Dmps::default()
         }

@@ -18,10 +18,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::descent::{At, Descent, Guided, guided_grid};
-use super::gradient::{Memory, Moments, felt, push, sizes};
+use super::descent::{At, Descent, Guided};
+use super::huber::{felt, sizes};
 use crate::Image;
+use crate::batch::{add_each, norms};
 use crate::grid::{Grid, Subset};
+use crate::method::adam::{Memory, Moments};
+use crate::method::wide::wide;
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
@@ -162,7 +165,7 @@ impl Tuned for Dps {
     fn tuned(task: &Task) -> Dps {
         let steps = task.steps.unwrap_or(50);
         Dps {
-            grid: guided_grid(steps, 1.25 * task.sigma),
+            grid: wide(steps, 1.25 * task.sigma),
             rule: StepRule::Adam {
                 // The way to go is shared by the steps.
                 length: 0.06 * (50.0 / steps.max(1) as f64).min(5.0),
@@ -220,9 +223,10 @@ impl Method for Dps {
             if let StepRule::Adam { moments, .. } = self.rule {
                 direction = memory.direction(moments, &over(direction, &r));
             }
-            let along = sizes(&direction, None);
+            let along = norms(&direction);
             let factor = |(&r, &d)| self.rule.factor(range.half, &place, problem.sigma(), r, d);
-            push(x, r.iter().zip(&along).map(factor), &direction);
+            let factors: Vec<f64> = r.iter().zip(&along).map(factor).collect();
+            add_each(x, &factors, &direction);
             Ok(())
         })
     }

@@ -14,13 +14,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::descent::{Descent, Guided, guided_grid};
-use super::gradient::felt;
+use super::descent::{Descent, Guided};
+use super::huber::felt;
 use crate::Image;
 use crate::grid::{Grid, Subset};
 use crate::level::Level;
+use crate::method::wide::wide;
 use crate::method::{Method, Restored, Start, Task, Tuned};
-use crate::operator::norm;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -110,7 +110,7 @@ impl Described for Hqs {
 impl Tuned for Hqs {
     fn tuned(task: &Task) -> Hqs {
         Hqs {
-            grid: guided_grid(task.steps.unwrap_or(50), 0.0),
+            grid: wide(task.steps.unwrap_or(50), 0.0),
             ..Hqs::default()
         }
     }
@@ -160,8 +160,7 @@ impl Method for Hqs {
         let sigma_y = problem.sigma_floored(prior.card().range);
         let norm2 = match self.towards {
             Towards::Prox => 0.0,
-            // Power iteration comes within 2 % of the norm from below.
-            Towards::Gradient { .. } => (1.02 * norm(problem.linear(), 20)).powi(2).max(1e-12),
+            Towards::Gradient { .. } => problem.norm2(),
         };
         let walk = Guided {
             levels: self.grid.levels(prior.card())?,

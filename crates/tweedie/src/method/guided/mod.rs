@@ -20,7 +20,7 @@ pub(super) mod descent;
 pub(super) mod dmps;
 pub(super) mod dps;
 pub(super) mod exact_guidance;
-pub(super) mod gradient;
 pub(super) mod hqs;
+pub(super) mod huber;
 pub(super) mod ot_ode;
 pub(super) mod pigdm;

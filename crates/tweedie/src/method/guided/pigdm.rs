@@ -17,10 +17,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::descent::{Descent, Guided, guided_grid};
+use super::descent::{Descent, Guided};
 use crate::Image;
 use crate::grid::{Grid, Subset};
 use crate::level::{Level, Range};
+use crate::method::wide::wide;
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::operator::spectrum;
 use crate::prior::{Card as PriorCard, Prior};
@@ -101,7 +102,7 @@ impl Tuned for Pigdm {
         // What is pulled in each step does not shrink with it; with many steps it must.
         let factor = (50.0 / steps.max(1) as f64).min(1.0);
         Pigdm {
-            grid: guided_grid(steps, 0.0),
+            grid: wide(steps, 0.0),
             weight: Weight::Released { factor },
             floor: 0.001,
             clamp: true,

@@ -17,14 +17,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
+use crate::batch::{add_each, norms};
 use crate::grid::{Grid, MAX_STEPS, Schedule};
-use crate::level::{Level, add_each, combine, norms};
+use crate::level::Level;
 use crate::method::{Method, Restored, Start, Task, Tuned};
-use crate::operator::norm;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
+use crate::sampler::langevin;
 
 /// How strongly the measurement pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,8 +157,7 @@ impl Method for Annealed {
     ) -> Result<Restored, Error> {
         let range = prior.card().range;
         let levels = self.levels(prior.card())?;
-        // Power iteration comes within 2 % of the norm from below.
-        let norm2 = (1.02 * norm(problem.linear(), 20)).powi(2);
+        let norm2 = problem.norm2();
         run.begin(levels.len());
         let mut x = self.start.draw(range, problem, levels[0], run);
         for (i, &level) in levels.iter().enumerate() {
@@ -167,7 +167,7 @@ impl Method for Annealed {
                 x0 = run.denoise(prior, &x, level)?;
                 run.poll(&x0)?;
                 let score = level.score_from_x0(&x, &x0);
-                let g = problem.linear().adjoint(&problem.residual(&x));
+                let g = problem.pull(&x);
                 let mut drift = score.clone();
                 let factors: Vec<f64> = match self.pull {
                     Pull::Likelihood => vec![precision; x.dim().0],
@@ -179,7 +179,7 @@ impl Method for Annealed {
                     }
                 };
                 add_each(&mut drift, &factors, &g);
-                x = run.add_noise(combine(1.0, &x, h, &drift), (2.0 * h).sqrt());
+                x = langevin::step(x, &drift, h, run);
             }
             if self.denoise && i + 1 == levels.len() {
                 x0 = run.denoise(prior, &x, level)?;

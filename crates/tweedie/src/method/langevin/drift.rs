@@ -6,7 +6,6 @@
 
 use crate::Image;
 use crate::level::{Level, combine};
-use crate::operator::norm;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::run::{Error, Run};
@@ -47,8 +46,7 @@ impl Drift {
         let sigma_y = problem.sigma().max(floor * width);
         let data = data / (sigma_y * sigma_y);
         let prior = prior / (sigma * sigma);
-        // Power iteration comes within 2 % of the norm from below.
-        let norm2 = (1.02 * norm(problem.linear(), 20)).powi(2);
+        let norm2 = problem.norm2();
         Ok(Drift {
             level: Level::ve(sigma),
             data,
@@ -69,7 +67,7 @@ impl Drift {
         let x0 = run.denoise(prior, x, self.level)?;
         run.poll(&x0)?;
         let mut gradient = combine(self.prior, &x0, -self.prior, x);
-        let back = problem.linear().adjoint(&problem.residual(x));
+        let back = problem.pull(x);
         gradient.scaled_add(self.data as f32, &back);
         Ok((gradient, x0))
     }

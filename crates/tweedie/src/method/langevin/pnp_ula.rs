@@ -20,7 +20,7 @@ use super::drift::Drift;
 use super::sk_rock;
 use crate::Image;
 use crate::grid::MAX_STEPS;
-use crate::level::{Range, combine};
+use crate::level::Range;
 use crate::method::direct::draws::Running;
 use crate::method::{Method, Restored, Task, Tuned};
 use crate::operator::Loss;
@@ -28,6 +28,7 @@ use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
+use crate::sampler::langevin;
 
 /// How a step is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,7 +206,7 @@ impl PnpUla {
             let outside = project(range, x.clone()) - &x;
             gradient.scaled_add(pull_back(drift) as f32, &outside);
         }
-        let moved = run.add_noise(combine(1.0, &x, d, &gradient), (2.0 * d).sqrt());
+        let moved = langevin::step(x, &gradient, d, run);
         Ok(match self.scheme {
             Scheme::Plain => (moved, x0),
             _ => (project(range, moved), x0),

@@ -11,8 +11,9 @@
 use crate::Image;
 use crate::grid::MAX_STEPS;
 use crate::level::{Level, combine};
-use crate::method::Restored;
 use crate::method::plug_and_play::symmetry::Symmetry;
+use crate::method::{Restored, Task};
+use crate::operator::Loss;
 use crate::prior::Prior;
 use crate::problem::Problem;
 use crate::run::{Error, Run};
@@ -98,6 +99,18 @@ impl<'a> Denoiser<'a> {
             _ => x.into(),
         }
     }
+}
+
+/// The prior's weight and the weakest strength for a task, where a multiplier adds up what data and prior disagree on. It takes the
+/// data at their word, and with a blur that leaves most frequencies a little it follows their noise: there the prior weighs more,
+/// and ends above the noise.
+pub(super) fn with_multiplier(task: &Task) -> (f64, f64) {
+    let (lambda, above) = match task.loss {
+        Loss::NOTHING => (2.0, 1.0),
+        loss if loss.detail && loss.faded <= 0.5 => (0.5, 2.0),
+        _ => (0.23, 1.0),
+    };
+    (lambda, (above * task.sigma).max(0.004))
 }
 
 /// That a setting is a positive number.

@@ -12,9 +12,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::method::plug_and_play::denoiser::{Denoiser, positive};
+use crate::method::plug_and_play::denoiser::{Denoiser, positive, with_multiplier};
 use crate::method::{Method, Restored, Task, Tuned};
-use crate::operator::Loss;
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -71,19 +70,13 @@ impl Described for PnpDrs {
 }
 
 impl Tuned for PnpDrs {
-    /// A multiplier takes the data at their word, and with a blur that leaves most frequencies a little it follows their noise: there
-    /// the prior weighs more, and ends above the noise.
     fn tuned(task: &Task) -> PnpDrs {
-        let (lambda, above) = match task.loss {
-            Loss::NOTHING => (2.0, 1.0),
-            loss if loss.detail && loss.faded <= 0.5 => (0.5, 2.0),
-            _ => (0.23, 1.0),
-        };
+        let (lambda, sigma_end) = with_multiplier(task);
         PnpDrs {
             steps: task.steps.unwrap_or(30),
             lambda,
             sigma_start: 49.0 / 255.0,
-            sigma_end: (above * task.sigma).max(0.004),
+            sigma_end,
             ensemble: true,
             ..PnpDrs::default()
         }

@@ -10,8 +10,8 @@
 //! For data around zero: here `y` and `x` are taken around the middle of the range.
 
 use crate::Image;
+use crate::batch::dots;
 use crate::level::Level;
-use crate::method::projected::pictures::dots;
 use crate::noise::{NoiseSource, Seeded};
 use crate::problem::Problem;
 

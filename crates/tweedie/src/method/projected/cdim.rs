@@ -16,10 +16,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
+use crate::batch::{add_each, dots};
 use crate::grid::{Grid, MAX_STEPS, Subset};
 use crate::level::{Level, walk};
 use crate::method::projected::band::Band;
-use crate::method::projected::pictures::{dots, push};
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
@@ -116,7 +116,7 @@ impl Cdim {
             let steps: Vec<f64> = (0..p.len())
                 .map(|n| shortest(squares[n], p[n], q[n], edges[n]))
                 .collect();
-            push(&mut x, &steps, &direction);
+            add_each(&mut x, &steps, &direction);
             run.poll(&estimate.x0)?;
             if steps.iter().all(|&step| step == 0.0) {
                 break;

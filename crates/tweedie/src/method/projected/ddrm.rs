@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::grid::{Grid, Subset};
 use crate::level::{Transition, walk};
 use crate::method::projected::spectral::Spectral;
-use crate::method::projected::wide;
+use crate::method::wide::wide;
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::operator::lanczos;
 use crate::prior::{Card as PriorCard, Prior};
@@ -80,7 +80,7 @@ impl Tuned for Ddrm {
     fn tuned(task: &Task) -> Ddrm {
         let holes = task.loss.pixels && task.sigma == 0.0;
         Ddrm {
-            grid: wide(task.steps.unwrap_or(if holes { 40 } else { 20 })),
+            grid: wide(task.steps.unwrap_or(if holes { 40 } else { 20 }), 0.0),
             eta: if holes { 1.0 } else { 0.85 },
             ..Ddrm::default()
         }

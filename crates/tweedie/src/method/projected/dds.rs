@@ -22,7 +22,7 @@ use crate::Image;
 use crate::grid::{Grid, MAX_STEPS, Subset};
 use crate::level::{Transition, walk};
 use crate::method::projected::tv::Sweeps;
-use crate::method::projected::wide;
+use crate::method::wide::wide;
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::operator::cg;
 use crate::prior::{Card as PriorCard, Prior};
@@ -106,7 +106,7 @@ impl Tuned for Dds {
             return Dds::default().with_steps(task.steps.unwrap_or(50));
         }
         Dds {
-            grid: wide(task.steps.unwrap_or(20)),
+            grid: wide(task.steps.unwrap_or(20), 0.0),
             correction: Correction::Gradients { gamma: 5.0 },
             ..Dds::default()
         }

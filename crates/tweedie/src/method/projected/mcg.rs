@@ -17,9 +17,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{add_each, dots};
 use crate::grid::{Grid, Subset};
 use crate::level::{Transition, walk};
-use crate::method::projected::pictures::{dots, push};
 use crate::method::projected::replaced::noised_data;
 use crate::method::{Handling, Method, NoisedAt, Restored, Start, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
@@ -122,7 +122,7 @@ impl Method for Mcg {
                 norm => range.half * self.weight / norm,
             };
             let factors: Vec<f64> = dots(&residual, &residual).into_iter().map(factor).collect();
-            push(&mut x, &factors, &direction);
+            add_each(&mut x, &factors, &direction);
             let noised = match self.noised {
                 NoisedAt::Reached => s,
                 NoisedAt::Asked => t,

@@ -9,20 +9,18 @@
 //!
 //! In the papers `D` runs across slices, of which a picture has one; here it runs along both sides of the picture.
 
-use ndarray::{Axis, Slice, Zip};
+use ndarray::Zip;
 
 use crate::Image;
+use crate::method::differences::{Field, differences, least_squares};
 use crate::operator::cg;
 use crate::problem::Problem;
 
 /// The two variables that are kept from one sweep to the next, each with the differences down and to the right.
 pub(super) struct Sweeps {
-    d: [Image; 2],
-    u: [Image; 2],
+    d: Field,
+    u: Field,
 }
-
-/// The two axes of a picture.
-const AXES: [Axis; 2] = [Axis(2), Axis(3)];
 
 impl Sweeps {
     /// Nothing is known yet.
@@ -42,33 +40,13 @@ impl Sweeps {
         (rho, lambda): (f64, f64),
         params: cg::Params,
     ) -> Image {
-        let linear = problem.linear();
-        // With x = x0 + e: (A^T A + rho D^T D) e = A^T (y - A x0) + rho D^T (d - u - D x0).
-        let mut right = linear.adjoint(&problem.residual(x0));
-        for (k, axis) in AXES.into_iter().enumerate() {
-            let missing = &self.d[k] - &self.u[k] - &difference(x0, axis);
-            right.scaled_add(rho as f32, &transposed(&missing, axis));
-        }
-        let dims = problem.operator.input();
-        let (change, _) = cg::each(&right, dims, |right| {
-            let normal = |x: &Image| {
-                let mut out = linear.adjoint(&linear.apply(x));
-                for axis in AXES {
-                    out.scaled_add(rho as f32, &transposed(&difference(x, axis), axis));
-                }
-                out
-            };
-            let system = cg::shifted(normal, dims, 0.0);
-            let (x, info) = cg::solve(system, cg::unconditioned, cg::vector(right), params);
-            (cg::image(&x, dims), info)
-        });
-        let x = x0 + &change;
+        let missing = [&self.d[0] - &self.u[0], &self.d[1] - &self.u[1]];
+        let x = least_squares(problem, x0, &missing, rho, params);
         let threshold = (lambda / rho) as f32;
-        for (k, axis) in AXES.into_iter().enumerate() {
-            let slopes = difference(&x, axis);
+        for (k, slopes) in differences(&x).iter().enumerate() {
             Zip::from(&mut self.d[k])
                 .and(&mut self.u[k])
-                .and(&slopes)
+                .and(slopes)
                 .par_for_each(|d, u, &slope| {
                     let v = slope + *u;
                     *d = v.signum() * (v.abs() - threshold).max(0.0);
@@ -79,50 +57,11 @@ impl Sweeps {
     }
 }
 
-/// `D x` along an axis: the next pixel minus this one; 0 at the edge.
-fn difference(x: &Image, axis: Axis) -> Image {
-    let mut out = Image::zeros(x.raw_dim());
-    let n = x.len_of(axis);
-    if n > 1 {
-        let (here, next) = (Slice::from(..n - 1), Slice::from(1..));
-        let mut slopes = out.slice_axis_mut(axis, here);
-        slopes.assign(&x.slice_axis(axis, next));
-        slopes -= &x.slice_axis(axis, here);
-    }
-    out
-}
-
-/// `D^T v` along an axis, for `v` of 0 at the edge.
-fn transposed(v: &Image, axis: Axis) -> Image {
-    let mut out = v.mapv(|v| -v);
-    let n = v.len_of(axis);
-    if n > 1 {
-        let mut later = out.slice_axis_mut(axis, Slice::from(1..));
-        later += &v.slice_axis(axis, Slice::from(..n - 1));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Dims;
-    use crate::noise::{NoiseSource, Seeded};
     use crate::operator::Identity;
-
-    /// `<D x, v> = <x, D^T v>`. Wrong: a difference across the edge, a sign.
-    #[test]
-    fn differences_have_their_transpose() {
-        let dims = Dims::new(2, 5, 4);
-        let [x, v] = [1, 2].map(|seed| Seeded::new(seed, "test").normal(1, dims));
-        for axis in AXES {
-            // Only differences are transposed.
-            let v = difference(&v, axis);
-            let left: f32 = (&difference(&x, axis) * &v).sum();
-            let right: f32 = (&x * &transposed(&v, axis)).sum();
-            assert!((left - right).abs() < 1e-4, "{left} {right}");
-        }
-    }
 
     /// Sweeps from wherever converge to the picture of least total variation: an edge keeps its place, loses `lambda` of height
     /// for each side's width, and noise of less than that is gone. Wrong: `u` forgotten between sweeps, which stays noisy; a

@@ -103,7 +103,7 @@ impl Method for PnpFlow {
         for t in levels {
             let sigma = t.sigma() / half;
             let step = (sigma / (1.0 + sigma)).powf(self.alpha) / norm2;
-            let back = problem.operator.vjp(&x, &problem.residual(&x));
+            let back = problem.pull(&x);
             let z = combine(1.0, &x, step, &back);
             let mut sum = Image::zeros(z.raw_dim());
             for _ in 0..self.draws {

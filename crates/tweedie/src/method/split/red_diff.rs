@@ -14,12 +14,12 @@
 //! Constants are those of the code, for data in [-1, 1]: with `h` the half-width of the range the gradient for such data is
 //! `(A^T (A mu - y)/m + lambda*sigma_t*(eps - z)/n)/h`, and a step of Adam is `h` times as long.
 
-use ndarray::Zip;
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
 use crate::grid::{Grid, Subset};
 use crate::level::combine;
+use crate::method::adam::{Memory, Moments};
 use crate::method::residual::Law;
 use crate::method::{Method, Restored, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
@@ -82,43 +82,11 @@ impl Tuned for RedDiff {
     }
 }
 
-/// Adam, without decay of weights (Kingma and Ba 2015).
-struct Adam {
-    mean: Image,
-    square: Image,
-    /// What the averages remember of each step: `beta^k`.
-    left: [f64; 2],
-}
-
-impl Adam {
-    const BETA: [f64; 2] = [0.9, 0.99];
-    const EPSILON: f32 = 1e-8;
-
-    fn new(like: &Image) -> Adam {
-        Adam {
-            mean: Image::zeros(like.raw_dim()),
-            square: Image::zeros(like.raw_dim()),
-            left: [1.0; 2],
-        }
-    }
-
-    /// One step down the gradient.
-    fn step(&mut self, mu: &mut Image, gradient: &Image, rate: f64) {
-        let [p, q] = Adam::BETA.map(|beta| beta as f32);
-        self.left = [0, 1].map(|i| self.left[i] * Adam::BETA[i]);
-        let [mean, square] = self.left.map(|left| 1.0 - left);
-        let (rate, root) = ((rate / mean) as f32, (1.0 / square.sqrt()) as f32);
-        Zip::from(mu)
-            .and(&mut self.mean)
-            .and(&mut self.square)
-            .and(gradient)
-            .par_for_each(|mu, m, v, &g| {
-                *m = p * *m + (1.0 - p) * g;
-                *v = q * *v + (1.0 - q) * g * g;
-                *mu -= rate * *m / (root * v.sqrt() + Adam::EPSILON);
-            });
-    }
-}
+/// What Adam forgets, in the authors' code.
+const MOMENTS: Moments = Moments {
+    beta1: 0.9,
+    beta2: 0.99,
+};
 
 impl Method for RedDiff {
     fn draws(&self) -> bool {
@@ -140,21 +108,22 @@ impl Method for RedDiff {
         let law = self.band.map(|width| Law::new(problem, width));
         let (mut mu, batch) = (problem.operator.guess(&problem.y), problem.batch());
         let [n, m] = [&mu, &problem.y].map(|x| (x.len() / batch) as f64);
-        let mut adam = Adam::new(&mu);
+        let mut adam = Memory::default();
         run.begin(levels.len());
         for t in levels {
             let z = run.normal_like(&mu);
             let x = t.mix(&mu, &z);
             let x0 = run.denoise(prior, &x, t)?;
             let regulariser = t.eps_from_x0(&x, &x0) - z;
-            let mut pull = problem.operator.vjp(&mu, &problem.residual(&mu));
+            let mut pull = problem.pull(&mu);
             if let Some(law) = &law {
                 let none = Image::zeros(pull.raw_dim());
                 pull = law.unless_explained(problem, &mu, &none, pull);
             }
             let weight = self.lambda * t.sigma() / n;
             let gradient = combine(weight / half, &regulariser, -1.0 / (m * half), &pull);
-            adam.step(&mut mu, &gradient, self.rate * half);
+            let direction = adam.direction(MOMENTS, &gradient);
+            mu.scaled_add(-(self.rate * half) as f32, &direction);
             run.show(&mu, t)?;
         }
         Ok(mu.into())

@@ -1,10 +1,13 @@
-//! Differences between neighbouring pixels, down and to the right, and what isotropic total variation asks of them.
+//! Differences between neighbouring pixels, down and to the right, and what total variation asks of them.
 //!
 //! Nothing flows over the edges: the last row has no difference down, the last column none to the right. `|D|^2 <= 8`.
 
 use ndarray::{Axis, Zip};
 
-use crate::Image;
+use crate::level::combine;
+use crate::operator::cg;
+use crate::problem::Problem;
+use crate::{Dims, Image};
 
 /// Two numbers at each pixel: down and to the right.
 pub(super) type Field = [Image; 2];
@@ -62,7 +65,7 @@ pub(super) fn ascend(p: &mut Field, step: f64, x: &Image, limit: f64) {
         });
 }
 
-/// Shortens each pair of numbers by `by`, at most to nothing: the prox of total variation.
+/// Shortens each pair of numbers by `by`, at most to nothing: the prox of isotropic total variation.
 pub(super) fn shrink([mut p, mut q]: Field, by: f64) -> Field {
     let by = by as f32;
     Zip::from(&mut p).and(&mut q).par_for_each(|p, q| {
@@ -72,6 +75,33 @@ pub(super) fn shrink([mut p, mut q]: Field, by: f64) -> Field {
         *q *= keep;
     });
     [p, q]
+}
+
+/// `(A^T A + rho D^T D) x = A^T y + rho D^T f`, by conjugate gradients from `x`: ADMM's step in the picture.
+pub(super) fn least_squares(
+    problem: &Problem,
+    x: &Image,
+    f: &Field,
+    rho: f64,
+    params: cg::Params,
+) -> Image {
+    let input = Dims::of(x);
+    let misfit = {
+        let [d0, d1] = differences(x);
+        let left = [&f[0] - &d0, &f[1] - &d1];
+        combine(1.0, &problem.pull(x), rho, &adjoint(&left))
+    };
+    let linear = problem.linear();
+    let (step, _) = cg::each(&misfit, input, |misfit| {
+        let normal = |v: &Image| {
+            let data = linear.adjoint(&linear.apply(v));
+            combine(1.0, &data, rho, &adjoint(&differences(v)))
+        };
+        let system = cg::shifted(normal, input, 0.0);
+        let (step, info) = cg::solve(system, cg::unconditioned, cg::vector(misfit), params);
+        (cg::image(&step, input), info)
+    });
+    x + &step
 }
 
 #[cfg(test)]

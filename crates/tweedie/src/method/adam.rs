@@ -1,17 +1,13 @@
-//! Two switches for steps along a gradient of the data.
-//!
-//! **Moments** (AdamDPS: Belardi, Lovelace, Weinberger and Gomes 2026, arXiv:2603.16797): a step along the gradient `g_k` of step `k`
-//! becomes one along Adam's, number by number,
+//! Adam's steps (Kingma and Ba 2015), without decay of weights: for a picture that is optimised (RED-diff), or for a walk whose
+//! steps along the gradient `g_k` of step `k` become steps along Adam's, number by number (AdamDPS: Belardi, Lovelace, Weinberger and
+//! Gomes 2026, arXiv:2603.16797):
 //!
 //! ```text
 //! m = beta1*m + (1 - beta1)*g_k,   v = beta2*v + (1 - beta2)*g_k^2
 //! direction = m/(1 - beta1^k) / (sqrt(v/(1 - beta2^k)) + 1e-8)
 //! ```
-//!
-//! **Huber's data term** (Huber 1964): residuals beyond a threshold count by their size, not by its square, so that dead pixels and
-//! other outliers pull no harder than the threshold.
 
-use ndarray::{Axis, Zip};
+use ndarray::Zip;
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
@@ -44,7 +40,7 @@ impl Moments {
     }
 }
 
-/// What Adam remembers on a walk.
+/// What Adam remembers.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     steps: i32,
@@ -72,38 +68,6 @@ impl Memory {
     }
 }
 
-/// The residual as a data term feels it, its derivative: as it is, or with Huber's threshold, limited to it.
-pub(super) fn felt(residual: &Image, threshold: Option<f64>) -> Image {
-    match threshold {
-        None => residual.clone(),
-        Some(d) => residual.mapv(|r| r.clamp(-d as f32, d as f32)),
-    }
-}
-
-/// The root of twice the data term, of each picture of a batch: the norm of the residual, if there is no threshold.
-pub(super) fn sizes(residual: &Image, threshold: Option<f64>) -> Vec<f64> {
-    let term = |r: f32| {
-        let r = f64::from(r).abs();
-        match threshold {
-            Some(d) if r > d => d * (2.0 * r - d),
-            _ => r * r,
-        }
-    };
-    residual
-        .axis_iter(Axis(0))
-        .map(|picture| picture.iter().map(|&r| term(r)).sum::<f64>().sqrt())
-        .collect()
-}
-
-/// `x + factor*direction`, each picture of the batch with a factor of its own.
-pub(super) fn push(x: &mut Image, factors: impl IntoIterator<Item = f64>, direction: &Image) {
-    for (n, factor) in factors.into_iter().enumerate() {
-        let along = direction.index_axis(Axis(0), n);
-        x.index_axis_mut(Axis(0), n)
-            .scaled_add(factor as f32, &along);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,21 +89,5 @@ mod tests {
         assert!((next(-4.0) - expected).abs() < 1e-6);
         let expected = (-0.75 / 0.875) / (3.5625f32 / 0.578_125).sqrt();
         assert!((next(0.0) - expected).abs() < 1e-6);
-    }
-
-    /// The data term's derivative is what it feels, and its size that of the residual where there are no outliers.
-    #[test]
-    fn hubers_term_and_its_derivative() {
-        let of = |r: f32| Image::from_elem((1, 1, 1, 1), r);
-        let term = |r: f32| sizes(&of(r), Some(0.5))[0].powi(2) / 2.0;
-        for r in [-3.0, -0.75, -0.25, 0.125, 0.625, 2.0] {
-            let slope = (term(r + 1e-3) - term(r - 1e-3)) / 2e-3;
-            let felt = felt(&of(r), Some(0.5))[[0, 0, 0, 0]];
-            assert!(
-                (slope - f64::from(felt)).abs() < 1e-3,
-                "{r}: {slope} {felt}"
-            );
-        }
-        assert_eq!(sizes(&of(-0.375), Some(0.5)), sizes(&of(-0.375), None));
     }
 }
