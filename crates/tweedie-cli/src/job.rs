@@ -10,7 +10,7 @@ use tweedie::image::{Format, Picture};
 use tweedie::method::Settings;
 use tweedie::operator::Spec;
 use tweedie::prior::Prior;
-use tweedie::restore::{self, Job, Ready, record};
+use tweedie::restore::{self, Choice, Job, Ready, record};
 
 use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs, say_force};
 use crate::places::{Pair, Plan};
@@ -29,8 +29,8 @@ pub(crate) struct JobArgs {
     pub(crate) prior: PriorArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Also write how sure the method is, for methods that know (`mean`): a picture of the standard deviation, from black
-    /// for none to white for a quarter of the range.
+    /// Also write how sure the method is, for methods that know (`mean`, which is taken where none is named): a picture of the
+    /// standard deviation, from black for none to white for a quarter of the range.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) spread: Option<PathBuf>,
     /// Draw so many pictures from the posterior, all of which explain the measurement: their mean is the result, a sheet of
@@ -141,7 +141,13 @@ pub(crate) fn execute(
     spec: impl Fn(Dims) -> anyhow::Result<Spec>,
     denoise_known: bool,
 ) -> anyhow::Result<()> {
-    let method = args.method.choice()?;
+    let method = match args.method.choice()? {
+        // Of what is estimated at once nobody knows how sure it is.
+        Choice::Best if args.spread.is_some() && args.samples.is_none() => {
+            Choice::Named("mean".to_owned())
+        }
+        choice => choice,
+    };
     let job = |dims| {
         Ok(Job {
             noise: args.method.noise.map(|noise| noise.0),

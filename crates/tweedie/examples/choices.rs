@@ -123,6 +123,7 @@ const DPIR: &[&str] = &[
     "name = 'dpir'\nsteps = 8\nlambda = 0.19",
     "name = 'dpir'\nsteps = 8\nlambda = 0.23",
     "name = 'dpir'\nsteps = 16\nlambda = 0.19",
+    "pnp-drs",
 ];
 
 const SCALES: &[&str] = &[
@@ -131,13 +132,16 @@ const SCALES: &[&str] = &[
     "name = 'dpir'\nsteps = 8\nlambda = 0.23",
     "name = 'dpir'\nsteps = 24\nlambda = 0.23",
     "name = 'dpir'\nsteps = 24\nlambda = 0.4",
+    "pnp-drs",
 ];
 
 const HOLES: &[&str] = &[
     "",
+    "exact",
     "diffpir",
     "name = 'dpir'\nsteps = 24\nlambda = 0.23",
     "name = 'dpir'\nsteps = 48\nlambda = 0.23",
+    "pnp-drs",
 ];
 
 fn choice(settings: &str) -> Result<Choice> {

@@ -7,21 +7,31 @@
 use crate::method::{Settings, Task};
 use crate::operator::Loss;
 
+/// Below this deviation of the noise a measurement is as good as without.
+const NOISELESS: f64 = 0.015;
+
 /// The name of the method that suits a task best.
 ///
-/// Where each pixel is measured alone and the prior can be told what is known of it, the exact posterior: its mean, or a draw.
+/// Noise alone takes one evaluation. Where each pixel is measured alone and the prior can be told what is known of it, the exact
+/// posterior: its mean, or a draw. Pixels that are missing among others, of a picture with little noise, many steps of a
+/// denoiser find better (PnP-DRS): 1.1 to 2.3 dB on photographs, where of strokes, letters and boxes they find 2 to 5 dB less. Large
+/// holes are filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
 ///
-/// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do (DiffPIR, equation 13). Noise alone takes one evaluation. Of colours a
-/// draw invents too many, and the mean of a few is closer to the truth. Where more than half of the pixels a side are missing,
-/// fresh noise at each level finds more of them (DiffPIR). Large holes are filled with what lies elsewhere in the picture, and
-/// from there it is a short way, with fresh noise too. All else the best estimate finds from denoising alone (DPIR).
+/// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do
+/// (DiffPIR, equation 13). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
+/// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from
+/// denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
         _ if task.quantised => "dequantise",
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
+        _ if task.elsewhere => "diffpir",
+        Loss {
+            scattered: true, ..
+        } if !task.draw && task.sigma < NOISELESS => "pnp-drs",
         _ if task.pixelwise && task.maps => "exact",
-        _ if task.draw || task.elsewhere => "diffpir",
+        _ if task.draw => "diffpir",
         Loss { colours: true, .. } => "mean",
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "diffpir",
         _ => "dpir",
@@ -73,14 +83,17 @@ mod tests {
                 ..Task::exact(operator)
             })
         };
-        assert_eq!(name(&mask, true, false), "exact");
+        assert_eq!(name(&mask, true, false), "pnp-drs");
         assert_eq!(name(&mask, true, true), "exact");
         assert_eq!(name(&mask, false, true), "diffpir");
         assert_eq!(name(&noise, true, false), "tweedie");
         let dims = Dims::new(3, 90, 90);
         let hole = |text: &str| text.parse::<MaskSpec>().unwrap().mask(dims).unwrap();
         assert_eq!(name(&hole("box:40,30"), false, false), "diffpir");
+        assert_eq!(name(&hole("box:40,30"), true, false), "diffpir");
         assert_eq!(name(&hole("box:18,60"), false, false), "dpir");
+        assert_eq!(name(&hole("box:18,60"), true, false), "exact");
+        assert_eq!(name(&hole("random:0.8"), true, false), "exact");
         // Of scattered pixels there is nothing to take from.
         assert_eq!(name(&hole("random:0.995"), false, false), "dpir");
         assert_eq!(name(&noise, true, true), "exact");
@@ -120,8 +133,8 @@ mod tests {
         let dims = Dims::new(3, 8, 8);
         let operators: [(Box<dyn Operator>, &str); 6] = [
             (Box::new(Identity::new(dims).unwrap()), "tweedie"),
-            (Box::new(Mask::random(dims, 0.5, 1).unwrap()), "dpir"),
-            (Box::new(Mosaic::new(dims, Bayer::Rggb).unwrap()), "dpir"),
+            (Box::new(Mask::random(dims, 0.5, 1).unwrap()), "pnp-drs"),
+            (Box::new(Mosaic::new(dims, Bayer::Rggb).unwrap()), "pnp-drs"),
             (Box::new(Downsample::bicubic(dims, 2).unwrap()), "dpir"),
             (Box::new(Downsample::bicubic(dims, 4).unwrap()), "diffpir"),
             (
@@ -135,7 +148,7 @@ mod tests {
         };
         for (operator, name) in operators {
             let task = Task {
-                sigma: 0.1,
+                sigma: 0.01,
                 steps: Some(7),
                 ..Task::exact(operator.as_ref())
             };

@@ -153,12 +153,18 @@ fn mapped_text(steps: u64) -> String {
         )
 }
 
-/// Maps, rounding, colours and two averages: a resumed run ends at the same bits, every kind is scored, and the network learns
+/// Maps, rounding, colours, a teacher and two averages: a resumed run ends at the same bits, every kind is scored, and the network learns
 /// to fill in: better than the mean of its pictures, which is about 12 dB.
 #[test]
 fn maps_are_trained_and_resumed() {
     let (folder, recipe) = workplace(12);
-    std::fs::write(&recipe, mapped_text(12)).unwrap();
+    let photo = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/photo/photo.safetensors"
+    );
+    let teacher = format!("[teacher]\nmodel = {photo:?}\nshare = 0.5\n[optimizer]");
+    let taught = mapped_text(12).replace("[optimizer]", &teacher);
+    std::fs::write(&recipe, taught).unwrap();
     let straight = run(&recipe, &folder.path().join("a"), 12);
     let out = folder.path().join("b");
     drop(run(&recipe, &out, 6));
@@ -311,6 +317,11 @@ fn recipes_without_sense_are_refused_by_name() {
         ),
         (NETWORK, &with_variance, "3 channels to 3"),
         ("grey = 0.25", "jitter = 2.0", "jitter"),
+        (
+            "[optimizer]",
+            "[teacher]\nmodel = \"x\"\nshare = 2.0\n[optimizer]",
+            "teacher.share",
+        ),
         (
             "[optimizer]",
             "[maps]\nshare = 0.5\nkinds = {}\n[optimizer]",

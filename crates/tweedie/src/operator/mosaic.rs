@@ -244,6 +244,7 @@ impl Operator for Mosaic {
     fn loss(&self) -> Loss {
         Loss {
             pixels: true,
+            scattered: true,
             ..Loss::NOTHING
         }
     }

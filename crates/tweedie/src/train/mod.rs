@@ -12,6 +12,7 @@ mod optimizer;
 mod recipe;
 mod session;
 mod state;
+mod teacher;
 mod validate;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use optimizer::{Adam, Gradient, Optimizer};
 pub use recipe::Recipe;
 pub use session::{Report, Session};
 pub use state::State;
+pub use teacher::Teacher;
 pub use validate::{Scores, Validation};
 
 /// Why training could not go on.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Maps, NoiseLaw, Optimizer};
+use super::{Error, Maps, NoiseLaw, Optimizer, Teacher};
 use crate::checkpoint::ModelSpec;
 use crate::files;
 use crate::net::Architecture;
@@ -41,6 +41,9 @@ pub struct Recipe {
     /// Which maps of noise it is told, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
+    /// What to answer to pictures whose error is no noise, if it is taught.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<Teacher>,
     /// Steps and step sizes.
     pub optimizer: Optimizer,
     /// When to look, and when to save.
@@ -128,6 +131,9 @@ impl Recipe {
         recipe.data.train = folder.join(&recipe.data.train);
         recipe.data.valid = folder.join(&recipe.data.valid);
         recipe.from = recipe.from.map(|from| folder.join(from));
+        if let Some(teacher) = &mut recipe.teacher {
+            teacher.model = folder.join(&teacher.model);
+        }
         recipe.check()?;
         Ok(recipe)
     }
@@ -165,6 +171,13 @@ impl Recipe {
         }
         if !(0.0..=1.0).contains(&rounded) || !(0.0..=1.0).contains(&jitter) {
             return wrong("data.rounded and data.jitter must be from 0 to 1");
+        }
+        if self
+            .teacher
+            .as_ref()
+            .is_some_and(|t| !(0.0..=1.0).contains(&t.share))
+        {
+            return wrong("teacher.share must be from 0 to 1");
         }
         let Schedule {
             log,

@@ -13,6 +13,7 @@ use super::lock::Lock;
 use super::maps::as_in_a_file;
 use super::objective::Task;
 use super::optimizer::{Gradient, average};
+use super::teacher::Class;
 use super::{Error, Photos, Recipe, Scores, State, Validation};
 use crate::checkpoint::{self, Model, Precision};
 use crate::image;
@@ -27,6 +28,7 @@ pub struct Session {
     recipe: Recipe,
     out: PathBuf,
     photos: Photos,
+    teacher: Option<Class>,
     validation: Validation,
     state: State,
     saved: u64,
@@ -71,6 +73,8 @@ impl Session {
                 reason: format!("no picture here is at least {largest}x{largest} pixels"),
             });
         }
+        let teacher = recipe.teacher.as_ref();
+        let teacher = teacher.map(|t| Class::open(t, device)).transpose()?;
         let validation = Validation::new(&recipe)?;
         let pictures = photos.digest();
         let state = match State::open(&out.join("state.safetensors"), &recipe, pictures)? {
@@ -83,6 +87,7 @@ impl Session {
         Ok(Session {
             out: out.to_owned(),
             photos,
+            teacher,
             validation,
             saved: state.step,
             state,
@@ -126,7 +131,7 @@ impl Session {
 
     fn step_in_pool(&mut self) -> Result<Report, Error> {
         let n = self.state.step;
-        let task = self.task(n);
+        let task = self.task(n)?;
         let mut loader = Loader::tracked(&self.state.params, &self.device);
         let net = self.recipe.network.load(&mut loader)?;
         let tracked = loader.finish()?;
@@ -167,7 +172,7 @@ impl Session {
     }
 
     /// Crops, levels and noise of step `n`.
-    fn task(&self, n: u64) -> Task {
+    fn task(&self, n: u64) -> Result<Task, Error> {
         let data = &self.recipe.data;
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         rng.set_stream(n + 1);
@@ -189,7 +194,7 @@ impl Session {
                 let rounded = rng.random::<f64>() < data.rounded;
                 maps.kind(&mut rng).see(x0, eps, beside, rounded, &mut rng)
             });
-            return Task::mapped(&self.recipe, &x0, seen.collect());
+            return Ok(Task::mapped(&self.recipe, &x0, seen.collect()));
         }
         for (i, &sigma) in sigmas.iter().enumerate() {
             if rng.random::<f64>() < data.grey {
@@ -198,8 +203,11 @@ impl Session {
             if data.rounded > 0.0 && rng.random::<f64>() < data.rounded && sigma < 1.0 {
                 round(&x0, sigma, &mut noise, i);
             }
+            if let Some(teacher) = &self.teacher {
+                teacher.teach(&mut x0, &mut noise, (i, sigma), &mut rng)?;
+            }
         }
-        Task::plain(&self.recipe, &x0, &sigmas, &noise)
+        Ok(Task::plain(&self.recipe, &x0, &sigmas, &noise))
     }
 
     fn after(&mut self, mut report: Report) -> Result<Report, Error> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Image;
 use crate::grid::MAX_STEPS;
-use crate::method::{DiffPir, Method, Restored, Settings, Task, Tuned};
+use crate::method::{DiffPir, Exact, Method, Restored, Settings, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
@@ -146,8 +146,16 @@ impl Default for Mean {
 
 impl Tuned for Mean {
     fn tuned(task: &Task) -> Mean {
+        let of = match task.pixelwise && task.maps && !task.elsewhere {
+            true => Exact::tuned(&Task {
+                draw: true,
+                ..*task
+            })
+            .into(),
+            false => DiffPir::tuned(task).into(),
+        };
         Mean {
-            of: Box::new(DiffPir::tuned(task).into()),
+            of: Box::new(of),
             ..Mean::default()
         }
     }
