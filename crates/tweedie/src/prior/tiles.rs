@@ -59,9 +59,10 @@ impl Tiling {
         Tiling {
             margin: reach.map(|reach| reach.next_multiple_of(multiple)),
             multiple,
+            // The photo prior takes 0.4 GB a megapixel, and of a tile of half as many half would be margin.
             forward: Limit {
-                whole: 1 << 21,
-                tile: 1 << 21,
+                whole: 1 << 22,
+                tile: 1 << 22,
             },
             // What a gradient keeps of the way forward is many times the picture: the photo prior's take 1.4 GB a megapixel.
             backward: Limit {
