@@ -3,7 +3,6 @@ or with a map of it. The same draws as Tweedie's trainer makes (`train/data.rs`,
 
 import math
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch

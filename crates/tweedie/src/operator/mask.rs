@@ -169,7 +169,7 @@ impl Mask {
 /// dead ones and lines of one; not strokes, letters and boxes.
 fn are_scattered(hidden: &Array2<bool>) -> bool {
     let (h, w) = hidden.dim();
-    let alone = |y: usize, x: usize| {
+    let alone = |(y, x): (usize, usize)| {
         let near = s![
             y.saturating_sub(1)..(y + 2).min(h),
             x.saturating_sub(1)..(x + 2).min(w)
@@ -178,11 +178,12 @@ fn are_scattered(hidden: &Array2<bool>) -> bool {
         let missing = near.iter().filter(|&&hidden| hidden).count();
         2 * (missing - 1) < near.len()
     };
-    let of = |count: &dyn Fn((usize, usize)) -> bool| {
-        let marked = hidden.indexed_iter().filter(|(_, hidden)| **hidden);
-        marked.filter(|(at, _)| count(*at)).count()
-    };
-    4 * of(&|(y, x)| alone(y, x)) > of(&|_| true)
+    let (mut all, mut scattered) = (0, 0);
+    for (at, _) in hidden.indexed_iter().filter(|(_, hidden)| **hidden) {
+        all += 1;
+        scattered += usize::from(alone(at));
+    }
+    4 * scattered > all
 }
 
 impl Operator for Mask {
