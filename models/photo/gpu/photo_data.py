@@ -131,7 +131,7 @@ def plain(x0, teacher=None):
     x0 = torch.where(grey, x0.mean(1, keepdim=True), x0)
     eps = torch.where(grey, eps[:, :1], eps)
     s = sigma.view(-1, 1, 1, 1)
-    filed = (torch.rand(n, 1, 1, 1, device=device) < ROUNDED) & (s < 1)
+    filed = (torch.rand(n, 1, 1, 1, device=device) < ROUNDED) & (s >= 4 / 255) & (s < 1)
     x = x0 + s * eps
     x = torch.where(filed, as_in_a_file(x), x)
     if teacher is not None:

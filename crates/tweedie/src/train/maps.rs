@@ -205,6 +205,10 @@ impl Kind {
     }
 }
 
+/// Noise levels, for data in [-1, 1], of pictures that are seen as files keep them. A network that is told of less noise than two
+/// steps of a file, and shown the steps, takes faint stars for them.
+pub(super) const NOISE_IN_FILES: std::ops::Range<f64> = 4.0 / 255.0..1.0;
+
 /// A number of [-1, 1] as a file of 8 bits keeps it.
 pub(super) fn as_in_a_file(v: f32) -> f32 {
     ((v * 127.5 + 127.5).round().clamp(0.0, 255.0) - 127.5) / 127.5

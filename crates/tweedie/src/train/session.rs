@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::events::Events;
 use super::lock::Lock;
-use super::maps::as_in_a_file;
+use super::maps::{NOISE_IN_FILES, as_in_a_file};
 use super::objective::Task;
 use super::optimizer::{Gradient, average};
 use super::teacher::Class;
@@ -200,7 +200,7 @@ impl Session {
             if rng.random::<f64>() < data.grey {
                 make_grey(&mut x0, &mut noise, i);
             }
-            if data.rounded > 0.0 && rng.random::<f64>() < data.rounded && sigma < 1.0 {
+            if rng.random::<f64>() < data.rounded && NOISE_IN_FILES.contains(&sigma) {
                 round(&x0, sigma, &mut noise, i);
             }
             if let Some(teacher) = &self.teacher {
