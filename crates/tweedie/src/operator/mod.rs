@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod lanczos;
 pub mod mask;
 pub mod tikhonov;
+pub(crate) mod truncated;
 
 mod axis;
 mod blur;

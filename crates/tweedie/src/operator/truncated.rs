@@ -6,7 +6,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 ///
 /// Between the estimate itself, where the interval is wide, and the middle of the interval, where it is narrow. Continuous and in
 /// the interval for all finite numbers with `low < high` and `sigma > 0`.
-pub(super) fn mean(mean: f64, sigma: f64, low: f64, high: f64) -> f64 {
+pub(crate) fn mean(mean: f64, sigma: f64, low: f64, high: f64) -> f64 {
     // Mirrored so that the mean is nearer to the lower end: the tail that counts is the upper one, which has all its digits.
     if mean > 0.5 * (low + high) {
         return -self::mean(-mean, sigma, -high, -low);
