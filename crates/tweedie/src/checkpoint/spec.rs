@@ -21,6 +21,10 @@ pub struct ModelSpec {
     pub conditioning: Conditioning,
     /// The smallest and the largest sigma that it was trained on, in the units of its data.
     pub sigma: [f64; 2],
+    /// What a network with maps is told of a number that is known; if nothing is said, the smallest sigma. It is below that where
+    /// it means so much to the network that it takes the noise of that level for the picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<f64>,
     /// What black and white are to it.
     #[serde(default = "symmetric")]
     pub data: [f64; 2],
@@ -51,6 +55,7 @@ impl ModelSpec {
             parametrisation,
             conditioning: Conditioning::default(),
             sigma,
+            known: None,
             data: symmetric(),
             mean: None,
             variance: None,
@@ -94,6 +99,13 @@ impl ModelSpec {
             );
             return Err(wrong("sigma", what));
         }
+        if self
+            .known
+            .is_some_and(|known| !(0.0 < known && known <= least))
+        {
+            let what = format!("must be positive and at most the smallest sigma, {least}");
+            return Err(wrong("known", what));
+        }
         self.parametrisation
             .check()
             .map_err(|what| wrong("parametrisation", what))?;
@@ -109,6 +121,11 @@ impl ModelSpec {
         }
         self.check_channels()
             .map_err(|(key, what)| wrong(key, what))
+    }
+
+    /// What maps tell: of what is known, and at most.
+    pub(crate) fn told(&self) -> [f64; 2] {
+        [self.known.unwrap_or(self.sigma[0]), self.sigma[1]]
     }
 
     /// That the network takes a picture and answers what is read from its answer.

@@ -249,8 +249,6 @@ pub struct Loss {
     pub faded: f64,
     /// Pixels are missing.
     pub pixels: bool,
-    /// Those that are missing lie scattered among others that are known.
-    pub scattered: bool,
     /// Whole scales are missing, as after down-sampling.
     pub scales: bool,
     /// Colours are missing.
@@ -263,7 +261,6 @@ impl Loss {
         detail: false,
         faded: 0.0,
         pixels: false,
-        scattered: false,
         scales: false,
         colours: false,
     };
@@ -274,7 +271,6 @@ impl Loss {
             detail: self.detail || other.detail,
             faded: self.faded.max(other.faded),
             pixels: self.pixels || other.pixels,
-            scattered: self.scattered || other.scattered,
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
         }

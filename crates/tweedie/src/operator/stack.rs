@@ -168,7 +168,6 @@ impl Operator for Stack {
                 detail: a.detail && b.detail,
                 faded: a.faded.min(b.faded),
                 pixels: a.pixels && b.pixels,
-                scattered: a.scattered && b.scattered,
                 scales: a.scales && b.scales,
                 colours: a.colours && b.colours,
             })

@@ -224,6 +224,7 @@ impl Recipe {
     pub fn spec(&self) -> ModelSpec {
         ModelSpec {
             conditioning: self.conditioning.clone(),
+            known: self.maps.as_ref().and_then(|maps| maps.known),
             about: self.about.clone(),
             ..ModelSpec::new(
                 self.network.clone(),
