@@ -13,7 +13,7 @@ use tweedie::prior::Prior;
 use tweedie::restore::{self, Choice, Job, Ready, record};
 
 use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs, say_force};
-use crate::places::{Pair, Plan};
+use crate::places::{Pair, Plan, Source};
 use crate::watched::Watch;
 use crate::{batch, output};
 
@@ -23,6 +23,9 @@ pub(crate) struct JobArgs {
     /// The measurements: PNG, JPEG, TIFF, WebP or BMP pictures, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    /// The inputs are measurements of one picture, by the operators of a `stack` in their order: there is one result.
+    #[arg(long)]
+    pub(crate) together: bool,
     #[command(flatten)]
     pub(crate) method: MethodArgs,
     #[command(flatten)]
@@ -45,6 +48,25 @@ impl JobArgs {
     /// Decides all that is random.
     pub(crate) fn seed(&self) -> u64 {
         self.compute.seed
+    }
+
+    /// The inputs that have a result of their own.
+    fn of_results(&self) -> &[PathBuf] {
+        match self.together {
+            true => &self.inputs[..1],
+            false => &self.inputs,
+        }
+    }
+
+    /// The measurement of a source.
+    fn read(&self, source: &Source) -> anyhow::Result<Picture> {
+        if !self.together {
+            return source.read();
+        }
+        let all = self.inputs.iter().map(|input| Source::of(input).read());
+        Ok(restore::together(
+            &all.collect::<anyhow::Result<Vec<_>>>()?,
+        )?)
     }
 
     /// Where pictures of the draws and of the spread go, of those that are asked for.
@@ -176,7 +198,7 @@ pub(crate) fn restore(
         files.retain(|file| args.spread.as_ref() != Some(file));
         files
     };
-    let plan = Plan::new(&args.inputs, suffix, &args.output, beside)?;
+    let plan = Plan::new(args.of_results(), suffix, &args.output, beside)?;
     args.check_places(&plan)?;
     let device = args.compute.machine.begin()?;
     let watch = Watch::new(plan.pairs.len())?;
@@ -207,7 +229,7 @@ struct One<'a> {
 impl One<'_> {
     fn restore(&self, Pair { source, sink }: &Pair) -> anyhow::Result<Report> {
         let args = self.args;
-        let picture = source.read()?;
+        let picture = args.read(source)?;
         let job = (self.job)(picture.dims())?;
         let ready = self.prepare(&job, &picture)?;
         args.output.check_size(sink, ready.output())?;

@@ -258,8 +258,9 @@ pub(crate) struct MethodArgs {
     /// Number of noise levels that the method visits.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: Option<u32>,
-    /// The noise in the measurement, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, or `poisson:A,B` for a
-    /// variance of `A + B*x`, which grows with brightness. Estimated if not given.
+    /// The noise in the measurement, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, `poisson:A,B` for a
+    /// variance of `A + B*x`, which grows with brightness, or `photons:N[,STD]` for light that was counted, N grains at white, with
+    /// noise of STD on top. Estimated if not given.
     #[arg(long, value_name = "NOISE")]
     pub(crate) noise: Option<NoiseArg>,
     /// How much of the restoration is taken, from 0 (the measurement as it is) to 1, where picture and measurement are of one

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use tweedie::problem::Noise;
 
-/// Noise: a standard deviation for pictures in [0, 1], `0.06` or `15/255`, or `poisson:A,B` for a variance of `A + B*x` where
-/// the picture is `x`.
+/// Noise: a standard deviation for pictures in [0, 1], `0.06` or `15/255`, `poisson:A,B` for a variance of `A + B*x` where
+/// the picture is `x`, or `photons:N[,STD]` for counts of N at white, with white noise on top.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct NoiseArg(pub(crate) Noise);
 
@@ -16,12 +16,17 @@ impl FromStr for NoiseArg {
         if let Some(numbers) = text.strip_prefix("poisson:") {
             return poisson(numbers).map(NoiseArg);
         }
+        if let Some(numbers) = text.strip_prefix("photons:") {
+            return photons(numbers).map(NoiseArg);
+        }
         match number(text) {
             Some(v) if (0.0..=10.0).contains(&v) => Ok(NoiseArg(v.into())),
             Some(v) => Err(format!(
                 "{v} is not a noise level of pictures in [0, 1]; for 8-bit values write {text}/255"
             )),
-            None => Err("write a number such as 0.06, or 15/255, or poisson:A,B".to_owned()),
+            None => Err(
+                "write a number such as 0.06, or 15/255, or poisson:A,B, or photons:N".to_owned(),
+            ),
         }
     }
 }
@@ -32,6 +37,24 @@ fn number(text: &str) -> Option<f64> {
     match text.split_once('/') {
         Some((above, below)) => number(above).zip(number(below)).map(|(a, b)| a / b),
         None => number(text),
+    }
+}
+
+/// `y = Poisson(n*x)/n` has the variance `x/n`.
+fn photons(numbers: &str) -> Result<Noise, String> {
+    let (count, on_top) = match numbers.split_once(',') {
+        Some((count, on_top)) => (number(count), number(on_top)),
+        None => (number(numbers), Some(0.0)),
+    };
+    match count.zip(on_top) {
+        Some((n, sigma)) if (1.0..=1e9).contains(&n) && (0.0..=1.0).contains(&sigma) => {
+            let (a, b) = (sigma * sigma, 1.0 / n);
+            Ok(Noise::Poisson { a, b })
+        }
+        _ => Err(
+            "photons:N[,STD] is light counted in N grains at white, 1 or more, with noise of STD on top, such as photons:100,0.01"
+                .to_owned(),
+        ),
     }
 }
 
@@ -60,7 +83,15 @@ mod tests {
         assert_eq!(noise("15/255"), Ok(Noise::White(15.0 / 255.0)));
         let (a, b) = (0.0005, 0.01);
         assert_eq!(noise("poisson:0.0005,0.01"), Ok(Noise::Poisson { a, b }));
+        let b = 1.0 / 255.0;
+        assert_eq!(noise("photons:255"), Ok(Noise::Poisson { a: 0.0, b }));
+        let a = 0.1 * 0.1;
+        assert_eq!(noise("photons:255,0.1"), Ok(Noise::Poisson { a, b }));
         for wrong in [
+            "photons:0",
+            "photons:",
+            "photons:nan",
+            "photons:10,-1",
             "15",
             "-1",
             "nan",

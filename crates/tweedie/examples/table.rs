@@ -113,6 +113,7 @@ fn tasks(kernel: &str) -> Result<Vec<Task>> {
             factor: factor.into(),
             filter: Default::default(),
             boundary: Default::default(),
+            offset: 0,
         }
         .into()
     };

@@ -5,8 +5,8 @@
 //! pictures of a batch, and so that what is drawn for one purpose tells nothing of what is drawn for another.
 //! Tests inject [`Zeros`] or a [`Unit`] vector to read a sampler's mean and variance exactly.
 //!
-//! Streams in use: "measurement" (the noise that [`degrade`](crate::restore::degrade) adds), "mask" and "kernel" (random
-//! ones), "method" (what methods and samplers draw).
+//! Streams in use: "measurement" and "photons" (the noise that [`degrade`](crate::restore::degrade) adds), "mask" and "kernel" (random
+//! ones), "phase" (where phase retrieval begins), "method" (what methods and samplers draw).
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

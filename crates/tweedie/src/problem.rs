@@ -237,8 +237,11 @@ impl Problem {
         self.operator.vjp(x, &self.residual(x))
     }
 
-    /// `|J|^2` at the first guess, or a little more: steps along [`Problem::pull`] are safe up to twice its inverse.
+    /// `|J|^2`: the operator's bound, or what it is at the first guess, and a little more: steps along [`Problem::pull`] are safe up to twice its inverse.
     pub fn norm2(&self) -> f64 {
+        if let Some(bound) = self.operator.lipschitz() {
+            return bound.powi(2).max(NOTHING);
+        }
         if let Some(spectrum) = self.operator.linear().and_then(|linear| linear.spectrum()) {
             return spectrum.norm().powi(2).max(NOTHING);
         }

@@ -17,8 +17,8 @@ const NOISELESS: f64 = 0.015;
 /// a denoiser from that mean (PnP-DRS): of scattered ones 1.0 to 2.5 dB on photographs, of letters and lines 0.5 to 0.8, of boxes
 /// 0.2. Large holes are filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
 ///
-/// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do
-/// (DiffPIR, equation 13). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
+/// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do,
+/// from near the first guess (DiffPIR, equation 13; docs/non-linear.md). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
 /// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from
 /// denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {

@@ -53,7 +53,7 @@ impl Need {
             Need::Linear => "linearity (an adjoint)",
             Need::NoiseOnly => "a picture with noise and nothing else",
             Need::Pixelwise => "a linear effect on each pixel alone (mask, mosaic, grey, gain)",
-            Need::Intervals => "rounded numbers (a JPEG)",
+            Need::Intervals => "rounded numbers (a JPEG, or few levels)",
             Need::Likelihood => {
                 "the likelihood of a noisy image (which Gaussians and mixtures know)"
             }

@@ -7,9 +7,9 @@ use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::operator::cg::{self, Params};
 use tweedie::operator::mask::{BoxSpec, Extent};
 use tweedie::operator::{
-    Bayer, Blur, Boundary, Compose, Decimate, Downsample, Gain, GainMap, Gray, GrayWeights,
+    Bayer, Blur, Boundary, Compose, Decimate, Downsample, Edges, Gain, GainMap, Gray, GrayWeights,
     Identity, Kernel, Lanczos, Linear, Mask, Mosaic, Operator, Spec, Spectrum, Stack, ValidBlur,
-    lanczos, norm, spectrum,
+    VaryingBlur, lanczos, norm, spectrum,
 };
 use tweedie::{Dims, Image};
 
@@ -126,6 +126,30 @@ fn blurs() -> Vec<Case> {
                 cases.push(case(name, blur, closed, false));
             }
         }
+        for edges in [
+            Edges::Auto,
+            Boundary::Reflect.into(),
+            Boundary::Circular.into(),
+        ] {
+            let row = |size| vec![lopsided(3, size), Kernel::motion(3.0, 30.0).unwrap()];
+            let field = [row(3), row(2)];
+            let blur = VaryingBlur::new(d, &field, edges).unwrap();
+            cases.push(case(
+                format!("{edges} varying blur {d}"),
+                blur,
+                false,
+                false,
+            ));
+        }
+        let field = [vec![lopsided(3, 3)], vec![lopsided(2, 4)]];
+        let canvas = Dims::new(d.c, d.h + 3, d.w + 4);
+        let blur = VaryingBlur::new(canvas, &field, Edges::Unknown).unwrap();
+        cases.push(case(
+            format!("unknown varying blur {canvas}"),
+            blur,
+            false,
+            false,
+        ));
         for (name, kernel) in [("3x3", lopsided(3, 3)), ("2x4", lopsided(2, 4))] {
             let blur = || ValidBlur::new(d, &kernel).unwrap();
             let part = Array3::from_shape_fn((d.c, d.h, d.w), |(c, i, j)| (c + i + j) % 3 != 1);
@@ -164,6 +188,13 @@ fn downsamplings() -> Vec<Case> {
                     let name = format!("{boundary} {h}x{w} every {s} {d}");
                     let op = Decimate::new(d, lopsided(h, w), boundary, s).unwrap();
                     cases.push(case(name, op, closed, true));
+                    if let Ok(op) =
+                        Decimate::with_offset(d, lopsided(h, w), boundary, s, s.min(3) - 1)
+                    {
+                        let name =
+                            format!("{boundary} {h}x{w} every {s} from {} {d}", s.min(3) - 1);
+                        cases.push(case(name, op, closed, true));
+                    }
                 }
             }
         }
@@ -605,6 +636,33 @@ fn any_ratio_agrees_with_whole_factors_and_keeps_slopes() {
     }
     assert!(Downsample::bicubic_to(d, (25, 16)).is_err());
     assert!(Downsample::bicubic_to(d, (0, 16)).is_err());
+}
+
+/// What is kept after a kernel is what the blur has from the offset on. Wrong: a kernel that is moved the other way.
+#[test]
+fn an_offset_keeps_other_pixels() {
+    let d = Dims::new(2, 13, 15);
+    let x = noise(d, 11);
+    for boundary in BOUNDARIES {
+        let blurred = Blur::new(d, lopsided(3, 4), boundary).unwrap().apply(&x);
+        for (factor, offset) in [(2, 1), (4, 0), (4, 3)] {
+            let operator =
+                Decimate::with_offset(d, lopsided(3, 4), boundary, factor, offset).unwrap();
+            let step = factor as isize;
+            let start = offset as isize;
+            let kept = blurred.slice(s![.., .., start..;step, start..;step]);
+            assert!(distance(&operator.apply(&x), &vector(&kept.to_owned())) < 1e-5);
+        }
+    }
+    let kernel = lopsided(3, 3);
+    assert!(Decimate::with_offset(d, kernel, Boundary::Circular, 2, 2).is_err());
+    let spec = |text: &str| toml::from_str::<Spec>(text).unwrap();
+    let of = "kind = 'downsample'\nfactor = 4\noffset = 2\nfilter = ";
+    let stride = spec(&format!("{of}'gaussian:1'"));
+    let small = Dims::new(3, 5, 6);
+    let large = stride.input_for(small).unwrap();
+    assert_eq!(stride.build(large).unwrap().output(), small);
+    assert!(spec(&format!("{of}'bicubic'")).build(large).is_err());
 }
 
 /// The clean size is the measurement's times the factor, rounded, and the operator of that size records the measurement's.

@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use tweedie::image::Picture;
-use tweedie::operator::Spec;
+use tweedie::operator::{Spec, StackSpec};
 use tweedie::problem::Noise;
-use tweedie::restore::{degrade, record};
+use tweedie::restore::{apart, degrade, record};
 
 use crate::batch;
 use crate::operator_args::OperatorArgs;
 use crate::options::{ComputeArgs, OutputArgs, say_force};
-use crate::places::{Pair, Plan};
+use crate::places::{Pair, Plan, Sink};
 use crate::values::NoiseArg;
 use crate::watched::Watch;
 
 /// Degrade a clean picture the way a camera would: blur, shrink, hide, grey, add noise.
 ///
-/// Of pictures with holes, the mask is written beside the result as NAME.mask.png.
+/// Of pictures with holes, the mask is written beside the result as NAME.mask.png. What the operators of a stack record is written as
+/// NAME.1.png, NAME.2.png and so on.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -33,8 +34,9 @@ pub(crate) struct Args {
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     operator: OperatorArgs,
-    /// The noise to add, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, or `poisson:A,B` for a variance of
-    /// `A + B*x`, which grows with brightness.
+    /// The noise to add, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, `poisson:A,B` for a variance of
+    /// `A + B*x`, which grows with brightness, or `photons:N[,STD]` for light that was counted, N grains at white, with noise of STD
+    /// on top.
     #[arg(long, default_value = "0", value_name = "NOISE")]
     noise: NoiseArg,
     #[command(flatten)]
@@ -113,16 +115,45 @@ fn one(
     notes.extend(args.output.losses(sink, &result)?);
     let text = serde_json::json!({ "operator": spec, "noise": noise, "seed": seed });
     result.set_text("tweedie-degrade", record(text));
-    args.output.write(sink, &result)?;
+    let output = match spec {
+        Spec::Stack(stack) => write_apart(&result, stack, sink, &args.output)?,
+        _ => {
+            args.output.write(sink, &result)?;
+            sink.to_string()
+        }
+    };
     Ok(Report {
         operator: spec.clone(),
         noise,
         seed,
         input: source.to_string(),
-        output: sink.to_string(),
+        output,
         mask,
         notes,
     })
+}
+
+/// What each operator of a stack recorded, a file each; their names.
+fn write_apart(
+    result: &Picture,
+    stack: &StackSpec,
+    sink: &Sink,
+    output: &OutputArgs,
+) -> anyhow::Result<String> {
+    let parts = apart(result, stack);
+    let parts = parts.context(
+        "what the operators of this stack record are no pictures of one size, with 1 or 3 channels each",
+    )?;
+    let file = sink.file();
+    let file = file.context("a stack records several pictures; name them with -o")?;
+    let extension = file.extension().unwrap_or_default().to_string_lossy();
+    let mut names = Vec::new();
+    for (k, part) in parts.iter().enumerate() {
+        let name = file.with_extension(format!("{}.{extension}", k + 1));
+        names.push(name.display().to_string());
+        output.write(&Sink::File(name), part)?;
+    }
+    Ok(names.join(", "))
 }
 
 fn write_mask(

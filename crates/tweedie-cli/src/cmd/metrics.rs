@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Leave out so many pixels at each border; papers take the factor.
     #[arg(long, value_name = "N", default_value_t = 0)]
     crop: usize,
+    /// Turn the picture by half a turn and move it, as it lies nearest to the true one: what phase retrieval cannot tell apart.
+    #[arg(long)]
+    align: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -75,7 +78,10 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     );
     let truth = args.read(&args.truth)?;
     let picture = args.read(&args.picture)?;
-    let (truth, picture) = alike(truth, picture);
+    let (truth, mut picture) = alike(truth, picture);
+    if args.align {
+        picture = metric::aligned(&truth, &picture).with_context(|| args.names())?;
+    }
     let measure = |metric: &'static Metric| {
         let value = metric.of(&truth, &picture)?;
         Ok((metric, value))

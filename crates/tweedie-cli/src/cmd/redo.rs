@@ -163,6 +163,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
     };
     let args = JobArgs {
         inputs: vec![input],
+        together: false,
         method: MethodArgs::default(),
         prior: PriorArgs {
             prior: recorded.prior.clone(),

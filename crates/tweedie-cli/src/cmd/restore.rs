@@ -9,10 +9,13 @@ use crate::operator_args::OperatorArgs;
 Examples:
   tweedie restore y.png --operator blur --kernel disk:3      writes y.restore.png
   tweedie restore y.png --operator chain.toml --samples 8    also y.restore.samples.png and y.restore.spread.png
+  tweedie restore y.1.png y.2.png --together --operator exposures.toml -o x.png   two measurements of one picture
 An operator's file is TOML, for instance
   kind = \"compose\"
   steps = [{ kind = \"blur\", kernel = \"k.png\" }, { kind = \"downsample\", factor = 2 }]
-where k.png lies beside it.")]
+where k.png lies beside it. Several measurements of one picture have
+  kind = \"stack\"
+  of = [{ kind = \"blur\", kernel = \"motion:9:0\" }, { kind = \"blur\", kernel = \"motion:9:90\" }]")]
 pub(crate) struct Args {
     #[command(flatten)]
     operator: OperatorArgs,

@@ -175,6 +175,7 @@ registry! {
         Tweedie in direct::tweedie = "tweedie",
         Exact in direct::exact = "exact",
         Mean in direct::draws = "mean",
+        Best in direct::best = "best",
         DiffPir in split::diffpir = "diffpir",
         Ddiff in split::ddiff = "ddiff",
         RedDiff in split::red_diff = "red-diff",

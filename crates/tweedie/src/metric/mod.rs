@@ -13,6 +13,7 @@
 //! # Ok::<(), metric::Error>(())
 //! ```
 
+mod aligned;
 #[cfg(feature = "lpips")]
 mod lpips;
 mod mae;
@@ -20,6 +21,7 @@ mod papers;
 mod psnr;
 mod ssim;
 
+pub use aligned::aligned;
 #[cfg(feature = "lpips")]
 pub use lpips::{LPIPS_MIN_SIDE, lpips};
 pub use papers::{luma, without_border};

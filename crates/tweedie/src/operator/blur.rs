@@ -165,7 +165,7 @@ impl Described for BlurSpec {
         Flag {
             name: "kernel",
             value: "KERNEL",
-            help: "The blur kernel: `gaussian:STD[:SIZE]`, `motion:LENGTH:ANGLE`, `box:N`, `disk:R`, a picture, or a text \
+            help: "The blur kernel: `gaussian:STD[:SIZE]`, `gaussian:ALONG,ACROSS,ANGLE[:SIZE]`, `motion:LENGTH:ANGLE`, `box:N`, `disk:R`, a picture, or a text \
                    file with rows of numbers",
             example: "gaussian:1.6",
             default: None,

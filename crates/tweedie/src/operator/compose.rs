@@ -180,6 +180,18 @@ impl Operator for Compose {
         }
     }
 
+    /// The last step's first: what it had to see, then what that was made of.
+    fn consistent(&self, y: &Image, x: &Image) -> Image {
+        match (self.linear_parts(), &self.rest) {
+            (Some(_), _) => self.project(y, x),
+            (None, Some(rest)) => {
+                let seen = rest.consistent(y, &self.first.apply(x));
+                self.first.consistent(&seen, x)
+            }
+            (None, None) => self.first.consistent(y, x),
+        }
+    }
+
     fn loss(&self) -> Loss {
         match &self.rest {
             Some(rest) => self.first.loss().and(rest.loss()),
@@ -200,6 +212,20 @@ impl Operator for Compose {
         let (seen, small) = (outer.within(self.first.input()), rest.input());
         let larger = |f: fn(Dims) -> usize| seen.map_or(1, |seen| f(seen).div_ceil(f(small)));
         outer.and(rest.margins().scaled(larger(|d| d.h), larger(|d| d.w)))
+    }
+
+    /// The product of those of the steps.
+    fn lipschitz(&self) -> Option<f64> {
+        let rest = self
+            .rest
+            .as_ref()
+            .map_or(Some(1.0), |rest| rest.lipschitz());
+        Some(self.first.lipschitz()? * rest?)
+    }
+
+    /// Of the last step.
+    fn full_scale(&self) -> Option<f64> {
+        self.rest.as_ref().unwrap_or(&self.first).full_scale()
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

@@ -13,7 +13,7 @@ use super::{
 use crate::fft::{Complex, Fft2};
 use crate::{Dims, Image};
 
-/// `y = (k * x)` at rows and columns 0, s, 2s, ...: DPIR's, IDBP's and DiffPIR's measurement.
+/// `y = (k * x)` at rows and columns o, o + s, o + 2s, ...: with `o = 0` DPIR's, IDBP's and DiffPIR's measurement.
 ///
 /// Under the circular boundary, with sides divisible by s, `A A^T` is diagonal in the Fourier basis of the small image,
 /// with the mean over the s*s aliased blocks of `|k|^2` as its eigenvalues (Zhao et al. 2016, "Fast single image
@@ -21,8 +21,10 @@ use crate::{Dims, Image};
 /// left to conjugate gradients.
 #[derive(Debug)]
 pub struct Decimate {
+    /// Moved by the offset, so that the first pixel is kept.
     blur: Blur,
     factor: usize,
+    offset: usize,
     aliased: Option<Aliased>,
 }
 
@@ -45,11 +47,32 @@ impl Decimate {
         boundary: Boundary,
         factor: usize,
     ) -> Result<Decimate, Error> {
+        Decimate::with_offset(input, kernel, boundary, factor, 0)
+    }
+
+    /// The same from row and column `offset` on.
+    ///
+    /// # Errors
+    /// Those of [`Decimate::new`], and [`Error::Invalid`] for an offset that is not smaller than the factor, or beyond the image.
+    pub fn with_offset(
+        input: Dims,
+        kernel: Kernel,
+        boundary: Boundary,
+        factor: usize,
+        offset: usize,
+    ) -> Result<Decimate, Error> {
         check_factor(factor as f64)?;
-        let blur = Blur::new(input, kernel, boundary)?;
+        if offset >= factor || offset >= input.h.min(input.w).max(1) {
+            return Err(Error::Invalid(format!(
+                "of every {factor} pixels one is kept, from 0 to {}, not number {offset}",
+                factor - 1
+            )));
+        }
+        let blur = Blur::new(input, kernel.moved(offset)?, boundary)?;
         let mut operator = Decimate {
             blur,
             factor,
+            offset,
             aliased: None,
         };
         let divisible = input.h.is_multiple_of(factor) && input.w.is_multiple_of(factor);
@@ -173,7 +196,8 @@ impl Operator for Decimate {
 
     fn output(&self) -> Dims {
         let Dims { c, h, w } = self.input();
-        Dims::new(c, h.div_ceil(self.factor), w.div_ceil(self.factor))
+        let kept = |n: usize| (n - self.offset).div_ceil(self.factor);
+        Dims::new(c, kept(h), kept(w))
     }
 
     fn apply(&self, x: &Image) -> Image {
@@ -191,7 +215,8 @@ impl Operator for Decimate {
     /// Bicubic interpolation; pixel `i` of the small image lies on pixel `factor*i` of the large one.
     fn guess(&self, y: &Image) -> Image {
         let (large, small) = (self.input(), self.output());
-        let up = |n: usize, to: usize| Axis::bicubic_up(n, to, self.factor as f64, 0.0);
+        let up =
+            |n: usize, to: usize| Axis::bicubic_up(n, to, self.factor as f64, self.offset as f64);
         let (v, h) = (up(small.h, large.h), up(small.w, large.w));
         plane::map(y, small, large, |y, x| {
             axis::apply(&v, &h, y, x, |to, value| *to = value as f32);

@@ -367,6 +367,21 @@ pub struct DownsampleSpec {
     /// What a kernel sees beyond the edges.
     #[serde(default)]
     pub boundary: Boundary,
+    /// The first row and column that is kept after a kernel, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub offset: usize,
+}
+
+fn is_first(offset: &usize) -> bool {
+    *offset == 0
+}
+
+fn offset(text: &str) -> Result<usize, Error> {
+    text.trim().parse().map_err(|_| {
+        Error::Invalid(format!(
+            "`{text}` is no number of a row and column, such as 0 or 1"
+        ))
+    })
 }
 
 impl Described for DownsampleSpec {
@@ -392,6 +407,14 @@ impl Described for DownsampleSpec {
             check: parses::<FilterSpec>,
         },
         Boundary::FLAG,
+        Flag {
+            name: "offset",
+            value: "N",
+            help: "The first row and column that was kept after a kernel, from 0",
+            example: "1",
+            default: Some("0"),
+            check: |text| offset(text).map(drop),
+        },
     ];
 
     fn from_flags(flags: &Flags<'_>) -> Result<DownsampleSpec, Error> {
@@ -399,6 +422,7 @@ impl Described for DownsampleSpec {
             factor: flags.need(&DownsampleSpec::FLAGS[0])?,
             filter: flags.need(&DownsampleSpec::FLAGS[1])?,
             boundary: flags.need(&Boundary::FLAG)?,
+            offset: offset(flags.text(&DownsampleSpec::FLAGS[3])?)?,
         };
         Ok(spec)
     }
@@ -406,13 +430,26 @@ impl Described for DownsampleSpec {
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         check_factor(self.factor.0)?;
         let small = (self.factor.reduced(input.h), self.factor.reduced(input.w));
+        if self.offset > 0 && !matches!(self.filter, FilterSpec::Kernel(_)) {
+            return Err(Error::Invalid(format!(
+                "an offset is for pixels that are kept after a kernel, not for {}",
+                self.filter
+            )));
+        }
         Ok(match (&self.filter, self.factor.whole()) {
             (FilterSpec::Bicubic, Some(n)) => Box::new(Downsample::bicubic(input, n)?),
             (FilterSpec::Bicubic, None) => Box::new(Downsample::bicubic_to(input, small)?),
             (FilterSpec::Average, Some(n)) => Box::new(Downsample::average(input, n)?),
             (FilterSpec::Average, None) => Box::new(Downsample::average_to(input, small)?),
             (FilterSpec::Kernel(kernel), Some(n)) => {
-                Box::new(Decimate::new(input, kernel.build()?, self.boundary, n)?)
+                let kernel = kernel.build()?;
+                Box::new(Decimate::with_offset(
+                    input,
+                    kernel,
+                    self.boundary,
+                    n,
+                    self.offset,
+                )?)
             }
             (FilterSpec::Kernel(kernel), None) => {
                 return Err(Error::Invalid(format!(

@@ -72,6 +72,56 @@ impl Kernel {
         }))
     }
 
+    /// A Gaussian that is longer than wide: standard deviations of `along` and `across` pixels, the first at `angle` degrees,
+    /// counter-clockwise from the horizontal, on `size` by `size` taps, by default `2*ceil(3*std) + 1` of the larger.
+    ///
+    /// With 20, 1 and 0 on 9 taps it is the anisotropic blur of DDRM and DDNM.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if a deviation is not a positive number or the angle not finite, [`Error::KernelSize`] for a size that
+    /// does not do.
+    pub fn oriented_gaussian(
+        along: f64,
+        across: f64,
+        angle: f64,
+        size: Option<usize>,
+    ) -> Result<Kernel, Error> {
+        positive("the standard deviation of a Gaussian kernel", along)?;
+        positive("the standard deviation of a Gaussian kernel", across)?;
+        if !angle.is_finite() {
+            return Err(Error::Invalid(format!("{angle} is no angle in degrees")));
+        }
+        let std = along.max(across);
+        let size = match size {
+            Some(size) => size,
+            None => {
+                let asked = || format!("a Gaussian kernel of standard deviation {std:?}");
+                2 * checked_reach((3.0 * std).ceil(), asked)? + 1
+            }
+        };
+        check_size(size, size)?;
+        let (sine, cosine) = angle.rem_euclid(360.0).to_radians().sin_cos();
+        let middle = (size / 2) as f64;
+        Kernel::new(Array2::from_shape_fn((size, size), |(i, j)| {
+            let (x, y) = (j as f64 - middle, middle - i as f64);
+            let (p, q) = (x * cosine + y * sine, y * cosine - x * sine);
+            (-0.5 * ((p / along).powi(2) + (q / across).powi(2))).exp()
+        }))
+    }
+
+    /// The kernel with so many rows and columns of zeros after it that its origin moves as far: what it makes at `i` it made at
+    /// `i + by` before.
+    pub(super) fn moved(&self, by: usize) -> Result<Kernel, Error> {
+        if by == 0 {
+            return Ok(self.clone());
+        }
+        let (h, w) = self.size();
+        check_size(h + 2 * by, w + 2 * by)?;
+        let mut taps = Array2::zeros((h + 2 * by, w + 2 * by));
+        taps.slice_mut(s![..h, ..w]).assign(&self.taps);
+        Ok(Kernel { taps })
+    }
+
     /// A straight motion of `length` pixels at `angle` degrees, counter-clockwise from the horizontal: a line of one
     /// pixel's width whose edges fade over one pixel, as MATLAB's `fspecial('motion')` draws it.
     ///

@@ -14,6 +14,7 @@ use super::{Error, Kernel, read};
 /// | text | kernel |
 /// |---|---|
 /// | `gaussian:STD[:SIZE]` | [`Kernel::gaussian`] |
+/// | `gaussian:ALONG,ACROSS,ANGLE[:SIZE]` | [`Kernel::oriented_gaussian`] |
 /// | `motion:LENGTH:ANGLE` | [`Kernel::motion`] |
 /// | `box:N` | [`Kernel::uniform`] |
 /// | `disk:R` | [`Kernel::disk`] |
@@ -26,6 +27,17 @@ pub enum KernelSpec {
     Gaussian {
         /// Standard deviation in pixels.
         std: f64,
+        /// Taps a side.
+        size: Option<usize>,
+    },
+    /// `gaussian:ALONG,ACROSS,ANGLE[:SIZE]`.
+    OrientedGaussian {
+        /// Standard deviation along the angle, in pixels.
+        along: f64,
+        /// And across it.
+        across: f64,
+        /// Angle in degrees, counter-clockwise from the horizontal.
+        angle: f64,
         /// Taps a side.
         size: Option<usize>,
     },
@@ -84,6 +96,12 @@ impl KernelSpec {
     pub fn build_and_tell(&self, notes: &mut Vec<String>) -> Result<Kernel, Error> {
         match self {
             KernelSpec::Gaussian { std, size } => Kernel::gaussian(*std, *size),
+            KernelSpec::OrientedGaussian {
+                along,
+                across,
+                angle,
+                size,
+            } => Kernel::oriented_gaussian(*along, *across, *angle, *size),
             KernelSpec::Motion { length, angle } => Kernel::motion(*length, *angle),
             KernelSpec::Box { size } => Kernel::uniform(*size),
             KernelSpec::Disk { radius } => Kernel::disk(*radius),
@@ -123,6 +141,7 @@ impl FromStr for KernelSpec {
         let mut parts = text.split(':');
         let name = parts.next().unwrap_or_default();
         let form = match name {
+            "gaussian" if text.contains(',') => "gaussian:ALONG,ACROSS,ANGLE[:SIZE]",
             "gaussian" => "gaussian:STD[:SIZE]",
             "motion" => "motion:LENGTH:ANGLE",
             "box" => "box:N",
@@ -133,6 +152,19 @@ impl FromStr for KernelSpec {
         let values: Vec<&str> = parts.collect();
         let form_is = || wrong(format!("the form is {form}"));
         let spec = match (name, values.as_slice()) {
+            ("gaussian", [three, size @ ..]) if three.contains(',') && size.len() < 2 => {
+                let three: Vec<Option<f64>> = three.split(',').map(number).collect();
+                let [Some(along), Some(across), Some(angle)] = *three.as_slice() else {
+                    return Err(form_is());
+                };
+                let size = size.first().map(|size| number(size).ok_or_else(form_is));
+                KernelSpec::OrientedGaussian {
+                    along,
+                    across,
+                    angle,
+                    size: size.transpose()?,
+                }
+            }
             ("gaussian", [std]) => KernelSpec::Gaussian {
                 std: number(std).ok_or_else(form_is)?,
                 size: None,
@@ -174,6 +206,15 @@ impl fmt::Display for KernelSpec {
                 std,
                 size: Some(size),
             } => write!(f, "gaussian:{std}:{size}"),
+            KernelSpec::OrientedGaussian {
+                along,
+                across,
+                angle,
+                size,
+            } => {
+                write!(f, "gaussian:{along},{across},{angle}")?;
+                size.map_or(Ok(()), |size| write!(f, ":{size}"))
+            }
             KernelSpec::Motion { length, angle } => write!(f, "motion:{length}:{angle}"),
             KernelSpec::Box { size } => write!(f, "box:{size}"),
             KernelSpec::Disk { radius } => write!(f, "disk:{radius}"),
@@ -215,6 +256,8 @@ mod tests {
         for text in [
             "gaussian:3",
             "gaussian:0.5:7",
+            "gaussian:3,1,45",
+            "gaussian:20,1,0:9",
             "motion:15.5:-30",
             "box:9",
             "disk:2.5",
@@ -244,6 +287,18 @@ mod tests {
             );
         }
         assert!(error("motion:5").contains("motion:LENGTH:ANGLE"));
+        for text in [
+            "gaussian:3,1",
+            "gaussian:3,1,x",
+            "gaussian:3,1,0:9:9",
+            "gaussian:3,1,0:x",
+        ] {
+            assert!(
+                error(text).ends_with("the form is gaussian:ALONG,ACROSS,ANGLE[:SIZE]"),
+                "{text}"
+            );
+        }
+        assert!(error("gaussian:3,0,0").contains("standard deviation"));
         for text in [
             "gaussian:0",
             "gaussian:NaN",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::identity::blend;
@@ -13,7 +14,7 @@ use super::marks::{self, grown, marked};
 use super::spec::{Described, Flag, Flags, parses};
 use super::{
     Error, Gain, Linear, Loss, Operator, Spectrum, cg, nearest, not_empty, patches, plane, read,
-    spectrum,
+    spectrum, strokes,
 };
 use crate::image::Picture;
 use crate::noise::generator;
@@ -410,6 +411,43 @@ pub enum MaskSpec {
     },
     /// A box, see [`Mask::hide_box`].
     Box(BoxSpec),
+    /// A box of this size at a random place, at least `margin` from the edges: that of DPS, DiffPIR and DAPS is 128 of 256 pixels a
+    /// side, 16 from them.
+    RandomBox {
+        /// Its height.
+        height: Extent,
+        /// Its width.
+        width: Extent,
+        /// How far from the edges, in pixels.
+        #[serde(default)]
+        margin: usize,
+        /// Decides where.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// Strokes of a brush, until this part of the pixels is hidden.
+    Strokes {
+        /// The part, 0 to 1.
+        hidden: f64,
+        /// Decides which.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// The last rows (or columns) of every so many; RePaint's alternating lines are 1 of 2.
+    Stripes {
+        /// How many rows there are from a stripe to the next.
+        every: usize,
+        /// How many of these are hidden.
+        hidden: usize,
+        /// Columns in the place of rows.
+        #[serde(default)]
+        columns: bool,
+    },
+    /// All but one pixel of every `every` rows and columns, from the first: RePaint's super-resolution by holes.
+    Lattice {
+        /// How far known pixels lie apart.
+        every: usize,
+    },
 }
 
 fn is_zero(grow: &usize) -> bool {
@@ -428,6 +466,33 @@ impl MaskSpec {
     pub fn mask(&self, dims: Dims) -> Result<Mask, Error> {
         match self {
             MaskSpec::Random { hidden, seed } => Mask::random(dims, *hidden, *seed),
+            MaskSpec::RandomBox {
+                height,
+                width,
+                margin,
+                seed,
+            } => Mask::hide_box(dims, &placed(dims, [*height, *width], *margin, *seed)?),
+            MaskSpec::Strokes { hidden, seed } => {
+                brushed(*hidden)?;
+                not_empty("a mask", dims)?;
+                Mask::with_holes(dims, strokes::marked((dims.h, dims.w), *hidden, *seed))
+            }
+            MaskSpec::Stripes {
+                every,
+                hidden,
+                columns,
+            } => {
+                apart(*every, *hidden)?;
+                let known = every - hidden;
+                let at = |(i, j)| if *columns { j } else { i };
+                let holes = |at_pixel| at(at_pixel) % every >= known;
+                Mask::with_holes(dims, Array2::from_shape_fn((dims.h, dims.w), holes))
+            }
+            MaskSpec::Lattice { every } => {
+                apart(*every, every.saturating_sub(1))?;
+                let holes = |(i, j)| i % every != 0 || j % every != 0;
+                Mask::with_holes(dims, Array2::from_shape_fn((dims.h, dims.w), holes))
+            }
             MaskSpec::Box(hole) => Mask::hide_box(dims, hole),
             MaskSpec::Alpha { .. } => Err(Error::Invalid(
                 "the mask `alpha` is that of a picture with transparent parts: use it with inpaint"
@@ -513,8 +578,91 @@ const NOTHING_MARKED: &str = "marks nothing: it is of one shade all over; paint 
 
 const NOTHING_TRANSPARENT: &str = "nothing in the picture is transparent, so that --mask alpha marks nothing: erase what is to be filled, or name a mask";
 
+/// That of every so many rows some are hidden, and not all.
+fn apart(every: usize, hidden: usize) -> Result<(), Error> {
+    match hidden < every {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!(
+            "of every {every} rows fewer must be hidden, not {hidden}"
+        ))),
+    }
+}
+
+/// That strokes leave gaps: the last ones would take for ever.
+fn brushed(hidden: f64) -> Result<(), Error> {
+    match (0.0..=0.9).contains(&hidden) {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!(
+            "strokes hide a part of the pixels from 0 to 0.9, not {hidden}"
+        ))),
+    }
+}
+
+/// A box at a random place.
+fn placed(dims: Dims, sides: [Extent; 2], margin: usize, seed: u64) -> Result<BoxSpec, Error> {
+    let [height, width] = [sides[0].of(dims.h)?, sides[1].of(dims.w)?];
+    let mut rng = generator(seed, "mask");
+    let mut place = |n: usize, length: usize| {
+        let free = n.checked_sub(length)?.checked_sub(2 * margin)?;
+        Some(Extent::Pixels(margin + rng.random_range(0..=free)))
+    };
+    let (top, left) = (place(dims.h, height), place(dims.w, width));
+    match top.zip(left) {
+        Some((top, left)) => Ok(BoxSpec {
+            height: Extent::Pixels(height),
+            width: Extent::Pixels(width),
+            top: Some(top),
+            left: Some(left),
+            outside: false,
+        }),
+        None => Err(Error::Invalid(format!(
+            "a box of {height} x {width} pixels, {margin} from the edges, does not lie within {} x {}",
+            dims.h, dims.w
+        ))),
+    }
+}
+
+/// The masks that are a few numbers.
+fn shape(name: &str, numbers: &[&str]) -> Option<MaskSpec> {
+    let whole = |text: &str| text.trim().parse::<usize>().ok();
+    let seed = 0;
+    Some(match (name, numbers) {
+        ("box-random", [height, width]) | ("box-random", [height, width, _]) => {
+            MaskSpec::RandomBox {
+                height: height.parse().ok()?,
+                width: width.parse().ok()?,
+                margin: numbers.get(2).map_or(Some(0), |margin| whole(margin))?,
+                seed,
+            }
+        }
+        ("strokes", [hidden]) => MaskSpec::Strokes {
+            hidden: hidden.parse().ok().filter(|part| brushed(*part).is_ok())?,
+            seed,
+        },
+        ("stripes" | "columns", [every, hidden]) => MaskSpec::Stripes {
+            every: whole(every)?,
+            hidden: whole(hidden)?,
+            columns: name == "columns",
+        },
+        ("lattice", [every]) => MaskSpec::Lattice {
+            every: whole(every)?,
+        },
+        _ => return None,
+    })
+}
+
+/// What [`shape`] reads.
+const SHAPES: [(&str, &str); 5] = [
+    ("box-random", "box-random:HEIGHT,WIDTH[,MARGIN]"),
+    ("strokes", "strokes:P with a share P from 0 to 0.9"),
+    ("stripes", "stripes:EVERY,HIDDEN in rows"),
+    ("columns", "columns:EVERY,HIDDEN"),
+    ("lattice", "lattice:EVERY"),
+];
+
 /// `random:P` (hides a share P of the pixels), `box:HEIGHT,WIDTH[,TOP,LEFT]` (pixels, or parts as `50%`; in the middle if
-/// no place is given), `alpha` (what is transparent in the picture), or the file of a picture that marks the holes.
+/// no place is given), `box-random:HEIGHT,WIDTH[,MARGIN]`, `strokes:P`, `stripes:EVERY,HIDDEN` (rows), `columns:EVERY,HIDDEN`,
+/// `lattice:EVERY`, `alpha` (what is transparent in the picture), or the file of a picture that marks the holes.
 impl FromStr for MaskSpec {
     type Err = Error;
 
@@ -531,6 +679,13 @@ impl FromStr for MaskSpec {
         }
         if let Some(sides) = text.strip_prefix("box:") {
             return sides.parse().map(MaskSpec::Box);
+        }
+        if let Some((name, numbers)) = text.split_once(':')
+            && let Some((_, form)) = SHAPES.iter().find(|(known, _)| *known == name)
+        {
+            let numbers: Vec<&str> = numbers.split(',').collect();
+            return shape(name, &numbers)
+                .ok_or_else(|| Error::Invalid(format!("`{text}` is no mask: write {form}")));
         }
         if text == "alpha" {
             return Ok(MaskSpec::Alpha { grow: 0 });
@@ -570,15 +725,18 @@ impl FromStr for BoxSpec {
 }
 
 impl Described for MaskSpec {
-    const SUMMARY: &'static str = "hides pixels: random ones, a box, or the white of a picture";
+    const SUMMARY: &'static str =
+        "hides pixels: random ones, a box, strokes, stripes, or the white of a picture";
     const EXAMPLE: &'static str = "shape = 'random'\nhidden = 0.5";
     const FLAGS: &'static [Flag] = &[
         Flag {
             name: "mask",
             value: "MASK",
             help: "Mask: a picture of the same size that marks the holes (white on black, or paint on a transparent layer), `alpha` \
-                   for what is transparent in the picture itself, `random:P` for a share P of the pixels, or \
-                   `box:HEIGHT,WIDTH[,TOP,LEFT]` in pixels or parts (`50%`)",
+                   for what is transparent in the picture itself, `random:P` for a share P of the pixels, \
+                   `box:HEIGHT,WIDTH[,TOP,LEFT]` in pixels or parts (`50%`), `box-random:HEIGHT,WIDTH[,MARGIN]`, `strokes:P` for \
+                   strokes of a brush over a share P, `stripes:EVERY,HIDDEN` and `columns:EVERY,HIDDEN` for rows and columns, or \
+                   `lattice:EVERY` for all but one pixel of so many rows and columns",
             example: "random:0.5",
             default: None,
             check: parses::<MaskSpec>,
@@ -606,7 +764,10 @@ impl Described for MaskSpec {
             unreachable!("there are three");
         };
         let mut mask: MaskSpec = flags.need(mask)?;
-        if let MaskSpec::Random { seed, .. } = &mut mask {
+        if let MaskSpec::Random { seed, .. }
+        | MaskSpec::RandomBox { seed, .. }
+        | MaskSpec::Strokes { seed, .. } = &mut mask
+        {
             *seed = flags.seed;
         }
         mask.with_marks(flags.need(holes)?, growth(flags.text(grow)?)?)
@@ -677,6 +838,56 @@ fn span(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The protocols' masks: as many rows, columns and pixels as they say, the box within its margins, other places with other
+    /// seeds. Wrong: known and hidden rows exchanged, a box that never lies at its farthest place.
+    #[test]
+    fn shapes_are_those_of_the_protocols() {
+        let dims = Dims::new(3, 12, 10);
+        let hidden = |text: &str| {
+            text.parse::<MaskSpec>()
+                .unwrap()
+                .mask(dims)
+                .unwrap()
+                .hidden()
+        };
+        let count = |text: &str| hidden(text).iter().filter(|&&h| h).count();
+        assert_eq!(count("stripes:2,1"), 60);
+        assert_eq!(count("stripes:5,2"), 40);
+        assert_eq!(count("columns:5,2"), 48);
+        assert_eq!(count("lattice:2"), 120 - 30);
+        assert_eq!(count("strokes:0.4"), 48);
+        let rows = hidden("stripes:2,1");
+        assert!(!rows[[0, 3]] && rows[[1, 3]] && !hidden("lattice:3")[[3, 6]]);
+        let mut places = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let mut spec: MaskSpec = "box-random:4,5,1".parse().unwrap();
+            let MaskSpec::RandomBox { seed: own, .. } = &mut spec else {
+                panic!("a box was written");
+            };
+            *own = seed;
+            let holes = spec.mask(dims).unwrap().hidden();
+            assert_eq!(holes.iter().filter(|&&h| h).count(), 20);
+            let first = holes.indexed_iter().find(|(_, hidden)| **hidden);
+            places.insert(first.unwrap().0);
+        }
+        assert_eq!(places.first(), Some(&(1, 1)));
+        assert_eq!((places.last(), places.len()), (Some(&(7, 4)), 28));
+        for wrong in [
+            "stripes:2",
+            "stripes:2,2",
+            "columns:0,0",
+            "lattice:0",
+            "strokes:0.95",
+            "strokes:x",
+            "box-random:4",
+            "box-random:11,4,1",
+            "box-random:4,5,-1",
+        ] {
+            let built = wrong.parse::<MaskSpec>().and_then(|spec| spec.mask(dims));
+            assert!(built.is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn lengths() {

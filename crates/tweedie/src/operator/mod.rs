@@ -27,6 +27,7 @@ mod edges;
 mod gain;
 mod gamma;
 mod gray;
+mod hdr;
 mod identity;
 mod jpeg;
 mod kernel_spec;
@@ -36,17 +37,23 @@ mod misfit;
 mod mosaic;
 mod motion;
 mod nearest;
+mod nonlinear_blur;
 mod norm;
 mod patches;
 mod pedestal;
+mod phase;
 mod pixelwise;
 mod plane;
+mod quantise;
+mod quantised;
 mod read;
 mod seams;
 mod spec;
 pub mod spectrum;
 mod stack;
+mod strokes;
 mod valid_blur;
+mod varying_blur;
 mod weighted;
 
 pub use boundary::Boundary;
@@ -55,8 +62,8 @@ pub use downsample::{Factor, FilterSpec};
 pub use edges::Edges;
 pub use gain::GainSource;
 pub use gray::GrayWeights;
+pub use jpeg::Subsampling;
 pub(crate) use jpeg::error_of_step;
-pub use jpeg::{Intervals, Quantised, Subsampling};
 pub use kernel::Kernel;
 pub use kernel_spec::KernelSpec;
 pub use lanczos::Lanczos;
@@ -64,11 +71,15 @@ pub use margins::Margins;
 pub use misfit::Misfit;
 pub use mosaic::Bayer;
 pub use norm::{norm, norm_at};
+pub use phase::Diffraction;
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
+pub use quantise::Levels;
+pub use quantised::{Intervals, Quantised};
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
 pub use valid_blur::ValidBlur;
+pub use varying_blur::KernelGrid;
 pub(crate) use weighted::Weighted;
 
 use ndarray::Array2;
@@ -98,6 +109,7 @@ spec::operators! {
     {
         Identity(identity::IdentitySpec) = "identity",
         Blur(blur::BlurSpec) = "blur",
+        VaryingBlur(varying_blur::VaryingBlurSpec) = "varying-blur",
         Mask(mask::MaskSpec) = "mask",
         Downsample(downsample::DownsampleSpec) = "downsample",
         Gray(gray::GraySpec) = "gray",
@@ -107,6 +119,10 @@ spec::operators! {
         Gamma(gamma::GammaSpec) = "gamma",
         GainMap(gain::GainMapSpec) = "gain",
         Jpeg(jpeg::JpegSpec) = "jpeg",
+        Quantise(quantise::QuantiseSpec) = "quantise",
+        Hdr(hdr::HdrSpec) = "hdr",
+        NonlinearBlur(nonlinear_blur::NonlinearBlurSpec) = "nonlinear-blur",
+        Phase(phase::PhaseSpec) = "phase",
     }
 }
 
@@ -134,8 +150,31 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// start of methods that need one.
     fn guess(&self, y: &Image) -> Image;
 
+    /// `x` with what `y` tells put into its place: `x + h(y) - h(A(x))` with `h` the guess, as methods that were made for a
+    /// pseudo-inverse have it where there is none (Song et al. 2023 write `h` with a dagger); of a linear operator
+    /// [`Linear::project`].
+    ///
+    /// Where `A(h(A(x))) = A(x)`, as of JPEG, rounding and clipping, an image that explains `y` stays as it is.
+    fn consistent(&self, y: &Image, x: &Image) -> Image {
+        match self.linear() {
+            Some(linear) => linear.project(y, x),
+            None => x + &(self.guess(y) - self.guess(&self.apply(x))),
+        }
+    }
+
     /// What is lost on the way, by which a method is chosen.
     fn loss(&self) -> Loss;
+
+    /// A bound on `|dA/dx|` at any image, where one is known: it saves looking for it.
+    fn lipschitz(&self) -> Option<f64> {
+        None
+    }
+
+    /// Where it records no picture but numbers of another kind: what white in a file stands for. `None` where the numbers in a
+    /// file are those that it records.
+    fn full_scale(&self) -> Option<f64> {
+        None
+    }
 
     /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
     fn recorded(&self) -> Option<Array2<bool>> {

@@ -160,6 +160,14 @@ impl Operator for Stack {
         self.sum(y, |part, y| part.guess(y)) / self.parts.len() as f32
     }
 
+    /// The mean of what each makes of it.
+    fn consistent(&self, y: &Image, x: &Image) -> Image {
+        match self.linear() {
+            Some(linear) => linear.project(y, x),
+            None => self.sum(y, |part, y| part.consistent(y, x)) / self.parts.len() as f32,
+        }
+    }
+
     /// What no operator sees.
     fn loss(&self) -> Loss {
         let losses = self.parts.iter().map(|p| p.loss());
@@ -172,6 +180,13 @@ impl Operator for Stack {
                 colours: a.colours && b.colours,
             })
             .expect("a stack has an operator")
+    }
+
+    /// The largest, where one of them records no picture.
+    fn full_scale(&self) -> Option<f64> {
+        let scales = self.parts.iter().map(|part| part.full_scale());
+        let any = self.parts.iter().any(|part| part.full_scale().is_some());
+        any.then(|| scales.map(|s| s.unwrap_or(1.0)).fold(1.0, f64::max))
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

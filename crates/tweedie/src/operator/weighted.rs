@@ -52,6 +52,13 @@ impl Operator for Weighted {
         self.of.guess(&(y / &self.weights))
     }
 
+    fn consistent(&self, y: &Image, x: &Image) -> Image {
+        match self.linear() {
+            Some(linear) => linear.project(y, x),
+            None => self.of.consistent(&(y / &self.weights), x),
+        }
+    }
+
     fn loss(&self) -> Loss {
         self.of.loss()
     }

@@ -23,10 +23,12 @@ mod memory;
 mod noise;
 mod record;
 mod regions;
+mod together;
 
 pub use degrade::{Degraded, degrade};
 pub use memory::{NoRoom, ensure};
 pub use record::record;
+pub use together::{apart, together};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -194,7 +196,7 @@ impl Job {
         ensure(copies * largest)?;
         let (operator, noise) = self.measured(&picture, operator, &mut notes)?;
         let estimated = self.noise.is_none() && operator.quantised().is_none();
-        let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
+        let problem = Problem::new(in_units(&picture, operator.as_ref()), operator, noise)?;
         let task = Task {
             maps: card.maps,
             draw: self.samples.is_some(),
@@ -473,7 +475,9 @@ impl Ready {
 
     /// Whether the measurement is itself a picture of the result's size, without holes.
     fn measures_whole(&self) -> bool {
-        self.output() == Dims::of(&self.problem.y) && !self.problem.operator.loss().pixels
+        let operator = &self.problem.operator;
+        let picture = operator.full_scale().is_none() && !operator.loss().pixels;
+        picture && self.output() == Dims::of(&self.problem.y)
     }
 
     /// Restores each region by itself, or the whole where there are none.
@@ -548,6 +552,14 @@ impl Ready {
             }
             x
         })
+    }
+}
+
+/// What a file holds of a measurement, in the operator's units.
+fn in_units(picture: &Picture, operator: &dyn Operator) -> Image {
+    match operator.full_scale() {
+        Some(white) => &picture.pixels * white as f32,
+        None => picture.pixels.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The noise in a file's picture: what the picture shows where it can be seen, and never less than what its file can hold.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use crate::image::{Depth, Jpeg, Picture};
 use crate::noise_level::{self, Error, Found};
@@ -18,6 +18,10 @@ pub(super) fn estimate(
     operator: &dyn Operator,
     notes: &mut Vec<String>,
 ) -> Result<Noise, Error> {
+    if let Some(white) = operator.full_scale() {
+        notes.push("the measurement is no picture to tell noise from: taken for rounded alone; --noise states more".to_owned());
+        return Ok(Noise::White(0.5 * white * rounding(picture.depth)));
+    }
     let found = match look(picture, operator) {
         Ok(found) => found,
         Err(Error::TooSmall { .. }) => {
@@ -50,6 +54,18 @@ fn alone(operator: &dyn Operator) -> bool {
 fn look(picture: &Picture, operator: &dyn Operator) -> Result<Found, Error> {
     let known = known(picture, operator);
     let known = known.as_ref().map(|k| k.view());
+    let channels = picture.dims().c;
+    if channels != 1 && channels != 3 {
+        // Several pictures, of which each has its own noise, and methods are told one level.
+        let each = if channels.is_multiple_of(3) { 3 } else { 1 };
+        let parts = picture.pixels.axis_chunks_iter(Axis(1), each);
+        let levels: Result<Vec<f64>, Error> = parts
+            .map(|part| noise_level::estimate(&part.to_owned(), known))
+            .collect();
+        let squares: Vec<f64> = levels?.iter().map(|sigma| sigma * sigma).collect();
+        let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+        return Ok(Found::white(mean.sqrt()));
+    }
     let mosaic = operator.loss().pixels && operator.output().c < operator.input().c;
     match mosaic {
         true => noise_level::estimate(&picture.pixels, known).map(Found::white),

@@ -62,6 +62,7 @@ fn methods_visit_as_many_levels_as_they_are_told() {
                     let (evaluations, levels) = match (*name, stepless(name)) {
                         (_, Some(nfe)) => (nfe, Some(nfe)),
                         ("mean", _) => (4 * n, Some(n)),
+                        ("best", _) => (settings.nfe(prior.card()), None),
                         // Chains stay at one level; annealed ones are some steps at each.
                         ("pnp-ula" | "ppgn", _) => (n, Some(1)),
                         ("annealed-langevin", _) => (settings.nfe(prior.card()), Some(n)),

@@ -1,5 +1,6 @@
 //! What priors, operators, methods and runs promise each other, and what becomes of a promise that cannot be kept.
 
+mod bent;
 mod draws;
 mod edges;
 mod fixture;
@@ -7,5 +8,6 @@ mod holes;
 mod limits;
 mod matrix;
 mod needs;
+mod operators;
 mod runs;
 mod samplers;

@@ -14,6 +14,10 @@
 //! The weight that follows from the score is `reach/r^2` ([`Weight::Score`], see [`descent`](super::descent)). The released code of
 //! its authors' later work (RED-diff) takes `a_s*a_t` ([`Weight::Released`]), which does not shrink with the step: more steps
 //! then pull harder. The paper writes `a_t` alone. The code knows no noise; with noise `v` is InverseBench's.
+//!
+//! Where the operator is not linear, `A^+` is the guess `h`, and `v = h(y) - h(A(x0))` (the paper's section 3.3, for JPEG and others;
+//! [`Operator::consistent`](crate::operator::Operator::consistent)): nothing but the prior is differentiated. With noise it is made smaller by
+//! `1 + sigma_y^2/r^2`, as where all singular values are 1.
 
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +141,7 @@ pub(super) fn explained(problem: &Problem, residual: &Image, sigma_y: f64, r2: f
 
 impl Method for Pigdm {
     fn needs(&self) -> Vec<Need> {
-        let mut needs = vec![Need::Pullback, Need::Linear];
+        let mut needs = vec![Need::Pullback];
         needs.extend(self.descent.needs());
         needs
     }
@@ -165,7 +169,13 @@ impl Method for Pigdm {
                 Weight::Released { factor } => factor * at.hop.s.a * at.hop.t.a,
                 Weight::Score { factor } => factor * at.reach / r2,
             };
-            let v = explained(problem, &problem.residual(at.x0), sigma_y, r2);
+            let v = match problem.operator.linear() {
+                Some(_) => explained(problem, &problem.residual(at.x0), sigma_y, r2),
+                None => {
+                    let consistent = problem.operator.consistent(&problem.y, at.x0);
+                    (consistent - at.x0) / (1.0 + sigma_y * sigma_y / r2) as f32
+                }
+            };
             x.scaled_add(weight as f32, &at.pull(v, run)?);
             Ok(())
         })

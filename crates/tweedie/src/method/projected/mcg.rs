@@ -12,6 +12,10 @@
 //! does not depend on how far there is to go: with their `w = 1` and data in [-1, 1] it goes on pushing where the measurement is
 //! explained already, and ends far from the posterior. The gradient of `|r|^2` with the weight `zeta/|r|` is the same with `w = 2 zeta`.
 //!
+//! Where the operator is not linear there is no measured part to replace, and no noise of it. Then `x_s = x' + a_s*(c - x0)` with `c`
+//! the estimate made consistent with the measurement, `x0 + h(y) - h(A(x0))` ([`Operator::consistent`](crate::operator::Operator::consistent)): of a linear operator
+//! that replaces the mean of the measured part, and keeps its noise.
+//!
 //! The code puts in the measurement at the level of the step before ([`NoisedAt::Asked`]). Here the estimate is limited to its range
 //! for the ancestral step alone, and the gradient is that of the unlimited one.
 
@@ -83,7 +87,7 @@ impl Tuned for Mcg {
 
 impl Method for Mcg {
     fn needs(&self) -> Vec<Need> {
-        let mut needs = vec![Need::Linear, Need::Pullback];
+        let mut needs = vec![Need::Pullback];
         needs.extend((self.variance == Variance::Learned).then_some(Need::LearnedVariance));
         needs
     }
@@ -108,7 +112,7 @@ impl Method for Mcg {
         for (t, s) in walk(&levels) {
             let (mut estimate, pullback) = run.estimate_with_pullback(prior, &x, t)?;
             let residual = problem.residual(&estimate.x0);
-            let pulled = pullback(&problem.linear().adjoint(&residual));
+            let pulled = pullback(&problem.operator.vjp(&estimate.x0, &residual));
             let direction = pulled.map_err(|e| run.failed(e))?;
             if self.clamp {
                 range.clamp(&mut estimate.x0);
@@ -127,7 +131,12 @@ impl Method for Mcg {
                 NoisedAt::Reached => s,
                 NoisedAt::Asked => t,
             };
-            x = noised_data(problem, x, noised, run);
+            if problem.operator.linear().is_some() {
+                x = noised_data(problem, x, noised, run);
+            } else {
+                let consistent = problem.operator.consistent(&problem.y, &estimate.x0);
+                x.scaled_add(s.a as f32, &(consistent - &estimate.x0));
+            }
             run.show(&estimate.x0, t)?;
         }
         Ok(x.into())

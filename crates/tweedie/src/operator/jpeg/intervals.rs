@@ -9,24 +9,11 @@ use super::Jpeg;
 use super::component::Block;
 use crate::Image;
 use crate::image::Plane;
-use crate::operator::truncated;
-
-/// An operator whose measurement is rounded numbers: of each is known that it lies in an interval.
-pub trait Quantised: std::fmt::Debug {
-    /// The intervals that made a measurement, `[batch, channel, height, width]`. They are read off it, unless the operator has
-    /// them from its file.
-    ///
-    /// # Panics
-    /// If the measurement is not of the operator's size: that is an error in the calling code.
-    fn intervals(&self, y: &Image) -> Intervals<'_>;
-
-    /// How far a decoded picture is off where it is not flat, for images in [0, 1]: the standard deviation of its luma, about.
-    fn coarseness(&self) -> f64;
-}
+use crate::operator::{Intervals, truncated};
 
 /// An interval for each DCT coefficient of each picture of a batch.
 #[derive(Debug)]
-pub struct Intervals<'a> {
+pub(super) struct Coefficients<'a> {
     operator: &'a Jpeg,
     /// Of each picture of the batch the components.
     recorded: Vec<Cow<'a, [Plane]>>,
@@ -44,7 +31,7 @@ const MARGIN_OF_STEP: f32 = 0.25;
 const ROUNDS: usize = 40;
 
 impl Jpeg {
-    pub(super) fn read(&self, y: &Image) -> Intervals<'_> {
+    pub(super) fn read(&self, y: &Image) -> Coefficients<'_> {
         let recorded = match &self.file {
             Some(file) => vec![Cow::Borrowed(file.coefficients.planes.as_slice())],
             None => {
@@ -53,7 +40,7 @@ impl Jpeg {
                 found.collect()
             }
         };
-        Intervals {
+        Coefficients {
             operator: self,
             recorded,
         }
@@ -80,11 +67,8 @@ impl Jpeg {
     }
 }
 
-impl Intervals<'_> {
-    /// The mean of what `z` may have been, if it is off by Gaussian errors of standard deviation `sigma` in each coefficient:
-    /// each is put where it is expected in its interval. Of a measurement that is noisy besides (`noise`), the noise may have
-    /// moved it out. For images in [0, 1].
-    pub fn expected(&self, z: &Image, sigma: f64, noise: f64) -> Image {
+impl Intervals for Coefficients<'_> {
+    fn expected(&self, z: &Image, sigma: f64, noise: f64) -> Image {
         let (own, both) = (sigma * sigma, sigma * sigma + noise * noise);
         let spread = 255.0 * both.sqrt();
         self.updated(z, |k, step, c| {
@@ -94,11 +78,8 @@ impl Intervals<'_> {
         })
     }
 
-    /// The picture near `z` that is in [0, 1] and in all intervals, a little inside of them where they are wide enough for
-    /// that, and how many coefficients are not, if no such picture was found.
-    ///
     /// By projections onto both in turn.
-    pub fn nearest(&self, z: &Image) -> (Image, usize) {
+    fn nearest(&self, z: &Image) -> (Image, usize) {
         let mut x = z.clone();
         for _ in 0..ROUNDS {
             x.mapv_inplace(|v| v.clamp(0.0, 1.0));
@@ -115,8 +96,7 @@ impl Intervals<'_> {
         (x, outside)
     }
 
-    /// How many coefficients of `x` are not in their intervals, made smaller by a margin.
-    pub fn outside(&self, x: &Image, by: f32) -> usize {
+    fn outside(&self, x: &Image, by: f32) -> usize {
         let mut outside = 0;
         self.each(x, |recorded, component, blocks| {
             let count = |(values, block): (&[i16; 64], &Block)| {
@@ -131,6 +111,13 @@ impl Intervals<'_> {
             outside += pairs.map(count).sum::<usize>();
         });
         outside
+    }
+}
+
+impl Coefficients<'_> {
+    /// `x` with each coefficient moved by whole steps to where it is rounded to the recorded number.
+    pub(super) fn moved(&self, x: &Image) -> Image {
+        self.updated(x, |k, step, c| (k - (c / step).round()) * step)
     }
 
     /// `z` with each coefficient `c` changed by what `f` says of the recorded number, its step and `c`.

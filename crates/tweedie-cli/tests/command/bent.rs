@@ -1,0 +1,106 @@
+//! Operators that are not linear, several measurements of one picture, and light that is counted, from file to file.
+
+use tweedie::image::Depth;
+use tweedie::metric::psnr;
+
+use crate::place::{Place, photo};
+
+fn place() -> Place {
+    Place::with(photo(100..148, 140..188))
+}
+
+/// What each degrades `restore` undoes by itself, at least a decibel better than the measurement, where that is a picture at all.
+#[test]
+fn what_is_not_linear_is_undone() {
+    let p = place();
+    for (operator, gain) in [
+        ("quantise --levels 6", 1.0),
+        ("hdr --exposure 2", 3.0),
+        (
+            "nonlinear-blur --kernel motion:7:30 --boundary symmetric",
+            2.0,
+        ),
+    ] {
+        p.ok(&format!(
+            "degrade clean.png --operator {operator} -o y.png --force"
+        ));
+        p.ok(&format!(
+            "restore y.png --operator {operator} -o x.png --force"
+        ));
+        let (before, after) = (p.psnr("clean.png", "y.png"), p.psnr("clean.png", "x.png"));
+        assert!(after > before + gain, "{operator}: {before} to {after}");
+    }
+}
+
+/// Magnitudes travel in 16 bits, and the picture comes back; alignment finds one that is turned.
+#[test]
+fn phases_are_found_through_files() {
+    let p = place();
+    let operator = "phase --diffraction coded:3";
+    p.ok(&format!(
+        "degrade clean.png --operator {operator} --noise 0.02 -o y.png"
+    ));
+    let y = p.read("y.png");
+    assert_eq!((y.depth, y.dims().h), (Depth::Sixteen, 3 * 48));
+    assert!(y.pixels.iter().all(|&v| v < 1.0));
+    p.ok(&format!(
+        "restore y.png --operator {operator} --noise 0.02 -o x.png"
+    ));
+    assert!(
+        p.psnr("clean.png", "x.png") > 29.0,
+        "{}",
+        p.psnr("clean.png", "x.png")
+    );
+    // Without a word of the noise only rounding is assumed, and that is said.
+    let line = format!("restore y.png --operator {operator} -o z.png --steps 4");
+    assert!(p.ok(&line).contains("no picture to tell noise from"));
+    p.fails(&format!("{line} --force --strength 0.5"), 1, "blend");
+    let mut turned = p.read("clean.png");
+    turned.pixels = turned
+        .pixels
+        .slice(ndarray::s![.., .., ..;-1, ..;-1])
+        .to_owned();
+    p.save("turned.png", &turned);
+    assert!(p.psnr("clean.png", "turned.png") < 20.0);
+    assert_eq!(p.psnr("clean.png", "turned.png --align"), f64::INFINITY);
+}
+
+/// Two exposures of one scene, shaken in two directions, give more than one. Wrong: the first measurement alone, the second twice.
+#[test]
+fn measurements_are_taken_together() {
+    let p = place();
+    let blur = |angle| format!("{{ kind = 'blur', kernel = 'motion:9:{angle}' }}");
+    let stack = format!("kind = 'stack'\nof = [{}, {}]", blur(0), blur(90));
+    std::fs::write(p.path("two.toml"), stack).unwrap();
+    p.ok("degrade clean.png --operator two.toml --noise 0.02 -o y.png");
+    assert!(!p.path("y.png").exists());
+    p.ok("restore y.1.png y.2.png --together --operator two.toml --noise 0.02 -o both.png");
+    p.ok("restore y.1.png --operator blur --kernel motion:9:0 --noise 0.02 -o one.png");
+    let (one, both) = (
+        p.psnr("clean.png", "one.png"),
+        p.psnr("clean.png", "both.png"),
+    );
+    assert!(both > one + 1.0, "{one} and {both}");
+    p.ok("restore y.1.png y.2.png --together --operator two.toml -o told.png");
+    p.fails(
+        "restore y.1.png --together --operator two.toml -o x.png",
+        1,
+        "measurements of a stack of 2",
+    );
+}
+
+/// Counted light has the variance that it says, and is restored as such.
+#[test]
+fn light_is_counted() {
+    let p = place();
+    p.ok("degrade clean.png --operator identity --noise photons:30 -o y.png");
+    let (clean, y) = (p.read("clean.png").pixels, p.read("y.png").pixels);
+    let expected: f32 = clean.iter().map(|v| v / 30.0).sum();
+    // White clips what is brighter.
+    let found: f32 = (&y - &clean).mapv(|v| v * v).sum();
+    assert!((found / expected - 1.0).abs() < 0.1, "{found}, {expected}");
+    p.ok("denoise y.png --noise photons:30 -o x.png");
+    let x = p.read("x.png").pixels;
+    assert!(psnr(&clean, &x).unwrap() > psnr(&clean, &y).unwrap() + 5.0);
+    p.fails("denoise y.png --noise photons:0 -o z.png", 2, "photons:100");
+}
