@@ -13,7 +13,7 @@ fn all() -> Vec<(String, Box<dyn Operator>)> {
         "kind = 'phase'\ndiffraction = { of = 'coded', masks = 1, seed = 3 }",
         "kind = 'hdr'\ngain = 3.0\npivot = 0.0",
         "kind = 'nonlinear-blur'\nkernel = 'box:3'\nboundary = 'unknown'\ngain = 1.5",
-        "kind = 'varying-blur'\nkernels = [['box:3', 'gaussian:2,1,30']]\nboundary = 'unknown'",
+        "kind = 'varying-blur'\nkernels = [['box:3', 'gaussian:1,0.5,30']]\nboundary = 'unknown'",
         "kind = 'compose'\nsteps = [{ kind = 'hdr' }, { kind = 'blur', kernel = 'box:3' }]",
         "kind = 'stack'\nof = [{ kind = 'hdr' }, { kind = 'hdr', pivot = 0.0 }]",
     ];
