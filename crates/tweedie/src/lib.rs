@@ -28,6 +28,7 @@ pub mod restore;
 pub mod run;
 pub mod sampler;
 pub mod train;
+mod truncated;
 
 pub use burn::tensor::Device;
 

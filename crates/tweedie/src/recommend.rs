@@ -17,13 +17,15 @@ const NOISELESS: f64 = 0.015;
 /// denoiser find better (PnP-DRS): 1.2 to 2.3 dB on photographs, where of strokes, letters and boxes they find 0.2 to 2.3 dB less. Large
 /// holes are filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
 ///
-/// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do
+/// Of rounded numbers each is put where it is expected in its interval; where noise came before the rounding, and pixels are mixed, a
+/// chain weighs what all bins tell (QCS-SGM+). Where the operator is not linear, gradients must do
 /// (DiffPIR, equation 13). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
 /// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from
 /// denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     match task.loss {
         _ if task.quantised => "dequantise",
+        _ if task.binned => "qcs-sgm+",
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.elsewhere => "diffpir",
@@ -65,7 +67,7 @@ mod tests {
     use crate::Dims;
     use crate::operator::{
         Bayer, Downsample, Gray, GrayWeights, Identity, Jpeg, Mask, MaskSpec, Mosaic, Operator,
-        Subsampling,
+        Quantiser, Subsampling,
     };
 
     /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
@@ -124,6 +126,9 @@ mod tests {
     fn of_rounded_numbers_intervals_are_known() {
         let jpeg = Jpeg::new(Dims::new(3, 8, 8), 50, Subsampling::Quarter).unwrap();
         assert_eq!(name(&Task::exact(&jpeg)), "dequantise");
+        let of = Box::new(Identity::new(Dims::new(1, 8, 8)).unwrap());
+        let signs = Quantiser::new(of, 1, None).unwrap();
+        assert_eq!(name(&Task::exact(&signs)), "qcs-sgm+");
     }
 
     /// What is recommended can do the task, with as many steps as are wanted. Wrong: a method for noise alone where pixels are

@@ -40,6 +40,7 @@ mod patches;
 mod pedestal;
 mod pixelwise;
 mod plane;
+mod quantiser;
 mod read;
 mod seams;
 mod spec;
@@ -65,6 +66,7 @@ pub use mosaic::Bayer;
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
+pub use quantiser::Binned;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
 pub use valid_blur::ValidBlur;
@@ -106,6 +108,7 @@ spec::operators! {
         Gamma(gamma::GammaSpec) = "gamma",
         GainMap(gain::GainMapSpec) = "gain",
         Jpeg(jpeg::JpegSpec) = "jpeg",
+        Quantiser(quantiser::QuantiserSpec) = "quantised",
     }
 }
 
@@ -164,6 +167,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// What an operator has that records rounded numbers, each of which stands for an interval; `None` if it does not.
     fn quantised(&self) -> Option<&dyn Quantised> {
+        None
+    }
+
+    /// What an operator has that rounds what a linear one records, noise and all; `None` if it does not.
+    fn binned(&self) -> Option<&dyn Binned> {
         None
     }
 

@@ -39,8 +39,15 @@ pub fn degrade(
     }
     ensure(4 * picture.dims().len())?;
     let operator = spec.build(picture.dims())?;
-    let mut y = operator.apply(&picture.pixels);
+    let mut y = match operator.binned() {
+        // What is rounded has its noise by then.
+        Some(binned) => binned.before().apply(&picture.pixels),
+        None => operator.apply(&picture.pixels),
+    };
     add_noise(&mut y, noise.into(), seed);
+    if let Some(binned) = operator.binned() {
+        y = binned.rounded(&y);
+    }
     let known = operator.recorded();
     if let Some(known) = &known {
         for mut channel in y.index_axis_mut(Axis(0), 0).outer_iter_mut() {

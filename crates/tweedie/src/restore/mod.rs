@@ -188,7 +188,8 @@ impl Job {
         let largest = largest.max().map_or(input.len(), |n| n * input.c);
         ensure(copies * largest)?;
         let (operator, noise) = self.measured(&picture, operator, &mut notes)?;
-        let estimated = self.noise.is_none() && operator.quantised().is_none();
+        let estimated =
+            self.noise.is_none() && operator.quantised().is_none() && operator.binned().is_none();
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
@@ -239,6 +240,13 @@ impl Job {
             Some(noise) => noise,
             // What is known of rounded numbers is no noise, but an interval for each.
             None if operator.quantised().is_some() => Noise::Exact,
+            None if operator.binned().is_some() => {
+                notes.push(
+                    "bins do not tell what noise there was before the rounding: taken as none"
+                        .to_owned(),
+                );
+                Noise::Exact
+            }
             None => noise::estimate(picture, operator.as_ref(), notes)?,
         };
         let estimated = self.noise.is_none();
