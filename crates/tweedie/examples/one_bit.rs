@@ -7,21 +7,16 @@
 //! The digits are drawn here, with a broad pen; the prior was trained on handwriting. The picture shows them, what a pseudo-inverse
 //! makes of the signs, and what QCS-SGM+ does.
 
-#[allow(dead_code, reason = "each example uses a part")]
-#[path = "quantised_sensing/matrix.rs"]
-mod matrix;
-
 use std::error::Error;
 use std::path::Path;
 
-use matrix::{Kind, Matrix};
 use ndarray::{Axis, concatenate};
 use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::method::{Settings, Task};
 use tweedie::metric::psnr;
 use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::operator::{Binned, Operator, Quantiser};
+use tweedie::operator::{Binned, Matrix, Operator, Quantiser};
 use tweedie::prior::Network;
 use tweedie::problem::Problem;
 use tweedie::run::Run;
@@ -44,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let views: Vec<_> = digits.iter().map(|d| d.view()).collect();
     let truth = concatenate(Axis(0), &views)?;
 
-    let sums = Matrix::new(Dims::of(&truth), &Kind::Gaussian.matrix(SIGNS, SIDE * SIDE));
+    let sums = Matrix::gaussian(Dims::of(&truth), SIGNS, 1)?;
     let noise = Seeded::new(1, "measurement").normal(truth.dim().0, sums.output());
     let v = sums.apply(&truth) + noise * SIGMA as f32;
     let signs = Quantiser::new(Box::new(sums), 1, None)?;

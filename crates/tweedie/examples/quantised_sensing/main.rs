@@ -12,21 +12,19 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod lasso;
-mod matrix;
 
 use std::path::Path;
 use std::time::Instant;
 
 use common::{Result, pictures};
 use lasso::Lasso;
-use matrix::{Kind, Matrix};
 use ndarray::{Array2, Axis, s};
 use tweedie::checkpoint::Model;
 use tweedie::image::{Overwrite, Picture};
 use tweedie::method::{Settings, Task};
 use tweedie::metric::{psnr, ssim};
 use tweedie::noise::{NoiseSource, Seeded};
-use tweedie::operator::{Binned, Operator, Quantiser};
+use tweedie::operator::{Binned, Matrix, Operator, Quantiser};
 use tweedie::prior::Network;
 use tweedie::problem::Problem;
 use tweedie::run::Run;
@@ -39,6 +37,35 @@ const CHOOSING: usize = 16;
 const LAMBDAS: [f64; 7] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 /// Digits of the sheet.
 const SHOWN: usize = 12;
+
+/// What kind of matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Gaussian,
+    /// The ratio of the largest singular value to the least.
+    Ill(f64),
+    /// The correlation of neighbouring rows and columns.
+    Correlated(f64),
+}
+
+impl Kind {
+    fn name(self) -> String {
+        match self {
+            Kind::Gaussian => "Gaussian".to_owned(),
+            Kind::Ill(condition) => format!("condition {condition}"),
+            Kind::Correlated(correlation) => format!("correlated {correlation}"),
+        }
+    }
+
+    fn matrix(self, m: usize) -> Result<Matrix> {
+        let input = Dims::new(1, SIDE, SIDE);
+        Ok(match self {
+            Kind::Gaussian => Matrix::gaussian(input, m, 1)?,
+            Kind::Ill(condition) => Matrix::ill_conditioned(input, m, condition, false, 1)?,
+            Kind::Correlated(correlation) => Matrix::correlated(input, m, correlation, false, 1)?,
+        })
+    }
+}
 
 /// One line of the table.
 struct Case {
@@ -85,8 +112,12 @@ fn main() -> Result<()> {
     );
     for case in cases() {
         let begun = Instant::now();
-        let a = case.kind.matrix(case.m, SIDE * SIDE);
-        let (problem, all_y) = measured(&case, &a, &all, count)?;
+        let matrix = case.kind.matrix(case.m)?;
+        let a = matrix
+            .dense()
+            .expect("a small matrix is stored")
+            .mapv(f64::from);
+        let (problem, all_y) = measured(&case, matrix, &all, count)?;
         let mut found = vec![lasso(&case, &a, &all, &all_y, count)?];
         for name in ["qcs-sgm", "qcs-sgm+"] {
             let settings = Settings::tuned(name, &Task::of(&problem, None)).expect("a listed name");
@@ -133,8 +164,7 @@ fn read(folder: &Path, count: usize) -> Result<Image> {
 }
 
 /// The problem of the first digits, and what is recorded of all.
-fn measured(case: &Case, a: &Array2<f64>, x: &Image, count: usize) -> Result<(Problem, Image)> {
-    let matrix = Matrix::new(Dims::new(1, SIDE, SIDE), a);
+fn measured(case: &Case, matrix: Matrix, x: &Image, count: usize) -> Result<(Problem, Image)> {
     let noise = Seeded::new(2, "measurement").normal(x.dim().0, matrix.output());
     let v = matrix.apply(x) + noise * SIGMA as f32;
     let quantiser = Quantiser::new(Box::new(matrix), case.bits, None)?;

@@ -14,23 +14,27 @@ pub mod mask;
 pub mod tikhonov;
 
 mod axis;
+mod blocks;
 mod blur;
 mod boundary;
 mod clipped;
 mod compose;
 mod convolve;
 mod decimate;
+mod dense;
 mod diagonal;
 mod downsample;
 mod edges;
 mod gain;
 mod gamma;
 mod gray;
+mod hadamard;
 mod identity;
 mod jpeg;
 mod kernel_spec;
 mod margins;
 mod marks;
+mod matrix;
 mod misfit;
 mod mosaic;
 mod motion;
@@ -41,14 +45,19 @@ mod pedestal;
 mod pixelwise;
 mod plane;
 mod quantiser;
+mod ratio;
 mod read;
+mod sampled;
 mod seams;
+mod sensed;
 mod spec;
 pub mod spectrum;
 mod stack;
+mod transform;
 mod valid_blur;
 mod weighted;
 
+pub use blocks::Blocks;
 pub use boundary::Boundary;
 pub use decimate::Decimate;
 pub use downsample::{Factor, FilterSpec};
@@ -67,8 +76,13 @@ pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
 pub use quantiser::Binned;
+pub use ratio::Ratio;
+pub use sampled::{Orthonormal, Sampled};
+pub use sensed::{OrthonormalRows, Sensed};
+pub(crate) use spec::check_len;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
+pub use transform::Basis;
 pub use valid_blur::ValidBlur;
 pub(crate) use weighted::Weighted;
 
@@ -109,6 +123,9 @@ spec::operators! {
         GainMap(gain::GainMapSpec) = "gain",
         Jpeg(jpeg::JpegSpec) = "jpeg",
         Quantiser(quantiser::QuantiserSpec) = "quantised",
+        Hadamard(hadamard::HadamardSpec) = "hadamard",
+        Transform(transform::TransformSpec) = "transform",
+        Matrix(matrix::MatrixSpec) = "matrix",
     }
 }
 
@@ -262,6 +279,8 @@ pub struct Loss {
     pub scales: bool,
     /// Colours are missing.
     pub colours: bool,
+    /// Each number that was recorded is a sum over many pixels, as in compressed sensing.
+    pub mixed: bool,
 }
 
 impl Loss {
@@ -273,6 +292,7 @@ impl Loss {
         scattered: false,
         scales: false,
         colours: false,
+        mixed: false,
     };
 
     /// What is lost by one operator or another.
@@ -284,6 +304,7 @@ impl Loss {
             scattered: self.scattered || other.scattered,
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
+            mixed: self.mixed || other.mixed,
         }
     }
 }

@@ -12,8 +12,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{Described, Flags};
-use super::{Error, Linear, Loss, Operator, Spec, plane};
+use super::spec::{Described, Flag, Flags};
+use super::{Error, Linear, Loss, MatrixSpec, Operator, Spec, plane};
 use crate::{Dims, Image};
 
 /// An operator that rounds what a linear one records, with its noise.
@@ -173,10 +173,29 @@ pub struct QuantiserSpec {
 impl Described for QuantiserSpec {
     const SUMMARY: &'static str =
         "a few bits of each number that a linear operator records, noise and all";
-    const EXAMPLE: &'static str = "bits = 2\nof = { kind = 'identity' }";
+    const EXAMPLE: &'static str =
+        "bits = 2\nof = { kind = 'matrix', matrix = 'gaussian', ratio = 0.25 }";
+    const FLAGS: &'static [Flag] = &[
+        Flag {
+            name: "bits",
+            value: "BITS",
+            help: "Bits that are kept of each number: 1 for its sign, to 8; of a matrix, other operators by a TOML file",
+            example: "1",
+            default: None,
+            check: |text| bits(text).map(drop),
+        },
+        MatrixSpec::FLAGS[0],
+        MatrixSpec::FLAGS[1],
+        MatrixSpec::FLAGS[2],
+        MatrixSpec::FLAGS[3],
+    ];
 
     fn from_flags(flags: &Flags<'_>) -> Result<QuantiserSpec, Error> {
-        Err(flags.file_only())
+        Ok(QuantiserSpec {
+            bits: bits(flags.text(&QuantiserSpec::FLAGS[0])?)?,
+            step: None,
+            of: Box::new(MatrixSpec::from_flags(flags)?.into()),
+        })
     }
 
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
@@ -196,9 +215,23 @@ impl Described for QuantiserSpec {
         self.of.channels_recorded()
     }
 
+    /// Signs are no picture.
+    fn records_pictures(&self) -> bool {
+        false
+    }
+
     fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
         self.of.files()
     }
+}
+
+fn bits(text: &str) -> Result<u8, Error> {
+    let number = text.parse().ok().filter(|n| (1..=MAX_BITS).contains(n));
+    number.ok_or_else(|| {
+        Error::Invalid(format!(
+            "`{text}` is no number of bits, 1 to {MAX_BITS}, such as 1"
+        ))
+    })
 }
 
 impl Operator for Quantiser {
