@@ -138,6 +138,11 @@ impl Described for ComposeSpec {
         self.steps.iter().find_map(Spec::channels_recorded)
     }
 
+    /// What the last step records, or a step before it that mixes pixels: then the last one sees no picture.
+    fn records_pictures(&self) -> bool {
+        self.steps.iter().all(Spec::records_pictures)
+    }
+
     fn records_grey(&self) -> bool {
         self.steps.iter().any(Spec::records_grey)
     }

@@ -15,23 +15,27 @@ pub mod tikhonov;
 pub(crate) mod truncated;
 
 mod axis;
+mod blocks;
 mod blur;
 mod boundary;
 mod clipped;
 mod compose;
 mod convolve;
 mod decimate;
+mod dense;
 mod diagonal;
 mod downsample;
 mod edges;
 mod gain;
 mod gamma;
 mod gray;
+mod hadamard;
 mod identity;
 mod jpeg;
 mod kernel_spec;
 mod margins;
 mod marks;
+mod matrix;
 mod misfit;
 mod mosaic;
 mod motion;
@@ -41,14 +45,20 @@ mod patches;
 mod pedestal;
 mod pixelwise;
 mod plane;
+mod quantiser;
+mod ratio;
 mod read;
+mod sampled;
 mod seams;
+mod sensed;
 mod spec;
 pub mod spectrum;
 mod stack;
+mod transform;
 mod valid_blur;
 mod weighted;
 
+pub use blocks::Blocks;
 pub use boundary::Boundary;
 pub use decimate::Decimate;
 pub use downsample::{Factor, FilterSpec};
@@ -66,8 +76,14 @@ pub use mosaic::Bayer;
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
+pub use quantiser::Binned;
+pub use ratio::Ratio;
+pub use sampled::{Orthonormal, Sampled};
+pub use sensed::{OrthonormalRows, Sensed};
+pub(crate) use spec::check_len;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
+pub use transform::Basis;
 pub use valid_blur::ValidBlur;
 pub(crate) use weighted::Weighted;
 
@@ -107,6 +123,10 @@ spec::operators! {
         Gamma(gamma::GammaSpec) = "gamma",
         GainMap(gain::GainMapSpec) = "gain",
         Jpeg(jpeg::JpegSpec) = "jpeg",
+        Quantiser(quantiser::QuantiserSpec) = "quantised",
+        Hadamard(hadamard::HadamardSpec) = "hadamard",
+        Transform(transform::TransformSpec) = "transform",
+        Matrix(matrix::MatrixSpec) = "matrix",
     }
 }
 
@@ -165,6 +185,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// What an operator has that records rounded numbers, each of which stands for an interval; `None` if it does not.
     fn quantised(&self) -> Option<&dyn Quantised> {
+        None
+    }
+
+    /// What an operator has that rounds what a linear one records, noise and all; `None` if it does not.
+    fn binned(&self) -> Option<&dyn Binned> {
         None
     }
 
@@ -253,6 +278,8 @@ pub struct Loss {
     pub scales: bool,
     /// Colours are missing.
     pub colours: bool,
+    /// Each number that was recorded is a sum over many pixels, as in compressed sensing.
+    pub mixed: bool,
 }
 
 impl Loss {
@@ -263,6 +290,7 @@ impl Loss {
         pixels: false,
         scales: false,
         colours: false,
+        mixed: false,
     };
 
     /// What is lost by one operator or another.
@@ -273,6 +301,7 @@ impl Loss {
             pixels: self.pixels || other.pixels,
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
+            mixed: self.mixed || other.mixed,
         }
     }
 }

@@ -132,6 +132,10 @@ impl Described for StackSpec {
     fn treats_channels_alike(&self) -> bool {
         false
     }
+
+    fn records_pictures(&self) -> bool {
+        self.of.iter().all(Spec::records_pictures)
+    }
 }
 
 impl Operator for Stack {
@@ -170,6 +174,7 @@ impl Operator for Stack {
                 pixels: a.pixels && b.pixels,
                 scales: a.scales && b.scales,
                 colours: a.colours && b.colours,
+                mixed: a.mixed && b.mixed,
             })
             .expect("a stack has an operator")
     }

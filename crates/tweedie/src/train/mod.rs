@@ -17,7 +17,7 @@ mod validate;
 
 use std::path::PathBuf;
 
-pub use data::Photos;
+pub use data::{Cut, Photos};
 pub use maps::{Kind, Maps};
 pub use objective::NoiseLaw;
 pub use optimizer::{Adam, Gradient, Optimizer};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Maps, NoiseLaw, Optimizer, Teacher};
+use super::{Cut, Error, Maps, NoiseLaw, Optimizer, Teacher};
 use crate::checkpoint::ModelSpec;
 use crate::files;
 use crate::net::Architecture;
@@ -67,6 +67,12 @@ pub struct Data {
     /// A network that only saw small crops misjudges the very noisy levels of large pictures.
     #[serde(default = "one")]
     pub growth: Vec<usize>,
+    /// Whether crops stay as they are, for what has an upside; else they are turned and mirrored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upright: bool,
+    /// Whether each picture is a sheet of small ones side by side, each as large as a crop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sheets: bool,
     /// Each picture is also used reduced by these factors (1 is the picture itself).
     #[serde(default = "one")]
     pub scales: Vec<usize>,
@@ -179,6 +185,11 @@ impl Recipe {
         {
             return wrong("teacher.share must be from 0 to 1");
         }
+        if self.data.sheets && (growth != &[1] || scales != &[1]) {
+            return wrong(
+                "with data.sheets all crops are one small picture: data.growth and data.scales are [1]",
+            );
+        }
         let Schedule {
             log,
             validate,
@@ -202,11 +213,15 @@ impl Recipe {
     fn check_network(&self) -> Result<(), Error> {
         let facts = self.network.facts();
         let wrong = |what: String| Err(Error::Recipe(what));
-        if (facts.channels_in, facts.channels_out) != (3, 3) {
+        let channels = (facts.channels_in, facts.channels_out);
+        if ![(3, 3), (1, 1)].contains(&channels) {
             return wrong(format!(
-                "training takes networks from 3 channels to 3, for photographs are RGB, and not from {} to {}; grey ones are made with data.grey",
-                facts.channels_in, facts.channels_out
+                "training takes networks from 3 channels to 3, for coloured pictures, or from 1 to 1, for grey ones, and not from {} to {}",
+                channels.0, channels.1
             ));
+        }
+        if channels == (1, 1) && (self.maps.is_some() || self.teacher.is_some()) {
+            return wrong("`maps` and `teacher` are for networks of 3 channels".to_owned());
         }
         if self.maps.is_some() && !facts.maps {
             return wrong("this network can be told no `maps`".to_owned());
@@ -218,6 +233,15 @@ impl Recipe {
             ));
         }
         Ok(())
+    }
+
+    /// How crops are cut from its pictures.
+    pub fn cut(&self) -> Cut {
+        Cut {
+            channels: self.network.facts().channels_in,
+            upright: self.data.upright,
+            sheets: self.data.sheets,
+        }
     }
 
     /// What its model is.

@@ -65,7 +65,8 @@ impl Session {
         std::fs::create_dir_all(out).map_err(io)?;
         let lock = Lock::take(out)?;
         image::sweep(out).map_err(io)?;
-        let photos = Photos::open(&recipe.data.train, &recipe.data.scales, recipe.data.crop)?;
+        let data = &recipe.data;
+        let photos = Photos::open(&data.train, recipe.cut(), &data.scales, data.crop)?;
         let largest = recipe.data.largest_crop();
         if !photos.hold(largest) {
             return Err(Error::Data {

@@ -65,8 +65,11 @@ impl Validation {
     pub fn new(recipe: &Recipe) -> Result<Validation, Error> {
         let facts = recipe.network.facts();
         let multiple = if facts.any_size { 1 } else { facts.multiple };
-        let side = SIDE.max(recipe.data.crop).next_multiple_of(multiple);
-        let photos = Photos::open(&recipe.data.valid, &[1], side)?;
+        let side = match recipe.data.sheets {
+            true => recipe.data.crop,
+            false => SIDE.max(recipe.data.crop).next_multiple_of(multiple),
+        };
+        let photos = Photos::open(&recipe.data.valid, recipe.cut(), &[1], side)?;
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed ^ 0x7661_6c69_6461_7465);
         let crops = photos.crops(CROPS, side, 0.0, &mut rng);
         let noise = Seeded::new(recipe.seed, "validation").normal(CROPS, crate::Dims::of(&crops));

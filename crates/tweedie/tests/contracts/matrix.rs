@@ -59,11 +59,12 @@ fn problem(spec: &Spec, dims: Dims, batch: usize, sigma: f64) -> Option<Problem>
     let pictures: Vec<Image> = (0..batch).map(|k| truth(dims, k as u64)).collect();
     let views: Vec<_> = pictures.iter().map(|x| x.view()).collect();
     let x = ndarray::concatenate(Axis(0), &views).unwrap();
-    let mut y = operator.apply(&x);
-    y.scaled_add(
-        sigma as f32,
-        &Seeded::new(9, "noise").normal(batch, operator.output()),
-    );
+    let noise = Seeded::new(9, "noise").normal(batch, operator.output()) * sigma as f32;
+    let y = match operator.binned() {
+        // What is rounded has its noise by then.
+        Some(binned) => binned.rounded(&(binned.before().apply(&x) + noise)),
+        None => operator.apply(&x) + noise,
+    };
     Some(Problem::new(y, operator, sigma).unwrap())
 }
 
@@ -84,6 +85,7 @@ fn promised(settings: &Settings, problem: &Problem) -> Option<impl Fn(f64) -> f6
     let [share, noise] = match settings.family() {
         // Of rounded numbers little is left to explain.
         _ if problem.operator.quantised().is_some() => [1.5, 0.0],
+        _ if problem.operator.binned().is_some() => [1.5, 0.0],
         _ if ignored && sigma > 0.0 => return None,
         _ if ignored => [1.5, 0.0],
         // Chains of so few steps have not mixed.
