@@ -19,6 +19,7 @@ mod boundary;
 mod clipped;
 mod compose;
 mod convolve;
+mod ct;
 mod decimate;
 mod diagonal;
 mod downsample;
@@ -34,6 +35,7 @@ mod marks;
 mod misfit;
 mod mosaic;
 mod motion;
+mod mri;
 mod nearest;
 mod norm;
 mod patches;
@@ -62,6 +64,7 @@ pub use lanczos::Lanczos;
 pub use margins::Margins;
 pub use misfit::Misfit;
 pub use mosaic::Bayer;
+pub use mri::{Coils, Pattern, Pictures, Sampling};
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
@@ -72,6 +75,7 @@ pub(crate) use weighted::Weighted;
 
 use ndarray::Array2;
 
+use crate::level::Range;
 use crate::{Dims, Image};
 
 spec::operators! {
@@ -106,6 +110,8 @@ spec::operators! {
         Gamma(gamma::GammaSpec) = "gamma",
         GainMap(gain::GainMapSpec) = "gain",
         Jpeg(jpeg::JpegSpec) = "jpeg",
+        Mri(mri::MriSpec) = "mri",
+        Ct(ct::CtSpec) = "ct",
     }
 }
 
@@ -135,6 +141,17 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// What is lost on the way, by which a method is chosen.
     fn loss(&self) -> Loss;
+
+    /// The range of its clean images: [0, 1], but for those that are complex.
+    fn range(&self) -> Range {
+        Range::IMAGE
+    }
+
+    /// The standard deviation of the noise in a measurement that is no picture, as far as it tells; `None` where it is one, or
+    /// does not.
+    fn noise_in(&self, _y: &Image) -> Option<f64> {
+        None
+    }
 
     /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
     fn recorded(&self) -> Option<Array2<bool>> {
@@ -254,6 +271,8 @@ pub struct Loss {
     pub scales: bool,
     /// Colours are missing.
     pub colours: bool,
+    /// Places of the picture's spectrum are missing, as in MRI and tomography.
+    pub frequencies: bool,
 }
 
 impl Loss {
@@ -265,6 +284,7 @@ impl Loss {
         scattered: false,
         scales: false,
         colours: false,
+        frequencies: false,
     };
 
     /// What is lost by one operator or another.
@@ -276,6 +296,7 @@ impl Loss {
             scattered: self.scattered || other.scattered,
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
+            frequencies: self.frequencies || other.frequencies,
         }
     }
 }

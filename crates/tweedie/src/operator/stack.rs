@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flags};
 use super::{Error, Linear, Loss, Operator, Spec, plane};
+use crate::level::Range;
 use crate::{Dims, Image};
 
 /// `A = [A_1; A_2; ..]`: each operator sees the same image, and what they record lies in the channels of one measurement,
@@ -132,6 +133,10 @@ impl Described for StackSpec {
     fn treats_channels_alike(&self) -> bool {
         false
     }
+
+    fn records_pictures(&self) -> bool {
+        self.of.iter().all(Spec::records_pictures)
+    }
 }
 
 impl Operator for Stack {
@@ -171,8 +176,13 @@ impl Operator for Stack {
                 scattered: a.scattered && b.scattered,
                 scales: a.scales && b.scales,
                 colours: a.colours && b.colours,
+                frequencies: a.frequencies && b.frequencies,
             })
             .expect("a stack has an operator")
+    }
+
+    fn range(&self) -> Range {
+        self.parts[0].range()
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

@@ -79,6 +79,10 @@ pub struct Data {
     /// Standard deviation of the logarithm of a random gamma, and twice that of a gain of each channel.
     #[serde(default)]
     pub jitter: f64,
+    /// Pictures are the magnitudes of complex ones: each crop gets a random phase without waves shorter than so many pixels, and
+    /// the network takes and answers two channels, real and imaginary part in [-1, 1].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<f64>,
 }
 
 fn one() -> Vec<usize> {
@@ -148,6 +152,7 @@ impl Recipe {
             grey,
             rounded,
             jitter,
+            phase,
             ..
         } = self.data;
         let wrong = |what: &str| Err(Error::Recipe(what.to_owned()));
@@ -171,6 +176,16 @@ impl Recipe {
         }
         if !(0.0..=1.0).contains(&rounded) || !(0.0..=1.0).contains(&jitter) {
             return wrong("data.rounded and data.jitter must be from 0 to 1");
+        }
+        if phase.is_some_and(|p| !(1.0..=1e6).contains(&p)) {
+            return wrong("data.phase must be from 1 to 1000000 pixels");
+        }
+        let for_photographs =
+            self.maps.is_some() || self.teacher.is_some() || grey > 0.0 || rounded > 0.0;
+        if phase.is_some() && for_photographs {
+            return wrong(
+                "with data.phase there are no maps, no teacher, no data.grey and no data.rounded",
+            );
         }
         if self
             .teacher
@@ -202,10 +217,14 @@ impl Recipe {
     fn check_network(&self) -> Result<(), Error> {
         let facts = self.network.facts();
         let wrong = |what: String| Err(Error::Recipe(what));
-        if (facts.channels_in, facts.channels_out) != (3, 3) {
+        let (channels, why) = match self.data.phase {
+            None => (3, "photographs are RGB; grey ones are made with data.grey"),
+            Some(_) => (2, "with data.phase pictures are complex"),
+        };
+        let (own, out) = (facts.channels_in, facts.channels_out);
+        if (own, out) != (channels, channels) {
             return wrong(format!(
-                "training takes networks from 3 channels to 3, for photographs are RGB, and not from {} to {}; grey ones are made with data.grey",
-                facts.channels_in, facts.channels_out
+                "here training takes networks from {channels} channels to {channels}, and not from {own} to {out}: {why}"
             ));
         }
         if self.maps.is_some() && !facts.maps {
@@ -225,6 +244,7 @@ impl Recipe {
         ModelSpec {
             conditioning: self.conditioning.clone(),
             about: self.about.clone(),
+            complex: self.data.phase.is_some(),
             ..ModelSpec::new(
                 self.network.clone(),
                 self.parametrisation,
