@@ -7,7 +7,7 @@ use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::operator::cg::{self, Params};
 use tweedie::operator::mask::{BoxSpec, Extent};
 use tweedie::operator::{
-    Basis, Bayer, Blocks, Blur, Boundary, Compose, Decimate, Downsample, Gain, GainMap, Gray,
+    Basis, Bayer, Blocks, Blur, Boundary, Compose, Ct, Decimate, Downsample, Gain, GainMap, Gray,
     GrayWeights, Hadamard, Identity, Kernel, Lanczos, Linear, Mask, Matrix, Mosaic, Operator,
     Ratio, Spec, Spectrum, Stack, Transform, ValidBlur, lanczos, norm, spectrum,
 };
@@ -276,11 +276,48 @@ fn sensing() -> Vec<Case> {
     cases
 }
 
+/// Scanners: with one coil in closed form.
+fn scanners() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for d in [(2, 8, 6), (4, 5, 7), (2, 1, 9), (2, 7, 4)].map(|(c, h, w)| Dims::new(c, h, w)) {
+        for pictures in ["real", "complex"] {
+            for (coils, closed) in [("one", true), ("simulated:6", false)] {
+                for sampling in ["full", "gaussian2d:1.5:0.3", "uniform1d:1.5:0.2"] {
+                    let text = format!(
+                        "kind = 'mri'\nsampling = '{sampling}'\ncoils = '{coils}'\npictures = '{pictures}'\nseed = 5"
+                    );
+                    let spec: Spec = toml::from_str(&text).unwrap();
+                    cases.push(Case {
+                        name: format!("mri, {sampling}, {coils}, {pictures} {d}"),
+                        operator: spec.build(d).unwrap(),
+                        closed,
+                        exact_inverse: closed,
+                    });
+                }
+            }
+        }
+    }
+    for d in dims() {
+        for (angles, arc, detectors) in [(3, 180.0, 5), (4, 100.0, 6)] {
+            let ct = Ct::new(d, angles, arc, detectors).unwrap();
+            cases.push(case(format!("ct, {angles} angles {d}"), ct, false, true));
+        }
+    }
+    cases
+}
+
 fn all() -> Vec<Case> {
-    [pointwise(), blurs(), downsamplings(), chains(), sensing()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        pointwise(),
+        blurs(),
+        downsamplings(),
+        chains(),
+        sensing(),
+        scanners(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn linear(operator: &dyn Operator) -> &dyn Linear {

@@ -21,6 +21,7 @@ mod boundary;
 mod clipped;
 mod compose;
 mod convolve;
+mod ct;
 mod decimate;
 mod dense;
 mod diagonal;
@@ -39,6 +40,7 @@ mod matrix;
 mod misfit;
 mod mosaic;
 mod motion;
+mod mri;
 mod nearest;
 mod norm;
 mod patches;
@@ -73,6 +75,7 @@ pub use lanczos::Lanczos;
 pub use margins::Margins;
 pub use misfit::Misfit;
 pub use mosaic::Bayer;
+pub use mri::{Coils, Pattern, Pictures, Sampling};
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
@@ -89,6 +92,7 @@ pub(crate) use weighted::Weighted;
 
 use ndarray::Array2;
 
+use crate::level::Range;
 use crate::{Dims, Image};
 
 spec::operators! {
@@ -127,6 +131,8 @@ spec::operators! {
         Hadamard(hadamard::HadamardSpec) = "hadamard",
         Transform(transform::TransformSpec) = "transform",
         Matrix(matrix::MatrixSpec) = "matrix",
+        Mri(mri::MriSpec) = "mri",
+        Ct(ct::CtSpec) = "ct",
     }
 }
 
@@ -156,6 +162,17 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// What is lost on the way, by which a method is chosen.
     fn loss(&self) -> Loss;
+
+    /// The range of its clean images: [0, 1], but for those that are complex.
+    fn range(&self) -> Range {
+        Range::IMAGE
+    }
+
+    /// The standard deviation of the noise in a measurement that is no picture, as far as it tells; `None` where it is one, or
+    /// does not.
+    fn noise_in(&self, _y: &Image) -> Option<f64> {
+        None
+    }
 
     /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
     fn recorded(&self) -> Option<Array2<bool>> {
@@ -280,6 +297,8 @@ pub struct Loss {
     pub colours: bool,
     /// Each number that was recorded is a sum over many pixels, as in compressed sensing.
     pub mixed: bool,
+    /// Places of the picture's spectrum are missing, as in MRI and tomography.
+    pub frequencies: bool,
 }
 
 impl Loss {
@@ -291,6 +310,7 @@ impl Loss {
         scales: false,
         colours: false,
         mixed: false,
+        frequencies: false,
     };
 
     /// What is lost by one operator or another.
@@ -302,6 +322,7 @@ impl Loss {
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
             mixed: self.mixed || other.mixed,
+            frequencies: self.frequencies || other.frequencies,
         }
     }
 }

@@ -38,6 +38,7 @@ use ndarray::s;
 use serde::Serialize;
 
 use crate::image::{Jpeg, Picture};
+use crate::level::Range;
 use crate::method::{self, Draws, Handling, Restored, Settings, Task};
 use crate::noise::Seeded;
 use crate::operator::{self, Operator, Spec};
@@ -399,8 +400,13 @@ impl Ready {
         Ok((result, report))
     }
 
-    /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque.
+    /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque. Of complex pictures
+    /// it is the magnitude.
     pub fn result(&self, measured: &Picture, x: Image) -> Picture {
+        let x = match self.problem.operator.range() {
+            Range::IMAGE => x,
+            _ => magnitude(&x),
+        };
         let mut result = measured.with_pixels(x);
         let mask = self.problem.operator.mask();
         if let (Some(alpha), Some(mask)) = (&mut result.alpha, mask) {
@@ -516,7 +522,8 @@ impl Ready {
 
     /// Whether the measurement is itself a picture of the result's size, without holes.
     fn measures_whole(&self) -> bool {
-        self.output() == Dims::of(&self.problem.y) && !self.problem.operator.loss().pixels
+        let loss = self.problem.operator.loss();
+        self.output() == Dims::of(&self.problem.y) && !loss.pixels && !loss.frequencies
     }
 
     /// Restores each region by itself, or the whole where there are none.
@@ -582,6 +589,14 @@ impl Ready {
         let known = self.behind.as_ref().unwrap_or(&self.problem.y);
         self.keeps_known().then(|| linear.project(known, x))
     }
+}
+
+/// The magnitudes of complex pictures, whose channels are pairs of real and imaginary parts.
+fn magnitude(x: &Image) -> Image {
+    let (n, c, h, w) = x.dim();
+    Image::from_shape_fn((n, c / 2, h, w), |(n, c, i, j)| {
+        x[[n, 2 * c, i, j]].hypot(x[[n, 2 * c + 1, i, j]])
+    })
 }
 
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.
