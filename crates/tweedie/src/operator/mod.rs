@@ -12,7 +12,6 @@ pub mod kernel;
 pub mod lanczos;
 pub mod mask;
 pub mod tikhonov;
-pub(crate) mod truncated;
 
 mod axis;
 mod blocks;

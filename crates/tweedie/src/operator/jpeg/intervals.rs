@@ -9,7 +9,7 @@ use super::Jpeg;
 use super::component::Block;
 use crate::Image;
 use crate::image::Plane;
-use crate::operator::truncated;
+use crate::truncated;
 
 /// An operator whose measurement is rounded numbers: of each is known that it lies in an interval.
 pub trait Quantised: std::fmt::Debug {
