@@ -6,7 +6,7 @@
 //! Tests inject [`Zeros`] or a [`Unit`] vector to read a sampler's mean and variance exactly.
 //!
 //! Streams in use: "measurement" (the noise that [`degrade`](crate::restore::degrade) adds), "mask" and "kernel" (random
-//! ones), "method" (what methods and samplers draw).
+//! ones), "matrix", "rows" and "scramble" (of compressed sensing), "method" (what methods and samplers draw).
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -14,8 +14,9 @@ const NOISELESS: f64 = 0.015;
 ///
 /// Noise alone takes one evaluation. Where each pixel is measured alone and the prior can be told what is known of it, the exact
 /// posterior: its mean, or a draw. Pixels that are missing among others, of a picture with little noise, many steps of a
-/// denoiser find better (PnP-DRS): 1.2 to 2.3 dB on photographs, where of strokes, letters and boxes they find 0.2 to 2.3 dB less.
-/// So it is for a spectrum of which places are missing (0.5 dB on heads in MRI, 2 dB in tomography, of two slices each). Large
+/// denoiser find better (PnP-DRS): 1.2 to 2.3 dB on photographs, where of strokes, letters and boxes they find 0.2 to 2.3 dB less. So
+/// they do of a spectrum of which places are missing (0.5 dB on heads in MRI, 2 dB in tomography, of two slices each), and of sums
+/// over many pixels (compressed sensing), with noise and without: 2.6 to 4.1 dB more than DPIR. Large
 /// holes are filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
 ///
 /// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do
@@ -34,6 +35,7 @@ pub fn name(task: &Task) -> &'static str {
         | Loss {
             frequencies: true, ..
         } if !task.draw && task.sigma < NOISELESS => "pnp-drs",
+        Loss { mixed: true, .. } if !task.draw => "pnp-drs",
         _ if task.pixelwise && task.maps => "exact",
         _ if task.draw => "diffpir",
         Loss { colours: true, .. } => "mean",
@@ -68,8 +70,8 @@ mod tests {
     use super::*;
     use crate::Dims;
     use crate::operator::{
-        Bayer, Downsample, Gray, GrayWeights, Identity, Jpeg, Mask, MaskSpec, Mosaic, Operator,
-        Subsampling,
+        Bayer, Downsample, Gray, GrayWeights, Hadamard, Identity, Jpeg, Mask, MaskSpec, Mosaic,
+        Operator, Ratio, Subsampling,
     };
 
     /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
@@ -124,6 +126,26 @@ mod tests {
             name_for_texture(&Task::exact(&small)),
             name(&Task::exact(&small))
         );
+    }
+
+    /// Compressed sensing has many steps of a denoiser, with noise too; its draws are DiffPIR's.
+    #[test]
+    fn of_sums_a_picture_emerges() {
+        let dims = Dims::new(3, 8, 8);
+        let sensed = Hadamard::new(dims, Ratio::new(0.25).unwrap(), true, 1).unwrap();
+        let task = Task {
+            sigma: 0.05,
+            maps: true,
+            ..Task::exact(&sensed)
+        };
+        assert_eq!(method(&task).nfe(&crate::prior::Card::any()), 30);
+        let few = Hadamard::new(dims, Ratio::new(0.1).unwrap(), true, 1).unwrap();
+        assert_eq!(
+            method(&Task::exact(&few)).nfe(&crate::prior::Card::any()),
+            60
+        );
+        assert_eq!([name(&task), name_for_texture(&task)], ["pnp-drs"; 2]);
+        assert_eq!(name(&Task { draw: true, ..task }), "diffpir");
     }
 
     /// Rounded numbers have a method of their own. Wrong: a gradient, which diverges.

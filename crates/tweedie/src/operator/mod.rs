@@ -14,6 +14,7 @@ pub mod mask;
 pub mod tikhonov;
 
 mod axis;
+mod blocks;
 mod blur;
 mod boundary;
 mod clipped;
@@ -21,17 +22,20 @@ mod compose;
 mod convolve;
 mod ct;
 mod decimate;
+mod dense;
 mod diagonal;
 mod downsample;
 mod edges;
 mod gain;
 mod gamma;
 mod gray;
+mod hadamard;
 mod identity;
 mod jpeg;
 mod kernel_spec;
 mod margins;
 mod marks;
+mod matrix;
 mod misfit;
 mod mosaic;
 mod motion;
@@ -42,14 +46,19 @@ mod patches;
 mod pedestal;
 mod pixelwise;
 mod plane;
+mod ratio;
 mod read;
+mod sampled;
 mod seams;
+mod sensed;
 mod spec;
 pub mod spectrum;
 mod stack;
+mod transform;
 mod valid_blur;
 mod weighted;
 
+pub use blocks::Blocks;
 pub use boundary::Boundary;
 pub use decimate::Decimate;
 pub use downsample::{Factor, FilterSpec};
@@ -68,8 +77,13 @@ pub use mri::{Coils, Pattern, Pictures, Sampling};
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
+pub use ratio::Ratio;
+pub use sampled::{Orthonormal, Sampled};
+pub use sensed::{OrthonormalRows, Sensed};
+pub(crate) use spec::check_len;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
+pub use transform::Basis;
 pub use valid_blur::ValidBlur;
 pub(crate) use weighted::Weighted;
 
@@ -112,6 +126,9 @@ spec::operators! {
         Jpeg(jpeg::JpegSpec) = "jpeg",
         Mri(mri::MriSpec) = "mri",
         Ct(ct::CtSpec) = "ct",
+        Hadamard(hadamard::HadamardSpec) = "hadamard",
+        Transform(transform::TransformSpec) = "transform",
+        Matrix(matrix::MatrixSpec) = "matrix",
     }
 }
 
@@ -273,6 +290,8 @@ pub struct Loss {
     pub colours: bool,
     /// Places of the picture's spectrum are missing, as in MRI and tomography.
     pub frequencies: bool,
+    /// Each number that was recorded is a sum over many pixels, as in compressed sensing.
+    pub mixed: bool,
 }
 
 impl Loss {
@@ -285,6 +304,7 @@ impl Loss {
         scales: false,
         colours: false,
         frequencies: false,
+        mixed: false,
     };
 
     /// What is lost by one operator or another.
@@ -297,6 +317,7 @@ impl Loss {
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
             frequencies: self.frequencies || other.frequencies,
+            mixed: self.mixed || other.mixed,
         }
     }
 }

@@ -347,7 +347,8 @@ impl Spec {
     }
 }
 
-fn check_len(dims: Dims) -> Result<(), Error> {
+/// That so many numbers can be counted.
+pub(crate) fn check_len(dims: Dims) -> Result<(), Error> {
     let len = dims
         .c
         .checked_mul(dims.h)

@@ -177,6 +177,7 @@ impl Operator for Stack {
                 scales: a.scales && b.scales,
                 colours: a.colours && b.colours,
                 frequencies: a.frequencies && b.frequencies,
+                mixed: a.mixed && b.mixed,
             })
             .expect("a stack has an operator")
     }

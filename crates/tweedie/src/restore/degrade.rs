@@ -18,6 +18,8 @@ pub struct Degraded {
     pub picture: Picture,
     /// Which pixels were recorded, `[height, width]`; `None` if all were.
     pub known: Option<Array2<bool>>,
+    /// Dimensions of the clean picture.
+    pub clean: Dims,
 }
 
 /// `A(x)` with noise, for pictures in [0, 1], from the seed's stream "measurement"; a number is the standard deviation of white
@@ -48,11 +50,26 @@ pub fn degrade(
         }
     }
     let mut seen = picture.into_owned();
+    let clean = seen.dims();
     seen.alpha = seen.alpha.map(|alpha| operator.margins().crop_plane(alpha));
+    if !spec.records_pictures() && seen.alpha.take().is_some() {
+        seen.notes.push("transparency is left out".to_owned());
+    }
     Ok(Degraded {
         picture: seen.with_pixels(y),
         known,
+        clean,
     })
+}
+
+/// What can be seen of a measurement without a prior: the operator's first guess.
+///
+/// # Errors
+/// [`Error::Operator`] if the operator does not fit.
+pub fn preview(degraded: &Degraded, spec: &Spec) -> Result<Image, Error> {
+    let operator = spec.build(degraded.clean)?;
+    let guess = operator.guess(&degraded.picture.pixels);
+    Ok(operator.margins().crop(guess))
 }
 
 fn add_noise(y: &mut Image, noise: Noise, seed: u64) {

@@ -19,13 +19,15 @@
 
 mod degrade;
 mod guard;
-mod memory;
+mod measurement;
 mod noise;
 mod record;
+mod recorded;
 mod regions;
 
-pub use degrade::{Degraded, degrade};
-pub use memory::{NoRoom, ensure};
+pub use crate::memory::{NoRoom, ensure};
+pub use degrade::{Degraded, degrade, preview};
+pub use measurement::{Made, Measurement, ReadError, is_array, npz, write_npy};
 pub use record::record;
 
 use std::borrow::Cow;
@@ -51,7 +53,11 @@ use regions::Region;
 pub struct Job {
     /// What the camera did.
     pub spec: Spec,
-    /// The noise in the measurement; `None` to estimate it.
+    /// Dimensions of the clean picture, where what was recorded does not tell them.
+    pub size: Option<Dims>,
+    /// The numbers that stand for black and white of the clean picture in the units of the measurement.
+    pub range: [f64; 2],
+    /// The noise in the measurement, for pictures in [0, 1]; `None` to estimate it.
     pub noise: Option<Noise>,
     /// The method.
     pub method: Choice,
@@ -108,6 +114,16 @@ pub enum Error {
     /// The noise could not be estimated.
     #[error("the noise level cannot be estimated here ({0}); state it")]
     Noise(#[from] noise_level::Error),
+    /// There is no picture to estimate the noise from.
+    #[error(
+        "the measurement is no picture from which noise could be estimated; state it (--noise, 0 for none)"
+    )]
+    NoPicture,
+    /// Other units than those of pictures in [0, 1] were stated for what is not linear.
+    #[error(
+        "`{0}` is not linear: its measurement cannot be brought to pictures in [0, 1]; leave `range` out and scale the picture first"
+    )]
+    Units(&'static str),
     /// The method failed or was stopped.
     #[error(transparent)]
     Run(#[from] run::Error),
@@ -149,6 +165,8 @@ impl Job {
     pub fn new(spec: Spec) -> Job {
         Job {
             spec,
+            size: None,
+            range: [0.0, 1.0],
             noise: None,
             method: Choice::Best,
             steps: None,
@@ -173,12 +191,22 @@ impl Job {
         let picture = with_channels(&filled, &self.spec, &mut notes);
         let behind = behind.filter(|pixels| Dims::of(pixels) == picture.dims());
         let spec = self.spec.undone().in_file(&picture);
-        let input = spec.input_for(picture.dims())?;
+        let (input, told) = self.clean_size(&spec, picture.dims())?;
         let copies = COPIES + self.samples.unwrap_or(0);
         let may_be_parts = matches!(spec, Spec::Mask(_)) && !self.denoise_known;
         let at_first = if may_be_parts { KEPT } else { copies };
         ensure(at_first * input.len())?;
-        let operator = spec.build_for(&picture, &mut notes)?;
+        let (picture, operator) = match told && self.range == recorded::UNIT {
+            true => (picture.clone(), spec.build_for(&picture, &mut notes)?),
+            false => {
+                let operator = spec.build(input)?;
+                let picture = recorded::understood(&picture, operator.as_ref(), self.range)?;
+                match told {
+                    true => (picture.clone(), spec.build_for(&picture, &mut notes)?),
+                    false => (picture, operator),
+                }
+            }
+        };
         let regions = match (operator.mask(), card.parts) {
             (Some(mask), Some(parts)) if may_be_parts => regions::around(mask, parts),
             _ => Vec::new(),
@@ -228,6 +256,18 @@ impl Job {
         }
     }
 
+    /// Dimensions of the clean picture, and whether what was recorded tells them; else they must have been stated.
+    fn clean_size(&self, spec: &Spec, recorded: Dims) -> Result<(Dims, bool), Error> {
+        match (spec.input_for(recorded), self.size) {
+            (Ok(input), _) => Ok((input, true)),
+            (Err(_), Some(size)) => {
+                operator::check_len(size)?;
+                Ok((size, false))
+            }
+            (Err(e), None) => Err(e.into()),
+        }
+    }
+
     /// The noise, stated or estimated, and the operator, as far as the picture does not contradict them; with what is worth
     /// saying.
     fn measured(
@@ -240,6 +280,7 @@ impl Job {
             Some(noise) => noise,
             // What is known of rounded numbers is no noise, but an interval for each.
             None if operator.quantised().is_some() => Noise::Exact,
+            None if !self.spec.records_pictures() => return Err(Error::NoPicture),
             None => noise::estimate(picture, operator.as_ref(), notes)?,
         };
         let estimated = self.noise.is_none();
@@ -331,6 +372,12 @@ impl Ready {
     pub fn nfe(&self, card: &Card) -> usize {
         let each = self.settings.nfe(card) * self.samples.unwrap_or(1);
         each * self.regions.len().max(1)
+    }
+
+    /// What can be seen without a prior: the operator's first guess, in the place of the result.
+    pub fn preview(&self) -> Image {
+        let operator = &self.problem.operator;
+        operator.margins().crop(operator.guess(&self.problem.y))
     }
 
     /// The problem that it solves.

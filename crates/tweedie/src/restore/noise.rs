@@ -83,6 +83,7 @@ fn rounding(depth: Depth) -> f64 {
     match depth {
         Depth::Eight => 0.6 / 255.0,
         Depth::Sixteen => 0.6 / 65535.0,
+        Depth::Float => 0.0,
     }
 }
 
