@@ -281,7 +281,11 @@ impl Job {
             Some(noise) => noise,
             // What is known of rounded numbers is no noise, but an interval for each.
             None if operator.quantised().is_some() => Noise::Exact,
-            None if !self.spec.records_pictures() => return Err(Error::NoPicture),
+            None if !self.spec.records_pictures()
+                && operator.noise_in(&picture.pixels).is_none() =>
+            {
+                return Err(Error::NoPicture);
+            }
             None => noise::estimate(picture, operator.as_ref(), notes)?,
         };
         let estimated = self.noise.is_none();

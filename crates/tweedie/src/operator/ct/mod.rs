@@ -192,6 +192,11 @@ impl Operator for Ct {
         }
     }
 
+    /// A sinogram is smooth: what is rough in it is noise, as in a picture.
+    fn noise_in(&self, y: &Image) -> Option<f64> {
+        crate::noise_level::estimate(y, None).ok()
+    }
+
     fn linear(&self) -> Option<&dyn Linear> {
         Some(self)
     }

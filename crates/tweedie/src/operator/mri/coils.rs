@@ -6,15 +6,17 @@
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ndarray::{Array2, ArrayView4, s};
+use ndarray::{Array2, ArrayView4, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::espirit;
 use super::sampling::calibration_area;
 use crate::Image;
+use crate::arrays;
 use crate::fft::{CentredFft2, Complex};
 use crate::operator::Error;
 
@@ -27,7 +29,7 @@ const RADIUS: f64 = 1.5;
 /// Calibration lines that maps are made of, at most: they are smooth, and more lines would show the picture itself.
 pub(super) const LINES: usize = 32;
 
-/// Where the coils' sensitivities come from, as a text: `one`, `simulated:N` or `calibrated`.
+/// Where the coils' sensitivities come from, as a text: `one`, `simulated:N`, `calibrated`, or the file of an array.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Coils {
@@ -38,6 +40,8 @@ pub enum Coils {
     Simulated(usize),
     /// As many as the measurement has, from its own calibration area ([`calibrated`]).
     Calibrated,
+    /// An array `[coils, height, width]` of complex numbers, `.npy`; it is scaled as all maps are.
+    File(PathBuf),
 }
 
 impl FromStr for Coils {
@@ -46,7 +50,8 @@ impl FromStr for Coils {
     fn from_str(text: &str) -> Result<Coils, Error> {
         let wrong = || {
             Error::Invalid(format!(
-                "`{text}` names no coils; there are one, simulated:N with 1 to {MAX_COILS}, and calibrated"
+                "`{text}` names no coils; there are one, simulated:N with 1 to {MAX_COILS}, calibrated, and the .npy file \
+                 of an array"
             ))
         };
         if let Some(n) = text.strip_prefix("simulated:") {
@@ -56,6 +61,7 @@ impl FromStr for Coils {
         match text {
             "one" => Ok(Coils::One),
             "calibrated" => Ok(Coils::Calibrated),
+            file if file.ends_with(".npy") => Ok(Coils::File(file.into())),
             _ => Err(wrong()),
         }
     }
@@ -67,6 +73,7 @@ impl fmt::Display for Coils {
             Coils::One => f.write_str("one"),
             Coils::Simulated(n) => write!(f, "simulated:{n}"),
             Coils::Calibrated => f.write_str("calibrated"),
+            Coils::File(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -100,6 +107,34 @@ pub(super) fn simulated(n: usize, h: usize, w: usize) -> Vec<Vec<Complex>> {
     };
     let maps = (0..n).map(|c| (0..h * w).map(|i| field(c, i)).collect());
     normalised(maps.collect())
+}
+
+/// The maps of a file for pictures of `h` by `w`.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read or holds something else.
+pub(super) fn stored(path: &Path, h: usize, w: usize) -> Result<Vec<Vec<Complex>>, Error> {
+    let fail = |why: String| Error::File {
+        path: path.to_owned(),
+        why,
+    };
+    let array = arrays::read(path).map_err(|e| fail(e.why))?;
+    if !array.complex {
+        return Err(fail(
+            "the sensitivities of coils are complex numbers".into(),
+        ));
+    }
+    let image = array.into_image().map_err(fail)?;
+    let (_, channels, height, width) = image.dim();
+    if (height, width) != (h, w) || channels > 2 * MAX_COILS {
+        return Err(fail(format!(
+            "it holds {} maps of {height} x {width} (height x width); wanted are up to {MAX_COILS} of {h} x {w}",
+            channels / 2
+        )));
+    }
+    let pairs = image.axis_chunks_iter(Axis(1), 2);
+    let maps = pairs.map(|pair| super::pairs(&pair.index_axis(Axis(0), 0)));
+    Ok(normalised(maps.collect()))
 }
 
 /// Maps whose squares sum to 1, or to 0 where all are.
@@ -247,7 +282,7 @@ mod tests {
     /// Texts come back as they went.
     #[test]
     fn coils_are_texts() {
-        for text in ["one", "simulated:8", "calibrated"] {
+        for text in ["one", "simulated:8", "calibrated", "maps.npy"] {
             assert_eq!(text.parse::<Coils>().unwrap().to_string(), text);
         }
         for text in ["", "simulated:0", "simulated:1000", "eight"] {

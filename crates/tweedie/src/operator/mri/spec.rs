@@ -58,6 +58,7 @@ impl MriSpec {
         match &self.coils {
             Coils::One => Ok(None),
             Coils::Simulated(n) => Ok(Some(coils::simulated(*n, input.h, input.w))),
+            Coils::File(path) => coils::stored(path, input.h, input.w).map(Some),
             Coils::Calibrated => Err(Error::Invalid(
                 "calibrated coils are found from a measurement; to make one, say simulated:8"
                     .into(),
@@ -70,7 +71,8 @@ impl MriSpec {
         match &self.coils {
             Coils::One => 1,
             Coils::Simulated(n) => *n,
-            Coils::Calibrated => channels / 2,
+            // Of one picture: the maps of a file must be as many.
+            Coils::Calibrated | Coils::File(_) => channels / 2,
         }
     }
 }
@@ -93,7 +95,7 @@ impl Described for MriSpec {
         Flag {
             name: "coils",
             value: "COILS",
-            help: "The coils that see the picture: `one`, `simulated:N`, or `calibrated` from the measurement's calibration area",
+            help: "The coils that see the picture: `one`, `simulated:N`, `calibrated` from the measurement's calibration area, or the .npy file of their sensitivities, complex, coils x height x width",
             example: "calibrated",
             default: Some("one"),
             check: parses::<Coils>,
@@ -168,7 +170,7 @@ impl Described for MriSpec {
                 output.c,
                 self.coils,
                 match self.coils {
-                    Coils::Calibrated => "",
+                    Coils::Calibrated | Coils::File(_) => "",
                     _ => " (`calibrated` takes as many as there are)",
                 }
             ))),
@@ -184,10 +186,14 @@ impl Described for MriSpec {
     }
 
     fn files(&mut self) -> Vec<&mut PathBuf> {
-        match &mut self.sampling {
-            Sampling::File(path) => vec![path],
-            _ => Vec::new(),
+        let mut files = Vec::new();
+        if let Sampling::File(path) = &mut self.sampling {
+            files.push(path);
         }
+        if let Coils::File(path) = &mut self.coils {
+            files.push(path);
+        }
+        files
     }
 }
 
@@ -218,6 +224,19 @@ mod tests {
         toml::from_str(text).unwrap()
     }
 
+    /// What NumPy writes of complex64 numbers, whose last axis here is of pairs.
+    fn complex_npy(values: &ndarray::ArrayD<f32>) -> Vec<u8> {
+        let [c, h, w] = [0, 1, 2].map(|axis| values.shape()[axis]);
+        let header =
+            format!("{{'descr': '<c8', 'fortran_order': False, 'shape': ({c}, {h}, {w}), }}");
+        let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((length as u16).to_le_bytes());
+        bytes.extend(format!("{header:<0$}\n", length - 1).bytes());
+        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        bytes
+    }
+
     /// A measurement tells where it was sampled, how many coils saw it, and what they are; what cannot be is refused. Wrong: a
     /// place that happens to be 0 in one channel taken for one that was not sampled.
     #[test]
@@ -238,6 +257,15 @@ mod tests {
         assert_eq!(found.recorded(), operator.recorded());
         assert_eq!(found.output(), operator.output());
         assert_eq!(notes, ["50.0 % of k-space is sampled, by 3 coils"]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("maps.npy");
+        let sides = |n: usize| ndarray::Array4::from_elem((3, 32, n, 2), 0.5).into_dyn();
+        let stored = spec(&format!("coils = '{}'", path.display()));
+        for (n, fits) in [(48, true), (47, false)] {
+            let text = complex_npy(&sides(n));
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(stored.build_for(&file, &mut notes).is_ok(), fits);
+        }
         let complex = spec("coils = 'calibrated'\npictures = 'complex'");
         assert_eq!(complex.input_for(file.dims()).unwrap().c, 2);
         assert!(
