@@ -247,12 +247,12 @@ fn sensing() -> Vec<Case> {
             let blocks = Blocks::new(d, side, Ratio::new(0.5).unwrap(), 3).unwrap();
             cases.push(case(format!("blocks of {side} {d}"), blocks, true, true));
         }
-        for rows in [1, d.len() / 2, d.len() + 3] {
+        for rows in [1, d.len() / 2, 2 * d.len()] {
             let rows = rows.max(1);
             let gaussian = Matrix::gaussian(d, rows, 3).unwrap();
             cases.push(case(format!("gaussian {rows} {d}"), gaussian, false, true));
             let name = format!("ill-conditioned {rows} {d}");
-            let ill = Matrix::ill_conditioned(d, rows, 100.0, false, 3).unwrap();
+            let ill = Matrix::ill_conditioned(d, rows, 30.0, false, 3).unwrap();
             cases.push(case(name, ill, true, true));
         }
         let rows = d.len().div_ceil(2);

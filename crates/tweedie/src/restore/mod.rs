@@ -157,6 +157,10 @@ const COPIES: usize = 10;
 /// Images of the size of the result that are held whatever part of it is restored.
 const KEPT: usize = 4;
 
+/// Passes that bring colours of a known grey into the range of pictures: of the two sets each is convex, and the nearest point of
+/// either in turn leads to one in both.
+const INTO_RANGE: usize = 10;
+
 /// Noise of this standard deviation is seen where it is left: then that is said.
 const VISIBLE: f64 = 2.0 / 255.0;
 
@@ -591,7 +595,17 @@ impl Ready {
     fn with_known(&self, x: &Image) -> Option<Image> {
         let linear = self.problem.operator.linear()?;
         let known = self.behind.as_ref().unwrap_or(&self.problem.y);
-        self.keeps_known().then(|| linear.project(known, x))
+        self.keeps_known().then(|| {
+            let mut x = linear.project(known, x);
+            if linear.loss().colours {
+                // Colours beyond black and white would be cut off in a file, and their grey with them.
+                for _ in 0..INTO_RANGE {
+                    linear.range().clamp(&mut x);
+                    x = linear.project(known, &x);
+                }
+            }
+            x
+        })
     }
 }
 
