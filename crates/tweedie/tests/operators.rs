@@ -259,8 +259,9 @@ fn sensing() -> Vec<Case> {
         let correlated = Matrix::correlated(d, rows, 0.4, false, 3).unwrap();
         cases.push(case(format!("correlated {d}"), correlated, false, true));
         // A row twice, a row of zeros, and rows of other lengths.
-        let mut entries =
-            Array2::from_shape_fn((5, d.len()), |(i, j)| ((i * 7 + j * j) as f32).sin());
+        let mut entries = Array2::from_shape_fn((5, d.len()), |(i, j)| {
+            ((i * 7 + j * j + 3 * i * j) as f32).sin()
+        });
         let first = entries.row(0).to_owned();
         entries.row_mut(1).assign(&first);
         entries.row_mut(2).fill(0.0);

@@ -133,7 +133,11 @@ fn arrays_of_others() {
         "restore list.npy --operator hadamard --ratio 0.5 --noise 0 --method guess --size 3x40x56";
     p.ok(line);
     assert!(p.psnr("clean.png", "list.restore.png") > 10.0);
-    p.fails(&line.replace("--noise 0 ", ""), 1, "state it (--noise");
+    p.fails(
+        &format!("{} -o z.png", line.replace("--noise 0 ", "")),
+        1,
+        "state it (--noise",
+    );
     p.fails(
         &line.replace("3x40x56", "3x40x55"),
         1,

@@ -228,18 +228,21 @@ impl Recipe {
     fn check_network(&self) -> Result<(), Error> {
         let facts = self.network.facts();
         let wrong = |what: String| Err(Error::Recipe(what));
-        let (allowed, why): (&[usize], _) = match self.data.phase {
-            None => (&[3, 1], "3 for coloured pictures, 1 for grey ones"),
-            Some(_) => (&[2], "with data.phase pictures are complex"),
-        };
         let channels = (facts.channels_in, facts.channels_out);
-        if channels.0 != channels.1 || !allowed.contains(&channels.0) {
-            let one = allowed.iter().map(|n| format!("{n} channels to {n}"));
+        let (allowed, in_words) = match self.data.phase {
+            None => (
+                [(3, 3), (1, 1)],
+                "3 channels to 3, for coloured pictures, or from 1 to 1, for grey ones",
+            ),
+            Some(_) => (
+                [(2, 2); 2],
+                "2 channels to 2: with data.phase pictures are complex",
+            ),
+        };
+        if !allowed.contains(&channels) {
             return wrong(format!(
-                "here training takes networks from {}, and not from {} to {}: {why}",
-                one.collect::<Vec<_>>().join(", or from "),
-                channels.0,
-                channels.1
+                "here training takes networks from {in_words}; this one goes from {} to {}",
+                channels.0, channels.1
             ));
         }
         if channels == (1, 1) && (self.maps.is_some() || self.teacher.is_some()) {
@@ -260,7 +263,11 @@ impl Recipe {
     /// How crops are cut from its pictures.
     pub fn cut(&self) -> Cut {
         Cut {
-            channels: self.network.facts().channels_in,
+            // Complex pictures are made of grey ones.
+            channels: match self.data.phase {
+                Some(_) => 1,
+                None => self.network.facts().channels_in,
+            },
             upright: self.data.upright,
             sheets: self.data.sheets,
         }
