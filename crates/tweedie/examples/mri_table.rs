@@ -1,4 +1,4 @@
-//! The tables of docs/mri.md: methods on slices of heads, seen by simulated coils.
+//! Methods on slices of heads, seen by simulated coils, for a prior of complex pictures.
 //!
 //! ```sh
 //! cargo run --release --example mri_table -- FOLDER MODEL [SLICES [SHEET.png]]
