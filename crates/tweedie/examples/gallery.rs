@@ -73,10 +73,9 @@ fn main() -> Result<()> {
 /// Measurement, classical, restored, truth.
 fn restore(prior: &dyn Prior, truth: &Picture, spec: &Spec, sigma: f64) -> Result<[Image; 4]> {
     let y = measured(truth, spec, sigma, 1)?;
-    let classical = Job::new(spec.clone())
-        .prepare(&y, prior.card())?
-        .problem()
-        .classical();
+    let job = Job::new(spec.clone()).prepare(&y, prior.card())?;
+    let problem = job.problem();
+    let classical = problem.operator.margins().crop(problem.classical());
     let (restored, _) = restored(&y, spec, Choice::Best, prior)?;
     Ok([y.pixels, classical, restored.pixels, truth.pixels.clone()])
 }

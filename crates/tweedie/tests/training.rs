@@ -5,7 +5,7 @@ use std::path::Path;
 use rand::SeedableRng;
 use serde_json::{Value, json};
 use tweedie::checkpoint::{Model, Precision};
-use tweedie::level::Level;
+use tweedie::level::{Level, Range};
 use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::prior::{Network, Prior};
 use tweedie::train::{Error, Recipe, Session};
@@ -373,6 +373,36 @@ fn any_network_is_trained() {
     assert!(error.contains("multiple of 2"), "{error}");
 }
 
+/// Of complex pictures a network learns real and imaginary part, whose range is [-1, 1] outside as well, and is no prior of grey
+/// ones. Wrong: magnitudes halved on the way out, so that validation's noise would be.
+#[test]
+fn complex_pictures_are_trained() {
+    let (folder, recipe) = workplace(60);
+    let text = recipe_text(60)
+        .replace("grey = 0.25", "phase = 40.0")
+        .replace("channels = 3", "channels = 2");
+    std::fs::write(&recipe, text).unwrap();
+    let mut session = run(&recipe, &folder.path().join("r"), 59);
+    let psnr = session.step().unwrap().scores.unwrap().psnr;
+    // Noise of 50/255 alone is 14.15 dB.
+    assert!((15.0..30.0).contains(&psnr[2]), "{psnr:?}");
+    let model = session.model();
+    assert!(model.spec.complex);
+    let network = Network::new(&model, &Device::default()).unwrap();
+    let card = network.card();
+    assert_eq!(
+        (card.range, card.channels.as_slice()),
+        (Range::NETWORK, &[2][..])
+    );
+    assert_eq!(card.sigma, [0.002, 80.0]);
+    let mut spec = model.spec;
+    spec.complex = false;
+    assert!(spec.check().is_ok());
+    spec.complex = true;
+    spec.network = toml::from_str(NETWORK).unwrap();
+    assert!(spec.check().unwrap_err().to_string().contains("`complex`"));
+}
+
 /// Validation looks at noise of 15, 25 and 50 of 255; it does not ask a network that was trained for less.
 #[test]
 fn levels_that_training_leaves_out_are_not_scored() {
@@ -407,6 +437,9 @@ fn recipes_without_sense_are_refused_by_name() {
         (NETWORK, &with_variance, "3 channels to 3"),
         ("grey = 0.25", "jitter = 2.0", "jitter"),
         ("grey = 0.25", "sheets = true", "data.scales are [1]"),
+        ("grey = 0.25", "phase = 0.0", "data.phase"),
+        ("grey = 0.25", "grey = 0.25\nphase = 40.0", "data.grey"),
+        ("grey = 0.25", "phase = 40.0", "2 channels to 2"),
         (
             "[optimizer]",
             "[teacher]\nmodel = \"x\"\nshare = 2.0\n[optimizer]",

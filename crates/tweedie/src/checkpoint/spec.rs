@@ -21,6 +21,10 @@ pub struct ModelSpec {
     pub conditioning: Conditioning,
     /// The smallest and the largest sigma that it was trained on, in the units of its data.
     pub sigma: [f64; 2],
+    /// What a network with maps is told of a number that is known; if nothing is said, the smallest sigma. It is below that where
+    /// it means so much to the network that it takes the noise of that level for the picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<f64>,
     /// What black and white are to it.
     #[serde(default = "symmetric")]
     pub data: [f64; 2],
@@ -30,6 +34,10 @@ pub struct ModelSpec {
     /// Those that hold the learned variance of an ancestral step, as `v` in [-1, 1] (Nichol and Dhariwal 2021).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variance: Option<Range<usize>>,
+    /// Whether its two channels are the real and the imaginary part of complex pictures. Their magnitudes are in [0, 1], so that
+    /// black and white are -1 and 1 outside of the network, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complex: bool,
     /// What the file is, in a line.
     #[serde(default)]
     pub about: String,
@@ -51,9 +59,11 @@ impl ModelSpec {
             parametrisation,
             conditioning: Conditioning::default(),
             sigma,
+            known: None,
             data: symmetric(),
             mean: None,
             variance: None,
+            complex: false,
             about: String::new(),
         }
     }
@@ -70,6 +80,14 @@ impl ModelSpec {
         level::Range {
             center: 0.5 * (low + high),
             half: 0.5 * (high - low),
+        }
+    }
+
+    /// The range of pictures outside of the network.
+    pub fn range_outside(&self) -> level::Range {
+        match self.complex {
+            true => level::Range::NETWORK,
+            false => level::Range::IMAGE,
         }
     }
 
@@ -94,6 +112,13 @@ impl ModelSpec {
             );
             return Err(wrong("sigma", what));
         }
+        if self
+            .known
+            .is_some_and(|known| !(0.0 < known && known <= least))
+        {
+            let what = format!("must be positive and at most the smallest sigma, {least}");
+            return Err(wrong("known", what));
+        }
         self.parametrisation
             .check()
             .map_err(|what| wrong("parametrisation", what))?;
@@ -111,6 +136,11 @@ impl ModelSpec {
             .map_err(|(key, what)| wrong(key, what))
     }
 
+    /// What maps tell: of what is known, and at most.
+    pub(crate) fn told(&self) -> [f64; 2] {
+        [self.known.unwrap_or(self.sigma[0]), self.sigma[1]]
+    }
+
     /// That the network takes a picture and answers what is read from its answer.
     fn check_channels(&self) -> Result<(), (&'static str, String)> {
         let facts = self.network.facts();
@@ -119,6 +149,10 @@ impl ModelSpec {
             return Err(("network", what));
         }
         let (own, out) = (facts.channels_in, facts.channels_out);
+        if self.complex && own != 2 {
+            let what = format!("a complex picture has two channels, not {own}");
+            return Err(("complex", what));
+        }
         let mean = self.mean();
         let parts = [("mean", Some(&mean)), ("variance", self.variance.as_ref())];
         for (key, part) in parts {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flags};
 use super::{Error, Gain, Linear, Loss, Margins, Operator, Spec, Spectrum, cg, plane};
+use crate::level::Range;
 use crate::{Dims, Image};
 
 /// `A = A_n ... A_2 A_1`, the first step first.
@@ -190,6 +191,14 @@ impl Operator for Compose {
             Some(rest) => self.first.loss().and(rest.loss()),
             None => self.first.loss(),
         }
+    }
+
+    fn range(&self) -> Range {
+        self.first.range()
+    }
+
+    fn noise_in(&self, y: &Image) -> Option<f64> {
+        self.rest.as_ref().unwrap_or(&self.first).noise_in(y)
     }
 
     fn recorded(&self) -> Option<Array2<bool>> {

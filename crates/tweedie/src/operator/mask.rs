@@ -36,8 +36,6 @@ pub struct Mask {
     hole: usize,
     /// Whether a hole is large, and there is enough elsewhere in the picture to fill it with.
     elsewhere: bool,
-    /// Whether hidden pixels lie scattered among known ones.
-    scattered: bool,
 }
 
 impl Mask {
@@ -105,10 +103,8 @@ impl Mask {
             dims,
             known,
             hole,
-            scattered: false,
             elsewhere: false,
         };
-        mask.scattered = are_scattered(&mask.hidden());
         mask.elsewhere = hole >= LARGE && patches::enough(&mask.hidden());
         Ok(mask)
     }
@@ -120,7 +116,6 @@ impl Mask {
             dims: Dims::new(self.dims.c, rows.len(), columns.len()),
             known: known.as_standard_layout().into_owned(),
             hole: self.hole,
-            scattered: self.scattered,
             elsewhere: self.elsewhere,
         }
     }
@@ -165,27 +160,6 @@ impl Mask {
     }
 }
 
-/// Whether of a quarter of the hidden pixels at least half of the eight neighbours are known: up to seven tenths of random pixels,
-/// dead ones and lines of one; not strokes, letters and boxes.
-fn are_scattered(hidden: &Array2<bool>) -> bool {
-    let (h, w) = hidden.dim();
-    let alone = |(y, x): (usize, usize)| {
-        let near = s![
-            y.saturating_sub(1)..(y + 2).min(h),
-            x.saturating_sub(1)..(x + 2).min(w)
-        ];
-        let near = hidden.slice(near);
-        let missing = near.iter().filter(|&&hidden| hidden).count();
-        2 * (missing - 1) < near.len()
-    };
-    let (mut all, mut scattered) = (0, 0);
-    for (at, _) in hidden.indexed_iter().filter(|(_, hidden)| **hidden) {
-        all += 1;
-        scattered += usize::from(alone(at));
-    }
-    4 * scattered > all
-}
-
 impl Operator for Mask {
     fn name(&self) -> &'static str {
         "mask"
@@ -221,7 +195,6 @@ impl Operator for Mask {
     fn loss(&self) -> Loss {
         Loss {
             pixels: self.hole > 0,
-            scattered: self.scattered,
             ..Loss::NOTHING
         }
     }

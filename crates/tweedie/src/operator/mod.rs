@@ -20,6 +20,7 @@ mod boundary;
 mod clipped;
 mod compose;
 mod convolve;
+mod ct;
 mod decimate;
 mod dense;
 mod diagonal;
@@ -38,6 +39,7 @@ mod matrix;
 mod misfit;
 mod mosaic;
 mod motion;
+mod mri;
 mod nearest;
 mod norm;
 mod patches;
@@ -72,6 +74,7 @@ pub use lanczos::Lanczos;
 pub use margins::Margins;
 pub use misfit::Misfit;
 pub use mosaic::Bayer;
+pub use mri::{Coils, Pattern, Pictures, Sampling};
 pub use norm::{norm, norm_at};
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
@@ -88,6 +91,7 @@ pub(crate) use weighted::Weighted;
 
 use ndarray::Array2;
 
+use crate::level::Range;
 use crate::{Dims, Image};
 
 spec::operators! {
@@ -126,6 +130,8 @@ spec::operators! {
         Hadamard(hadamard::HadamardSpec) = "hadamard",
         Transform(transform::TransformSpec) = "transform",
         Matrix(matrix::MatrixSpec) = "matrix",
+        Mri(mri::MriSpec) = "mri",
+        Ct(ct::CtSpec) = "ct",
     }
 }
 
@@ -155,6 +161,17 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// What is lost on the way, by which a method is chosen.
     fn loss(&self) -> Loss;
+
+    /// The range of its clean images: [0, 1], but for those that are complex.
+    fn range(&self) -> Range {
+        Range::IMAGE
+    }
+
+    /// The standard deviation of the noise in a measurement that is no picture, as far as it tells; `None` where it is one, or
+    /// does not.
+    fn noise_in(&self, _y: &Image) -> Option<f64> {
+        None
+    }
 
     /// Which recorded pixels carry something of the image, `[height, width]` of the output; `None` if all do.
     fn recorded(&self) -> Option<Array2<bool>> {
@@ -273,14 +290,14 @@ pub struct Loss {
     pub faded: f64,
     /// Pixels are missing.
     pub pixels: bool,
-    /// Those that are missing lie scattered among others that are known.
-    pub scattered: bool,
     /// Whole scales are missing, as after down-sampling.
     pub scales: bool,
     /// Colours are missing.
     pub colours: bool,
     /// Each number that was recorded is a sum over many pixels, as in compressed sensing.
     pub mixed: bool,
+    /// Places of the picture's spectrum are missing, as in MRI and tomography.
+    pub frequencies: bool,
 }
 
 impl Loss {
@@ -289,10 +306,10 @@ impl Loss {
         detail: false,
         faded: 0.0,
         pixels: false,
-        scattered: false,
         scales: false,
         colours: false,
         mixed: false,
+        frequencies: false,
     };
 
     /// What is lost by one operator or another.
@@ -301,10 +318,10 @@ impl Loss {
             detail: self.detail || other.detail,
             faded: self.faded.max(other.faded),
             pixels: self.pixels || other.pixels,
-            scattered: self.scattered || other.scattered,
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
             mixed: self.mixed || other.mixed,
+            frequencies: self.frequencies || other.frequencies,
         }
     }
 }

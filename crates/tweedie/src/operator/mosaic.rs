@@ -244,7 +244,6 @@ impl Operator for Mosaic {
     fn loss(&self) -> Loss {
         Loss {
             pixels: true,
-            scattered: true,
             ..Loss::NOTHING
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flags};
 use super::{Error, Linear, Loss, Operator, Spec, plane};
+use crate::level::Range;
 use crate::{Dims, Image};
 
 /// `A = [A_1; A_2; ..]`: each operator sees the same image, and what they record lies in the channels of one measurement,
@@ -172,12 +173,16 @@ impl Operator for Stack {
                 detail: a.detail && b.detail,
                 faded: a.faded.min(b.faded),
                 pixels: a.pixels && b.pixels,
-                scattered: a.scattered && b.scattered,
                 scales: a.scales && b.scales,
                 colours: a.colours && b.colours,
                 mixed: a.mixed && b.mixed,
+                frequencies: a.frequencies && b.frequencies,
             })
             .expect("a stack has an operator")
+    }
+
+    fn range(&self) -> Range {
+        self.parts[0].range()
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

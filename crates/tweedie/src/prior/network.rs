@@ -90,8 +90,8 @@ struct Adapter {
     variance: Option<Range<usize>>,
     /// What the network's data lie in.
     data: level::Range,
-    /// The sigmas that it was trained on, for them.
-    sigma: [f64; 2],
+    /// The sigmas that maps tell, for them.
+    told: [f64; 2],
     card: Card,
     device: Device,
     tiling: Tiling,
@@ -138,7 +138,7 @@ impl Adapter {
             mean: spec.mean(),
             variance: spec.variance.clone(),
             data: spec.range(),
-            sigma: spec.sigma,
+            told: spec.told(),
             card: card(spec, facts),
             device: device.clone(),
             tiling: Tiling::new(facts.reach, facts.multiple),
@@ -254,7 +254,7 @@ struct Tracked {
 
 /// What the network knows, in the terms of pictures.
 fn card(spec: &ModelSpec, facts: Facts) -> Card {
-    let range = level::Range::IMAGE;
+    let range = spec.range_outside();
     let unit = range.half / spec.range().half;
     let native = spec.conditioning.native(spec.range());
     let levels = |levels: Vec<Level>| levels.into_iter().map(|l| l.scaled(unit)).collect();
@@ -321,7 +321,7 @@ impl Prior for Adapter {
         let (data, range) = (self.data, self.card.range);
         let unit = data.half / range.half;
         let z = m.mapv(|v| ((f64::from(v) - range.center) * unit + data.center) as f32);
-        let shown = Shown::new(self.parametrisation, &z, &noise.scaled(unit), self.sigma);
+        let shown = Shown::new(self.parametrisation, &z, &noise.scaled(unit), self.told);
         let answer = self.answer_mapped(&shown.input(), &shown.map)?;
         let mut x0 = shown.x0(&answer);
         x0.par_mapv_inplace(|v| ((f64::from(v) - data.center) / unit + range.center) as f32);

@@ -38,6 +38,7 @@ use ndarray::s;
 use serde::Serialize;
 
 use crate::image::{Jpeg, Picture};
+use crate::level::Range;
 use crate::method::{self, Draws, Handling, Restored, Settings, Task};
 use crate::noise::Seeded;
 use crate::operator::{self, Operator, Spec};
@@ -155,6 +156,10 @@ const COPIES: usize = 10;
 
 /// Images of the size of the result that are held whatever part of it is restored.
 const KEPT: usize = 4;
+
+/// Passes that bring colours of a known grey into the range of pictures: of the two sets each is convex, and the nearest point of
+/// either in turn leads to one in both.
+const INTO_RANGE: usize = 10;
 
 /// Noise of this standard deviation is seen where it is left: then that is said.
 const VISIBLE: f64 = 2.0 / 255.0;
@@ -280,7 +285,11 @@ impl Job {
             Some(noise) => noise,
             // What is known of rounded numbers is no noise, but an interval for each.
             None if operator.quantised().is_some() => Noise::Exact,
-            None if !self.spec.records_pictures() => return Err(Error::NoPicture),
+            None if !self.spec.records_pictures()
+                && operator.noise_in(&picture.pixels).is_none() =>
+            {
+                return Err(Error::NoPicture);
+            }
             None => noise::estimate(picture, operator.as_ref(), notes)?,
         };
         let estimated = self.noise.is_none();
@@ -399,8 +408,13 @@ impl Ready {
         Ok((result, report))
     }
 
-    /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque.
+    /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque. Of complex pictures
+    /// it is the magnitude.
     pub fn result(&self, measured: &Picture, x: Image) -> Picture {
+        let x = match self.problem.operator.range() {
+            Range::IMAGE => x,
+            _ => magnitude(&x),
+        };
         let mut result = measured.with_pixels(x);
         let mask = self.problem.operator.mask();
         if let (Some(alpha), Some(mask)) = (&mut result.alpha, mask) {
@@ -516,7 +530,8 @@ impl Ready {
 
     /// Whether the measurement is itself a picture of the result's size, without holes.
     fn measures_whole(&self) -> bool {
-        self.output() == Dims::of(&self.problem.y) && !self.problem.operator.loss().pixels
+        let loss = self.problem.operator.loss();
+        self.output() == Dims::of(&self.problem.y) && !loss.pixels && !loss.frequencies
     }
 
     /// Restores each region by itself, or the whole where there are none.
@@ -580,8 +595,26 @@ impl Ready {
     fn with_known(&self, x: &Image) -> Option<Image> {
         let linear = self.problem.operator.linear()?;
         let known = self.behind.as_ref().unwrap_or(&self.problem.y);
-        self.keeps_known().then(|| linear.project(known, x))
+        self.keeps_known().then(|| {
+            let mut x = linear.project(known, x);
+            if linear.loss().colours {
+                // Colours beyond black and white would be cut off in a file, and their grey with them.
+                for _ in 0..INTO_RANGE {
+                    linear.range().clamp(&mut x);
+                    x = linear.project(known, &x);
+                }
+            }
+            x
+        })
     }
+}
+
+/// The magnitudes of complex pictures, whose channels are pairs of real and imaginary parts.
+fn magnitude(x: &Image) -> Image {
+    let (n, c, h, w) = x.dim();
+    Image::from_shape_fn((n, c / 2, h, w), |(n, c, i, j)| {
+        x[[n, 2 * c, i, j]].hypot(x[[n, 2 * c + 1, i, j]])
+    })
 }
 
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.

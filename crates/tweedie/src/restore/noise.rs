@@ -7,6 +7,8 @@ use crate::noise_level::{self, Error, Found};
 use crate::operator::{self, Loss, Operator};
 use crate::problem::Noise;
 
+/// Less noise than this is none, in a measurement that is no picture.
+const LEAST: f64 = 1e-4;
 /// A grain of more pixels is told of.
 const GRAIN: f64 = 1.3;
 /// What is less sure is said to be so.
@@ -18,6 +20,12 @@ pub(super) fn estimate(
     operator: &dyn Operator,
     notes: &mut Vec<String>,
 ) -> Result<Noise, Error> {
+    if let Some(sigma) = operator.noise_in(&picture.pixels) {
+        return Ok(match sigma < LEAST {
+            true => Noise::Exact,
+            false => Noise::White(sigma),
+        });
+    }
     let found = match look(picture, operator) {
         Ok(found) => found,
         Err(Error::TooSmall { .. }) => {

@@ -38,6 +38,9 @@ pub enum Kind {
 pub struct Maps {
     /// Share of steps whose crops are told maps.
     pub share: f64,
+    /// What the network is told of a number that is known; if nothing is said, the smallest sigma of training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<f64>,
     /// How often each kind is drawn, relative to the others.
     pub kinds: BTreeMap<Kind, f64>,
 }

@@ -9,6 +9,7 @@ mod lock;
 mod maps;
 mod objective;
 mod optimizer;
+mod phase;
 mod recipe;
 mod session;
 mod state;

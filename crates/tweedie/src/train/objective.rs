@@ -189,7 +189,7 @@ impl Task {
         let (mut inputs, mut maps, mut targets) = (Vec::new(), Vec::new(), Vec::new());
         let mut noises = Vec::new();
         for (x0, Seen { m, noise }) in x0.outer_iter().zip(&seen) {
-            let shown = Shown::new(recipe.parametrisation, m, noise, recipe.noise.bounds());
+            let shown = Shown::new(recipe.parametrisation, m, noise, recipe.spec().told());
             inputs.push(shown.input());
             targets.push(shown.target(&x0.insert_axis(Axis(0)).to_owned()));
             maps.push(shown.map);

@@ -85,6 +85,10 @@ pub struct Data {
     /// Standard deviation of the logarithm of a random gamma, and twice that of a gain of each channel.
     #[serde(default)]
     pub jitter: f64,
+    /// Pictures are the magnitudes of complex ones: each crop gets a random phase without waves shorter than so many pixels, and
+    /// the network takes and answers two channels, real and imaginary part in [-1, 1].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<f64>,
 }
 
 fn one() -> Vec<usize> {
@@ -154,6 +158,7 @@ impl Recipe {
             grey,
             rounded,
             jitter,
+            phase,
             ..
         } = self.data;
         let wrong = |what: &str| Err(Error::Recipe(what.to_owned()));
@@ -177,6 +182,16 @@ impl Recipe {
         }
         if !(0.0..=1.0).contains(&rounded) || !(0.0..=1.0).contains(&jitter) {
             return wrong("data.rounded and data.jitter must be from 0 to 1");
+        }
+        if phase.is_some_and(|p| !(1.0..=1e6).contains(&p)) {
+            return wrong("data.phase must be from 1 to 1000000 pixels");
+        }
+        let for_photographs =
+            self.maps.is_some() || self.teacher.is_some() || grey > 0.0 || rounded > 0.0;
+        if phase.is_some() && for_photographs {
+            return wrong(
+                "with data.phase there are no maps, no teacher, no data.grey and no data.rounded",
+            );
         }
         if self
             .teacher
@@ -214,9 +229,19 @@ impl Recipe {
         let facts = self.network.facts();
         let wrong = |what: String| Err(Error::Recipe(what));
         let channels = (facts.channels_in, facts.channels_out);
-        if ![(3, 3), (1, 1)].contains(&channels) {
+        let (allowed, in_words) = match self.data.phase {
+            None => (
+                [(3, 3), (1, 1)],
+                "3 channels to 3, for coloured pictures, or from 1 to 1, for grey ones",
+            ),
+            Some(_) => (
+                [(2, 2); 2],
+                "2 channels to 2: with data.phase pictures are complex",
+            ),
+        };
+        if !allowed.contains(&channels) {
             return wrong(format!(
-                "training takes networks from 3 channels to 3, for coloured pictures, or from 1 to 1, for grey ones, and not from {} to {}",
+                "here training takes networks from {in_words}; this one goes from {} to {}",
                 channels.0, channels.1
             ));
         }
@@ -238,7 +263,11 @@ impl Recipe {
     /// How crops are cut from its pictures.
     pub fn cut(&self) -> Cut {
         Cut {
-            channels: self.network.facts().channels_in,
+            // Complex pictures are made of grey ones.
+            channels: match self.data.phase {
+                Some(_) => 1,
+                None => self.network.facts().channels_in,
+            },
             upright: self.data.upright,
             sheets: self.data.sheets,
         }
@@ -248,7 +277,9 @@ impl Recipe {
     pub fn spec(&self) -> ModelSpec {
         ModelSpec {
             conditioning: self.conditioning.clone(),
+            known: self.maps.as_ref().and_then(|maps| maps.known),
             about: self.about.clone(),
+            complex: self.data.phase.is_some(),
             ..ModelSpec::new(
                 self.network.clone(),
                 self.parametrisation,

@@ -135,8 +135,7 @@ impl Method for Exact {
         if self.answer == Answer::Mean {
             run.begin(1);
         }
-        let (m, noise) = posterior.observed(None);
-        let mean = run.denoise_mapped(prior, &m, &noise)?;
+        let mean = posterior.mean(run)?;
         run.show(&mean, Level::CLEAN)?;
         let x = match self.answer {
             Answer::Mean => mean,
@@ -144,6 +143,15 @@ impl Method for Exact {
         };
         Ok(x.into())
     }
+}
+
+/// The mean of the posterior, for methods that start from it and need what [`Exact`] needs.
+pub(in crate::method) fn mean(
+    prior: &dyn Prior,
+    problem: &Problem,
+    run: &mut Run<'_>,
+) -> Result<Image, Error> {
+    Posterior::new(prior, problem).mean(run)
 }
 
 /// The law of a picture given the measurement, as a prior.
@@ -172,6 +180,12 @@ impl<'a> Posterior<'a> {
             pixels,
             variance: problem.sigma() * problem.sigma(),
         }
+    }
+
+    /// The mean, in one evaluation.
+    fn mean(&self, run: &mut Run<'_>) -> Result<Image, Error> {
+        let (m, noise) = self.observed(None);
+        run.denoise_mapped(self.prior, &m, &noise)
     }
 
     /// All that is known of a picture: by the measurement, and by a sample `x` of a level, if there is one.

@@ -5,12 +5,13 @@
 //! noise has hidden the detail. Robbins 1956; Efron 2011.
 //!
 //! Noise that grows with brightness is made equal first, and the answer brought back without bias
-//! ([`stabilise`](super::stabilise)).
+//! ([`stabilise`](super::stabilise)); noise that a file cut off is put back, which takes a second evaluation ([`clipping`]).
 
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
 use crate::level::Level;
+use crate::method::direct::clipping;
 use crate::method::direct::stabilise::Stabiliser;
 use crate::method::{Handling, Method, Restored, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
@@ -25,7 +26,7 @@ pub struct Tweedie {}
 
 impl Described for Tweedie {
     const CARD: Card = Card {
-        summary: "one evaluation: the posterior mean of a picture that has noise only",
+        summary: "the posterior mean of a picture that has noise only: one evaluation, two where a file cut the noise off",
         paper: "Robbins 1956; Efron 2011",
     };
 
@@ -72,7 +73,7 @@ impl Method for Tweedie {
     }
 }
 
-/// One evaluation. A measurement without noise is left as it is, and so is one with less than half of what the prior knows; with
+/// One evaluation, or two where noise was cut off. A measurement without noise is left as it is, and so is one with less than half of what the prior knows; with
 /// a little less than that the prior is asked at its least level.
 fn once(prior: &dyn Prior, y: &Image, sigma: f64, run: &mut Run<'_>) -> Result<Image, Error> {
     let [least, _] = prior.card().sigma;
@@ -93,6 +94,16 @@ fn once(prior: &dyn Prior, y: &Image, sigma: f64, run: &mut Run<'_>) -> Result<I
     }
     let level = Level::ve(sigma.max(least));
     let x0 = run.denoise(prior, y, level)?;
+    let limits = prior.card().range.limits();
+    if !clipping::matters(y, limits) {
+        run.show(&x0, level)?;
+        return Ok(x0);
+    }
+    run.begin(2);
+    run.show(&x0, level)?;
+    run.note("the file cut noise off at black and white: put back where it is expected, and removed again");
+    let whole = clipping::put_back(y, &x0, level.b, limits);
+    let x0 = run.denoise(prior, &whole, level)?;
     run.show(&x0, level)?;
     Ok(x0)
 }

@@ -118,6 +118,12 @@ impl<'a> Spread<'a> {
                 tau = damped(tau, to_bins.tau);
                 h.zip_mut_with(&to_bins.h, |new, &old| *new = damped(*new, old));
             }
+            let sound = tau > 0.0 && tau.is_finite() && h.iter().all(|h| h.is_finite());
+            if !sound {
+                // Bins so narrow beside what `Sigma` leaves that precisions have no end: the messages before are the best there are.
+                done = pass;
+                break;
+            }
             let moved = change(&h, &to_bins.h) + ((tau - to_bins.tau) / tau).abs();
             to_bins = Messages { h, tau };
             before = Some((h_g, tau_g));

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use ndarray::{Axis, Zip};
 use rayon::prelude::*;
 
+use super::Jpeg;
 use super::component::Block;
-use super::{Jpeg, truncated};
 use crate::Image;
 use crate::image::Plane;
+use crate::truncated;
 
 /// An operator whose measurement is rounded numbers: of each is known that it lies in an interval.
 pub trait Quantised: std::fmt::Debug {

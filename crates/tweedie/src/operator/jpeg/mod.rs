@@ -7,7 +7,6 @@ mod colours;
 mod component;
 mod intervals;
 mod spec;
-mod truncated;
 
 use std::sync::Arc;
 
