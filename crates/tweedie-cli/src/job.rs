@@ -10,8 +10,9 @@ use tweedie::image::{Format, Picture};
 use tweedie::method::Settings;
 use tweedie::operator::Spec;
 use tweedie::prior::Prior;
-use tweedie::restore::{self, Choice, Job, Ready, record};
+use tweedie::restore::{self, Choice, Job, Measurement, Ready, record};
 
+use crate::kind::Kind;
 use crate::options::{ComputeArgs, MethodArgs, OutputArgs, PriorArgs, say_force};
 use crate::places::{Pair, Plan, Source};
 use crate::watched::Watch;
@@ -20,7 +21,8 @@ use crate::{batch, output};
 /// A picture to restore, and how.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct JobArgs {
-    /// The measurements: PNG, JPEG, TIFF, WebP or BMP pictures, folders of them, or `-` for standard input.
+    /// The measurements: PNG, JPEG, TIFF, WebP or BMP pictures, folders of them, NumPy arrays (.npz, .npy), or `-` for a picture
+    /// on standard input.
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
     /// The inputs are measurements of one picture, by the operators of a `stack` in their order: there is one result.
@@ -36,6 +38,10 @@ pub(crate) struct JobArgs {
     /// standard deviation, from black for none to white for a quarter of the range.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) spread: Option<PathBuf>,
+    /// Also write what can be seen of the measurement without a prior: the operator's first guess (of compressed sensing the
+    /// measurement projected back).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) preview: Option<PathBuf>,
     /// Draw so many pictures from the posterior, all of which explain the measurement: their mean is the result, a sheet of
     /// them (NAME.samples) and their spread (NAME.spread) are written beside it.
     #[arg(long, value_name = "N", help_heading = "Method", value_parser = clap::value_parser!(u16).range(2..=1024))]
@@ -59,14 +65,13 @@ impl JobArgs {
     }
 
     /// The measurement of a source.
-    fn read(&self, source: &Source) -> anyhow::Result<Picture> {
+    fn read(&self, source: &Source) -> anyhow::Result<Measurement> {
         if !self.together {
-            return source.read();
+            return source.measurement();
         }
         let all = self.inputs.iter().map(|input| Source::of(input).read());
-        Ok(restore::together(
-            &all.collect::<anyhow::Result<Vec<_>>>()?,
-        )?)
+        let all = all.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(restore::together(&all)?.into())
     }
 
     /// Where pictures of the draws and of the spread go, of those that are asked for.
@@ -76,6 +81,7 @@ impl JobArgs {
         Beside {
             samples: drawn("samples"),
             spread: self.spread.clone().or_else(|| drawn("spread")),
+            preview: self.preview.clone(),
         }
     }
 
@@ -84,6 +90,10 @@ impl JobArgs {
         ensure!(
             self.spread.is_none() || !plan.many,
             "--spread names one file, but there are several pictures; --samples N writes a spread for each"
+        );
+        ensure!(
+            self.preview.is_none() || !plan.many,
+            "--preview names one file, but there are several pictures; restore them one by one"
         );
         let named = plan.pairs.iter().all(|pair| pair.sink.file().is_some());
         ensure!(
@@ -112,11 +122,13 @@ impl JobArgs {
 struct Beside {
     samples: Option<PathBuf>,
     spread: Option<PathBuf>,
+    preview: Option<PathBuf>,
 }
 
 impl Beside {
     fn files(&self) -> Vec<PathBuf> {
-        self.samples.iter().chain(&self.spread).cloned().collect()
+        let all = [&self.samples, &self.spread, &self.preview];
+        all.into_iter().flatten().cloned().collect()
     }
 }
 
@@ -156,11 +168,13 @@ impl fmt::Display for Report {
     }
 }
 
-/// Restores pictures that were degraded by what `spec` says of their dimensions.
+/// Restores pictures that were degraded by what `spec` says of them. Of what is not said here, size, units and noise, their own files
+/// may tell.
 pub(crate) fn execute(
     verb: &str,
     args: &JobArgs,
-    spec: impl Fn(Dims) -> anyhow::Result<Spec>,
+    spec: impl Fn(&Measurement) -> anyhow::Result<Spec>,
+    size: Option<Dims>,
     denoise_known: bool,
 ) -> anyhow::Result<()> {
     let method = match args.method.choice()? {
@@ -170,32 +184,35 @@ pub(crate) fn execute(
         }
         choice => choice,
     };
-    let job = |dims| {
+    let job = |measurement: &Measurement| {
+        let made = &measurement.made;
         Ok(Job {
-            noise: args.method.noise.map(|noise| noise.0),
+            size: size.or(made.dims()),
+            range: made.range(),
+            noise: args.method.noise.map(|noise| noise.0).or(made.noise()),
             method: method.clone(),
             steps: args.method.steps(),
             samples: args.samples.map(usize::from),
             seed: args.compute.seed,
             denoise_known,
             strength: args.method.strength,
-            ..Job::new(spec(dims)?)
+            ..Job::new(spec(measurement)?)
         })
     };
     restore(verb, verb, args, &job)
 }
 
-/// Restores pictures by the job that belongs to their dimensions; `suffix` goes into names of results.
+/// Restores pictures by the job that belongs to each; `suffix` goes into names of results.
 pub(crate) fn restore(
     verb: &str,
     suffix: &str,
     args: &JobArgs,
-    job: &dyn Fn(Dims) -> anyhow::Result<Job>,
+    job: &dyn Fn(&Measurement) -> anyhow::Result<Job>,
 ) -> anyhow::Result<()> {
     // That --spread names but one file is told in its own words.
     let beside = |result: &Path| {
         let mut files = args.beside(Some(result)).files();
-        files.retain(|file| args.spread.as_ref() != Some(file));
+        files.retain(|file| ![&args.spread, &args.preview].contains(&&Some(file.clone())));
         files
     };
     let plan = Plan::new(args.of_results(), suffix, &args.output, beside)?;
@@ -221,7 +238,7 @@ const LOSSY: &str =
 struct One<'a> {
     verb: &'a str,
     args: &'a JobArgs,
-    job: &'a dyn Fn(Dims) -> anyhow::Result<Job>,
+    job: &'a dyn Fn(&Measurement) -> anyhow::Result<Job>,
     prior: &'a dyn Prior,
     watch: &'a Watch,
 }
@@ -229,21 +246,25 @@ struct One<'a> {
 impl One<'_> {
     fn restore(&self, Pair { source, sink }: &Pair) -> anyhow::Result<Report> {
         let args = self.args;
-        let picture = args.read(source)?;
-        let job = (self.job)(picture.dims())?;
-        let ready = self.prepare(&job, &picture)?;
+        let measurement = args.read(source)?;
+        let picture = &measurement.picture;
+        let job = (self.job)(&measurement)?;
+        let ready = self.prepare(&job, picture)?;
         args.output.check_size(sink, ready.output())?;
         let beside = args.beside(sink.file());
         args.check_beside(&beside, ready.settings())?;
+        if let Some(file) = &beside.preview {
+            write(file, ready.preview(), &args.output)?;
+        }
         let name = ready.settings().name();
         let nfe = ready.nfe(self.prior.card());
         let (solved, mut report) = self
             .watch
             .run(name, nfe, |observer| ready.solve(self.prior, observer))
             .with_context(|| format!("{} by {name}", self.verb))?;
-        let mut result = ready.result(&picture, solved.restored.x);
+        let mut result = ready.result(picture, solved.restored.x);
         report.notes.extend(args.output.losses(sink, &result)?);
-        if ready.keeps_known() && sink.format()? == Format::Jpeg {
+        if ready.keeps_known() && sink.kind()? == Kind::Picture(Format::Jpeg) {
             report.notes.push(LOSSY.to_owned());
         }
         result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
@@ -282,6 +303,8 @@ impl One<'_> {
             "verb": self.verb,
             "operator": job.spec,
             "method": method,
+            "size": job.size.map(|Dims { c, h, w }| [c, h, w]),
+            "range": job.range,
             "noise": job.noise,
             "sigma": sigma,
             "prior": self.args.prior.prior,

@@ -4,6 +4,7 @@ mod batch;
 mod cmd;
 mod interrupt;
 mod job;
+mod kind;
 mod operator_args;
 mod options;
 mod output;

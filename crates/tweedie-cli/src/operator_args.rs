@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use anyhow::bail;
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 use tweedie::operator::{Entry, Flag, Flags, Spec};
 
@@ -46,21 +47,36 @@ pub(crate) fn spec_with(
     })?)
 }
 
-/// `--operator NAME|FILE` and the flags of all operators.
+/// `--operator NAME|FILE`, which may have to be there, and the flags of all operators.
 #[derive(Clone, Debug)]
-pub(crate) struct OperatorArgs {
+pub(crate) struct OperatorArgs<const REQUIRED: bool> {
     matches: ArgMatches,
 }
 
-impl OperatorArgs {
-    /// The operator; `seed` decides what is random about it.
-    pub(crate) fn spec(&self, seed: u64) -> anyhow::Result<Spec> {
-        let name = self.matches.get_one::<String>("operator");
-        match name.expect("the operator is required").as_str() {
+impl<const REQUIRED: bool> OperatorArgs<REQUIRED> {
+    /// The operator, if one is named; `seed` decides what is random about it.
+    pub(crate) fn given(&self, seed: u64) -> anyhow::Result<Option<Spec>> {
+        let Some(name) = self.matches.get_one::<String>("operator") else {
+            let flags = flags().into_iter().map(|(flag, _)| flag.name);
+            let mut lone = flags.filter(|name| self.matches.contains_id(name));
+            return match lone.next() {
+                Some(flag) => bail!("--{flag} says how an operator is; name it with --operator"),
+                None => Ok(None),
+            };
+        };
+        match name.as_str() {
             file if file.ends_with(".toml") => Ok(Spec::open(Path::new(file))?),
             "grey" => spec("gray", &self.matches, seed),
             name => spec(name, &self.matches, seed),
         }
+        .map(Some)
+    }
+}
+
+impl OperatorArgs<true> {
+    /// The operator.
+    pub(crate) fn spec(&self, seed: u64) -> anyhow::Result<Spec> {
+        Ok(self.given(seed)?.expect("the operator is required"))
     }
 }
 
@@ -78,13 +94,13 @@ fn flags() -> Vec<(&'static Flag, Vec<&'static str>)> {
     all
 }
 
-impl clap::Args for OperatorArgs {
+impl<const REQUIRED: bool> clap::Args for OperatorArgs<REQUIRED> {
     fn augment_args(command: Command) -> Command {
         let names: Vec<&str> = Spec::LIST.iter().map(|entry| entry.name).collect();
         let operator = Arg::new("operator")
             .long("operator")
             .value_name("NAME|FILE")
-            .required(true)
+            .required(REQUIRED)
             .help(format!(
                 "{}, or a TOML file that describes an operator",
                 names.join(", ")
@@ -102,12 +118,12 @@ impl clap::Args for OperatorArgs {
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        OperatorArgs::augment_args(command)
+        <Self as clap::Args>::augment_args(command)
     }
 }
 
-impl FromArgMatches for OperatorArgs {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<OperatorArgs, clap::Error> {
+impl<const REQUIRED: bool> FromArgMatches for OperatorArgs<REQUIRED> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(OperatorArgs {
             matches: matches.clone(),
         })

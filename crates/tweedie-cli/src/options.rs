@@ -9,12 +9,13 @@ use anyhow::{Context, anyhow, bail, ensure};
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use tweedie::checkpoint::Model;
-use tweedie::image::{self, Depth, Format, Overwrite, Picture, WriteOptions};
+use tweedie::image::{self, Depth, Overwrite, Picture, WriteOptions};
 use tweedie::method;
 use tweedie::prior::{Network, Prior};
 use tweedie::restore::Choice;
 use tweedie::{Device, Dims};
 
+use crate::kind::Kind;
 use crate::output;
 use crate::places::{self, Sink};
 use crate::values::NoiseArg;
@@ -30,13 +31,14 @@ pub(crate) struct OutputArgs {
     #[arg(short, long, value_name = "FILE|FOLDER")]
     pub(crate) output: Option<PathBuf>,
     /// Format where no file is named; by default that of the input, and PNG on standard output.
-    #[arg(long, value_name = "FORMAT", value_parser = ["png", "jpg", "tif", "webp", "bmp"])]
+    #[arg(long, value_name = "FORMAT", value_parser = ["png", "jpg", "tif", "webp", "bmp", "npy", "npz"])]
     format: Option<String>,
     /// Replace an existing file.
     #[arg(long)]
     pub(crate) force: bool,
-    /// Bits a channel of the result, 8 or 16; by default those of the input.
-    #[arg(long, value_name = "BITS", value_parser = ["8", "16"])]
+    /// Bits a channel of the result, 8 or 16, or 32 for floating-point numbers that are neither clipped nor rounded (TIFF); by default
+    /// those of the input.
+    #[arg(long, value_name = "BITS", value_parser = ["8", "16", "32"])]
     pub(crate) depth: Option<String>,
     /// Quality of a JPEG, 1 to 100; 95 by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
@@ -47,24 +49,43 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Takes an array for what is no picture, unless a picture is asked for.
+    pub(crate) fn suit_numbers(&mut self, operator: &str) -> anyhow::Result<()> {
+        let named = self.output.as_deref().map(Kind::of);
+        let picture = match (&self.format, named) {
+            (Some(_), _) => self.kind_of_stdout().picture(),
+            (None, Some(Ok(kind))) => kind.picture(),
+            _ => None,
+        };
+        if let Some(format) = picture {
+            bail!(
+                "what `{operator}` records is no picture, which {format} cannot hold; write an array, for instance -o y.npz"
+            );
+        }
+        if !matches!(self.output.as_deref().map(Kind::of), Some(Ok(_))) {
+            self.format.get_or_insert_with(|| "npz".to_owned());
+        }
+        Ok(())
+    }
+
     /// The extension that was asked for where no file is named.
     pub(crate) fn format(&self) -> Option<&str> {
         self.format.as_deref()
     }
 
     /// What standard output is written as.
-    pub(crate) fn format_of_stdout(&self) -> Format {
+    pub(crate) fn kind_of_stdout(&self) -> Kind {
         let name = format!("x.{}", self.format().unwrap_or("png"));
-        Format::from_path(Path::new(&name)).expect("formats are named by their extensions")
+        Kind::of(Path::new(&name)).expect("formats are named by their extensions")
     }
 
     /// The file that `-o` names, which says its format itself.
     pub(crate) fn one_file(&self, path: &Path) -> anyhow::Result<PathBuf> {
         if self.format.is_some() {
-            let format = Format::from_path(path).with_context(|| path.display().to_string())?;
+            let kind = Kind::of(path)?;
             ensure!(
-                format == self.format_of_stdout(),
-                "{} would be {format}, not what --format asks for; leave one of them out",
+                kind == self.kind_of_stdout(),
+                "{} would be {kind}, not what --format asks for; leave one of them out",
                 path.display()
             );
         }
@@ -80,37 +101,61 @@ impl OutputArgs {
             );
             return Ok(());
         };
-        image::check_write(path, &self.write_options(), self.overwrite()).map_err(say_force)?;
-        Ok(())
+        match sink.kind()? {
+            Kind::Picture(_) => {
+                image::check_write(path, &self.write_options(), self.overwrite()).map(drop)
+            }
+            Kind::Npy | Kind::Npz => image::check_write_bytes(path, self.overwrite()),
+        }
+        .map_err(say_force)
     }
 
     /// That a result of these dimensions fits into the format.
     pub(crate) fn check_size(&self, sink: &Sink, dims: Dims) -> anyhow::Result<()> {
-        let fits = sink.format()?.check_size(dims);
-        fits.with_context(|| sink.to_string())
+        let Some(format) = sink.kind()?.picture() else {
+            return Ok(());
+        };
+        format.check_size(dims).with_context(|| sink.to_string())
     }
 
     /// What the file does not hold of a picture.
     pub(crate) fn losses(&self, sink: &Sink, picture: &Picture) -> anyhow::Result<Vec<String>> {
-        let format = sink.format()?;
-        Ok(image::losses(picture, format, &self.write_options()))
+        Ok(match sink.kind()? {
+            Kind::Picture(format) => image::losses(picture, format, &self.write_options()),
+            // Numbers as they are, and no more was asked for.
+            Kind::Npy | Kind::Npz => Vec::new(),
+        })
     }
 
     pub(crate) fn overwrite(&self) -> Overwrite {
         overwrite(self.force)
     }
 
-    /// Writes a result as the options say.
+    /// Writes a result as the options say; of arrays the numbers as they are, as `x`.
     pub(crate) fn write(&self, sink: &Sink, picture: &Picture) -> anyhow::Result<()> {
         let options = self.write_options();
+        if let Some(bytes) = sink.kind()?.array("x", &picture.pixels) {
+            return self.write_bytes(sink, &bytes);
+        }
         match sink {
             Sink::File(path) => {
                 image::write(path, picture, &options, self.overwrite()).map_err(say_force)
             }
-            Sink::Stdout(format) => {
-                let bytes = image::encode(picture, *format, &options);
+            Sink::Stdout(_) => {
+                let format = sink.kind()?.picture().expect("else it is an array");
+                let bytes = image::encode(picture, format, &options);
                 places::to_stdout(&bytes.context("standard output")?)
             }
+        }
+    }
+
+    /// Writes what is no picture.
+    pub(crate) fn write_bytes(&self, sink: &Sink, bytes: &[u8]) -> anyhow::Result<()> {
+        match sink {
+            Sink::File(path) => {
+                image::write_bytes(path, bytes, self.overwrite()).map_err(say_force)
+            }
+            Sink::Stdout(_) => places::to_stdout(bytes),
         }
     }
 
@@ -131,6 +176,7 @@ impl OutputArgs {
             depth: match self.depth.as_deref() {
                 Some("8") => Some(Depth::Eight),
                 Some("16") => Some(Depth::Sixteen),
+                Some("32") => Some(Depth::Float),
                 _ => None,
             },
             quality: self.quality.unwrap_or(WriteOptions::default().quality),

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use tweedie::image::{self, Fault, Format, Limits, Picture};
+use tweedie::restore::Measurement;
 
+use crate::kind::Kind;
 use crate::options::OutputArgs;
 use crate::output;
 
@@ -28,6 +30,14 @@ impl Source {
         match name == DASH {
             true => Source::Stdin,
             false => Source::File(name.to_owned()),
+        }
+    }
+
+    /// A picture, or an array with what is known of how it was made.
+    pub(crate) fn measurement(&self) -> anyhow::Result<Measurement> {
+        match self {
+            Source::File(path) => Ok(Measurement::read(path)?),
+            Source::Stdin => Ok(self.read()?.into()),
         }
     }
 
@@ -84,14 +94,14 @@ fn read_stdin() -> Result<Picture, Fault> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Sink {
     File(PathBuf),
-    Stdout(Format),
+    Stdout(Kind),
 }
 
 impl Sink {
-    pub(crate) fn format(&self) -> anyhow::Result<Format> {
+    pub(crate) fn kind(&self) -> anyhow::Result<Kind> {
         match self {
-            Sink::File(path) => Format::from_path(path).with_context(|| path.display().to_string()),
-            Sink::Stdout(format) => Ok(*format),
+            Sink::File(path) => Kind::of(path),
+            Sink::Stdout(kind) => Ok(*kind),
         }
     }
 
@@ -185,10 +195,15 @@ impl Plan {
     ) -> anyhow::Result<()> {
         let options = output.write_options();
         for Pair { sink, .. } in &self.pairs {
-            let fits = |format| options.check(format);
-            fits(sink.format()?).with_context(|| sink.to_string())?;
+            match sink.kind()? {
+                Kind::Picture(format) => options.check(format).with_context(|| sink.to_string())?,
+                kind => ensure!(
+                    output.depth.is_none(),
+                    "--depth is that of a picture, and {sink} would be {kind}; leave it out"
+                ),
+            }
         }
-        let jpeg = |pair: &Pair| matches!(pair.sink.format(), Ok(Format::Jpeg));
+        let jpeg = |pair: &Pair| matches!(pair.sink.kind(), Ok(Kind::Picture(Format::Jpeg)));
         ensure!(
             output.quality.is_none() || self.pairs.iter().any(jpeg),
             "--quality is that of JPEG, which is not written here; end the result's name in .jpg, or leave it out"
@@ -276,7 +291,7 @@ impl Target {
             return Ok(Target::File(path.to_owned()));
         }
         ensure!(
-            Format::from_path(path).is_err() && path.symlink_metadata().is_err(),
+            Kind::of(path).is_err() && path.symlink_metadata().is_err(),
             "-o {} names one file, but there are {} pictures; name a folder",
             path.display(),
             sources.len()
@@ -293,16 +308,16 @@ impl Target {
 
     fn sink(&self, source: &Source, suffix: &str, output: &OutputArgs) -> anyhow::Result<Sink> {
         let input = match (self, source) {
-            (Target::Stdout, _) => return Ok(Sink::Stdout(output.format_of_stdout())),
+            (Target::Stdout, _) => return Ok(Sink::Stdout(output.kind_of_stdout())),
             (Target::File(path), _) => return output.one_file(path).map(Sink::File),
             (_, Source::File(input)) => input,
             (_, Source::Stdin) => bail!("standard input has no name; name a file with -o"),
         };
-        let format = match output.format() {
-            Some(_) => output.format_of_stdout(),
-            None => format_of(input).unwrap_or(Format::Png),
+        let kind = match output.format() {
+            Some(_) => output.kind_of_stdout(),
+            None => Kind::Picture(format_of(input).unwrap_or(Format::Png)),
         };
-        let named = |suffix| image::result_name(input, suffix, format);
+        let named = |suffix| kind.result_name(input, suffix);
         Ok(Sink::File(match self {
             Target::Folder(folder) => {
                 let plain = folder.join(named(None));

@@ -4,8 +4,8 @@
 //! cargo run --release --example non_linear -- OUT FOLDER...
 //! ```
 //!
-//! Takes the middle of each picture, reduced to 128x128. Measurements go through files, with 8 bits, and those of phase retrieval with
-//! 16; noise is stated. Results are rounded to 8 bits; those of phase retrieval are turned as the truth is. The first two pictures are
+//! Takes the middle of each picture, reduced to 128x128. Measurements go through files, with 8 bits, but those of phase retrieval, which are
+//! arrays; noise is stated. Results are rounded to 8 bits; those of phase retrieval are turned as the truth is. The first two pictures are
 //! on the sheet, `OUT/sheet.png`: truth, measurement, and what each method made of it, a problem a row.
 
 #[allow(dead_code, reason = "each example uses a part")]
@@ -129,9 +129,8 @@ fn solved(problem: &Problem, truths: &[Picture], prior: &dyn Prior) -> Result<Ve
     let spec: Spec = toml::from_str(problem.spec)?;
     let mut measured = Vec::new();
     for (k, truth) in truths.iter().enumerate() {
-        measured.push(filed(
-            &degrade(truth, &spec, problem.sigma, k as u64)?.picture,
-        )?);
+        let y = degrade(truth, &spec, problem.sigma, k as u64)?.picture;
+        measured.push(if spec.records_pictures() { filed(&y)? } else { y });
     }
     let mut tiles: Vec<Image> = Vec::new();
     for (truth, y) in truths.iter().zip(&measured).take(SHOWN) {
@@ -192,7 +191,7 @@ fn fitted(y: &Picture) -> Image {
     let part = y
         .pixels
         .slice(s![.., .., top..top + SIDE, left..left + SIDE]);
-    part.mapv(|v| (1.0 + v.max(1e-5).log10() / 5.0).clamp(0.0, 1.0))
+    part.mapv(|v| ((v.max(1e-3).log10() + 2.0) / 4.0).clamp(0.0, 1.0))
 }
 
 /// Rows of tiles: for each picture that is shown truth and measurement, then the methods.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-/// Why a settings file could not be used, in one line.
+/// Why a file that is no picture could not be used, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {why}", path.display())]
 pub struct Error {
@@ -25,12 +25,24 @@ const SETTINGS: u64 = 1 << 20;
 /// # Errors
 /// [`Error`] if the file cannot be read, or is not the TOML of a `T`; then with the line that is wrong.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    toml_of(path, &read_settings(path)?)
+}
+
+/// The bytes of a settings file.
+pub(crate) fn read_settings(path: &Path) -> Result<Vec<u8>, Error> {
+    read(path, SETTINGS).map_err(|e| Error {
+        path: path.to_owned(),
+        why: e.to_string(),
+    })
+}
+
+/// The settings that bytes hold, which come from this file.
+pub(crate) fn toml_of<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Error> {
     let fail = |why: String| Error {
         path: path.to_owned(),
         why,
     };
-    let bytes = read(path, SETTINGS).map_err(|e| fail(e.to_string()))?;
-    let text = std::str::from_utf8(&bytes)
+    let text = std::str::from_utf8(bytes)
         .map_err(|_| fail("not a TOML file: it is no UTF-8 text".to_owned()))?;
     toml::from_str(text).map_err(|e| fail(one_line(text, &e)))
 }

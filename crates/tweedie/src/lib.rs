@@ -6,6 +6,7 @@
 //! [`checkpoint::Model::photo`]. A [`method::Method`] brings the two together, inside of a [`run::Run`] that holds the seed
 //! and may watch and stop it. [`recommend`] chooses the method.
 
+pub mod arrays;
 mod batch;
 pub mod checkpoint;
 mod fft;
@@ -13,6 +14,7 @@ pub mod files;
 pub mod grid;
 pub mod image;
 pub mod level;
+mod memory;
 pub mod method;
 pub mod metric;
 pub mod net;
@@ -28,6 +30,7 @@ pub mod restore;
 pub mod run;
 pub mod sampler;
 pub mod train;
+mod truncated;
 
 pub use burn::tensor::Device;
 

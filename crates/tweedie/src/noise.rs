@@ -6,7 +6,8 @@
 //! Tests inject [`Zeros`] or a [`Unit`] vector to read a sampler's mean and variance exactly.
 //!
 //! Streams in use: "measurement" and "photons" (the noise that [`degrade`](crate::restore::degrade) adds), "mask" and "kernel" (random
-//! ones), "phase" (where phase retrieval begins), "method" (what methods and samplers draw).
+//! ones), "matrix", "rows" and "scramble" (of compressed sensing), "phase" (where phase retrieval begins), "method" (what methods and
+//! samplers draw).
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -152,6 +152,10 @@ impl Problem {
             return self.with_noise(self.noise);
         };
         let sigma = self.sigma();
+        if self.operator.binned().is_some() {
+            // Weights do not reach what was rounded: the mean variance must do.
+            return self.with_noise(Noise::White(sigma));
+        }
         let weights = averaged(&self.y, 2).mapv(|v| {
             // No pixel is trusted more than a hundred times the others.
             let variance = self.noise.variance(f64::from(v)).max(1e-4 * sigma * sigma);

@@ -15,20 +15,28 @@ const NOISELESS: f64 = 0.015;
 /// Noise alone takes one evaluation. Where each pixel is measured alone and the prior can be told what is known of it, the exact
 /// posterior: its mean, or a draw. Pixels that are missing from a picture with little noise are found better still by thirty steps of
 /// a denoiser from that mean (PnP-DRS): of scattered ones 1.0 to 2.5 dB on photographs, of letters and lines 0.5 to 0.8, of boxes
-/// 0.2. Large holes are filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
+/// 0.2. So are sums over many pixels (compressed sensing), with noise and without: 2.6 to 4.1 dB better than by DPIR; and, without
+/// noise, a spectrum of which places are missing: 0.5 dB on heads in MRI, 2 dB in tomography, of two slices each. Large holes are
+/// filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
 ///
-/// Of rounded numbers each is put where it is expected in its interval. Where the operator is not linear, gradients must do,
-/// from near the first guess (DiffPIR, equation 13; docs/non-linear.md). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
+/// Of rounded numbers each is put where it is expected in its interval; where noise came before the rounding, and pixels are mixed, a
+/// chain weighs what all bins tell (QCS-SGM+). Where the operator is not linear, gradients must do, from near the first guess
+/// (DiffPIR, equation 13; docs/non-linear.md). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
 /// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from
 /// denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     let known = task.pixelwise && task.maps;
     match task.loss {
         _ if task.quantised => "dequantise",
+        _ if task.binned => "qcs-sgm+",
         _ if !task.linear => "diffpir",
         Loss::NOTHING if !task.draw => "tweedie",
         _ if task.elsewhere => "diffpir",
         Loss { pixels: true, .. } if known && !task.draw && task.sigma < NOISELESS => "pnp-drs",
+        Loss {
+            frequencies: true, ..
+        } if !task.draw && task.sigma < NOISELESS => "pnp-drs",
+        Loss { mixed: true, .. } if !task.draw => "pnp-drs",
         _ if known => "exact",
         _ if task.draw => "diffpir",
         Loss { colours: true, .. } => "mean",
@@ -63,8 +71,8 @@ mod tests {
     use super::*;
     use crate::Dims;
     use crate::operator::{
-        Bayer, Downsample, Gray, GrayWeights, Identity, Jpeg, Mask, MaskSpec, Mosaic, Operator,
-        Subsampling,
+        Bayer, Downsample, Gray, GrayWeights, Hadamard, Identity, Jpeg, Mask, MaskSpec, Mosaic,
+        Operator, Quantiser, Ratio, Subsampling,
     };
 
     /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
@@ -86,6 +94,9 @@ mod tests {
         assert_eq!(name(&mask, true, true), "exact");
         assert_eq!(name(&mask, false, true), "diffpir");
         assert_eq!(name(&noise, true, false), "tweedie");
+        let ct = crate::operator::Ct::new(dims, 4, 180.0, 9).unwrap();
+        assert_eq!(name(&ct, true, false), "pnp-drs");
+        assert_eq!(name(&ct, true, true), "diffpir");
         let dims = Dims::new(3, 90, 90);
         let hole = |text: &str| text.parse::<MaskSpec>().unwrap().mask(dims).unwrap();
         assert_eq!(name(&hole("box:40,30"), false, false), "diffpir");
@@ -118,11 +129,34 @@ mod tests {
         );
     }
 
+    /// Compressed sensing has many steps of a denoiser, with noise too; its draws are DiffPIR's.
+    #[test]
+    fn of_sums_a_picture_emerges() {
+        let dims = Dims::new(3, 8, 8);
+        let sensed = Hadamard::new(dims, Ratio::new(0.25).unwrap(), true, 1).unwrap();
+        let task = Task {
+            sigma: 0.05,
+            maps: true,
+            ..Task::exact(&sensed)
+        };
+        assert_eq!(method(&task).nfe(&crate::prior::Card::any()), 30);
+        let few = Hadamard::new(dims, Ratio::new(0.1).unwrap(), true, 1).unwrap();
+        assert_eq!(
+            method(&Task::exact(&few)).nfe(&crate::prior::Card::any()),
+            60
+        );
+        assert_eq!([name(&task), name_for_texture(&task)], ["pnp-drs"; 2]);
+        assert_eq!(name(&Task { draw: true, ..task }), "diffpir");
+    }
+
     /// Rounded numbers have a method of their own. Wrong: a gradient, which diverges.
     #[test]
     fn of_rounded_numbers_intervals_are_known() {
         let jpeg = Jpeg::new(Dims::new(3, 8, 8), 50, Subsampling::Quarter).unwrap();
         assert_eq!(name(&Task::exact(&jpeg)), "dequantise");
+        let of = Box::new(Identity::new(Dims::new(1, 8, 8)).unwrap());
+        let signs = Quantiser::new(of, 1, None).unwrap();
+        assert_eq!(name(&Task::exact(&signs)), "qcs-sgm+");
     }
 
     /// What is recommended can do the task, with as many steps as are wanted. Wrong: a method for noise alone where pixels are

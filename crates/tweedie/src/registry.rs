@@ -26,6 +26,8 @@ pub enum Need {
     Maps,
     /// An operator that records rounded numbers.
     Intervals,
+    /// A linear operator, or one that rounds what a linear one records.
+    LinearBeforeRounding,
     /// A prior that knows the likelihood of a noisy image in closed form.
     Likelihood,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Need {
             Need::Pixelwise => "pixelwise",
             Need::Maps => "noise maps",
             Need::Intervals => "intervals",
+            Need::LinearBeforeRounding => "linear before rounding",
             Need::Likelihood => "likelihood",
         })
     }
@@ -54,6 +57,9 @@ impl Need {
             Need::NoiseOnly => "a picture with noise and nothing else",
             Need::Pixelwise => "a linear effect on each pixel alone (mask, mosaic, grey, gain)",
             Need::Intervals => "rounded numbers (a JPEG, or few levels)",
+            Need::LinearBeforeRounding => {
+                "linearity (an adjoint), or what a linear operator records in a few bits a number (`quantised`)"
+            }
             Need::Likelihood => {
                 "the likelihood of a noisy image (which Gaussians and mixtures know)"
             }
@@ -71,6 +77,9 @@ impl Need {
             Need::Pixelwise => operator.linear().is_some_and(|linear| linear.pixelwise()),
             Need::Maps => card.maps,
             Need::Intervals => operator.quantised().is_some(),
+            Need::LinearBeforeRounding => {
+                operator.linear().is_some() || operator.binned().is_some()
+            }
             Need::Likelihood => card.likelihood,
         }
     }
@@ -81,7 +90,11 @@ impl Need {
             Need::Pullback | Need::LearnedVariance | Need::Maps | Need::Likelihood => {
                 "the prior".to_owned()
             }
-            Need::Linear | Need::NoiseOnly | Need::Pixelwise | Need::Intervals => {
+            Need::Linear
+            | Need::NoiseOnly
+            | Need::Pixelwise
+            | Need::Intervals
+            | Need::LinearBeforeRounding => {
                 format!("the operator `{}`", problem.operator.name())
             }
         }

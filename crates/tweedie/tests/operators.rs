@@ -7,9 +7,9 @@ use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::operator::cg::{self, Params};
 use tweedie::operator::mask::{BoxSpec, Extent};
 use tweedie::operator::{
-    Bayer, Blur, Boundary, Compose, Decimate, Downsample, Edges, Gain, GainMap, Gray, GrayWeights,
-    Identity, Kernel, Lanczos, Linear, Mask, Mosaic, Operator, Spec, Spectrum, Stack, ValidBlur,
-    VaryingBlur, lanczos, norm, spectrum,
+    Basis, Bayer, Blocks, Blur, Boundary, Compose, Ct, Decimate, Downsample, Edges, Gain, GainMap,
+    Gray, GrayWeights, Hadamard, Identity, Kernel, Lanczos, Linear, Mask, Matrix, Mosaic, Operator,
+    Ratio, Spec, Spectrum, Stack, Transform, ValidBlur, VaryingBlur, lanczos, norm, spectrum,
 };
 use tweedie::{Dims, Image};
 
@@ -260,11 +260,96 @@ fn chains() -> Vec<Case> {
     ]
 }
 
+/// Compressed sensing, of sides that are powers of two and others; matrices that are wide, tall, of less than full rank.
+fn sensing() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for d in dims() {
+        for (part, scrambled) in [(0.4, true), (1.0, true), (0.5, false)] {
+            let ratio = Ratio::new(part).unwrap();
+            let hadamard = Hadamard::new(d, ratio, scrambled, 3).unwrap();
+            let name = format!("of {part} {scrambled} {d}");
+            cases.push(case(format!("hadamard {name}"), hadamard, true, true));
+            for basis in [Basis::Dct, Basis::Dft] {
+                let transform = Transform::new(d, basis, ratio, scrambled, 3).unwrap();
+                cases.push(case(format!("{basis:?} {name}"), transform, true, true));
+            }
+        }
+        for side in [3, 32] {
+            let blocks = Blocks::new(d, side, Ratio::new(0.5).unwrap(), 3).unwrap();
+            cases.push(case(format!("blocks of {side} {d}"), blocks, true, true));
+        }
+        for rows in [1, d.len() / 2, 2 * d.len()] {
+            let rows = rows.max(1);
+            let gaussian = Matrix::gaussian(d, rows, 3).unwrap();
+            cases.push(case(format!("gaussian {rows} {d}"), gaussian, false, true));
+            let name = format!("ill-conditioned {rows} {d}");
+            let ill = Matrix::ill_conditioned(d, rows, 30.0, false, 3).unwrap();
+            cases.push(case(name, ill, true, true));
+        }
+        let rows = d.len().div_ceil(2);
+        let correlated = Matrix::correlated(d, rows, 0.4, false, 3).unwrap();
+        cases.push(case(format!("correlated {d}"), correlated, false, true));
+        // A row twice, a row of zeros, and rows of other lengths.
+        let mut entries = Array2::from_shape_fn((5, d.len()), |(i, j)| {
+            ((i * 7 + j * j + 3 * i * j) as f32).sin()
+        });
+        let first = entries.row(0).to_owned();
+        entries.row_mut(1).assign(&first);
+        entries.row_mut(2).fill(0.0);
+        entries.row_mut(3).mapv_inplace(|v| 3.0 * v);
+        let matrix = Matrix::new(d, entries).unwrap();
+        cases.push(case(
+            format!("matrix of less than full rank {d}"),
+            matrix,
+            false,
+            true,
+        ));
+    }
+    cases
+}
+
+/// Scanners: with one coil in closed form.
+fn scanners() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for d in [(2, 8, 6), (4, 5, 7), (2, 1, 9), (2, 7, 4)].map(|(c, h, w)| Dims::new(c, h, w)) {
+        for pictures in ["real", "complex"] {
+            for (coils, closed) in [("one", true), ("simulated:6", false)] {
+                for sampling in ["full", "gaussian2d:1.5:0.3", "uniform1d:1.5:0.2"] {
+                    let text = format!(
+                        "kind = 'mri'\nsampling = '{sampling}'\ncoils = '{coils}'\npictures = '{pictures}'\nseed = 5"
+                    );
+                    let spec: Spec = toml::from_str(&text).unwrap();
+                    cases.push(Case {
+                        name: format!("mri, {sampling}, {coils}, {pictures} {d}"),
+                        operator: spec.build(d).unwrap(),
+                        closed,
+                        exact_inverse: closed,
+                    });
+                }
+            }
+        }
+    }
+    for d in dims() {
+        for (angles, arc, detectors) in [(3, 180.0, 5), (4, 100.0, 6)] {
+            let ct = Ct::new(d, angles, arc, detectors).unwrap();
+            cases.push(case(format!("ct, {angles} angles {d}"), ct, false, true));
+        }
+    }
+    cases
+}
+
 fn all() -> Vec<Case> {
-    [pointwise(), blurs(), downsamplings(), chains()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        pointwise(),
+        blurs(),
+        downsamplings(),
+        chains(),
+        sensing(),
+        scanners(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn linear(operator: &dyn Operator) -> &dyn Linear {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use rand::SeedableRng;
 use serde_json::{Value, json};
 use tweedie::checkpoint::{Model, Precision};
-use tweedie::level::Level;
+use tweedie::level::{Level, Range};
 use tweedie::noise::{NoiseSource, Seeded};
 use tweedie::prior::{Network, Prior};
 use tweedie::train::{Error, Recipe, Session};
@@ -253,6 +254,94 @@ fn ddpm_simple_trains_too() {
     assert!((first.loss - 1.0).abs() < 0.1, "{}", first.loss);
 }
 
+/// The other objectives begin at the mean square of what is to be answered: of noise 1, of a velocity `1 + x0^2`, of `v` in
+/// between; and draw the levels that they say. Wrong: times from the wrong end, a ladder that is even in sigma.
+#[test]
+fn objectives_begin_where_they_should() {
+    let law =
+        "law = \"log-normal\"\nmean = -1.2\nstd = 1.2\nuniform = 0.2\nmin = 0.002\nmax = 80.0";
+    for (kind, noise, losses, median) in [
+        (
+            "eps",
+            "law = \"ve\"\nmin = 0.02\nmax = 100.0\nsteps = 232",
+            0.9..1.1,
+            1.414,
+        ),
+        (
+            "velocity",
+            "law = \"flow\"\nmin = 0.002\nmax = 160.0",
+            1.02..1.5,
+            1.0,
+        ),
+        ("v", "law = \"ddpm\"\nsteps = 1000", 0.2..1.1, 3.425),
+    ] {
+        let (folder, recipe) = workplace(2);
+        let text = recipe_text(2)
+            .replace(
+                "kind = \"edm\"\nsigma_data = 0.5",
+                &format!("kind = \"{kind}\""),
+            )
+            .replace("batch = 4", "batch = 32")
+            .replace(law, noise);
+        std::fs::write(&recipe, text).unwrap();
+        let mut session = run(&recipe, &folder.path().join("r"), 0);
+        let first = session.step().unwrap();
+        assert!(losses.contains(&first.loss), "{kind}: {}", first.loss);
+        let mut sigmas = session
+            .recipe()
+            .noise
+            .draw(4001, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1));
+        sigmas.sort_by(f64::total_cmp);
+        let off: f64 = (sigmas[2000] / median).ln();
+        assert!(off.abs() < 0.3, "{kind}: {}", sigmas[2000]);
+        let [least, most] = session.recipe().noise.bounds();
+        assert!(sigmas[0] >= least * 0.999999 && sigmas[4000] <= most * 1.000001);
+    }
+}
+
+/// Crops of a sheet are its small pictures, whole and upright; a network of one channel is shown grey ones. Wrong: crops between two
+/// of them, mirrored ones, colours.
+#[test]
+fn sheets_hold_small_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    // Picture k is as bright as its number, but for a corner.
+    let sheet = image::RgbImage::from_fn(3 * 16, 2 * 16, |x, y| {
+        let k = 3 * (y / 16) + x / 16;
+        let v = if x % 16 < 4 && y % 16 < 2 {
+            255
+        } else {
+            40 * k as u8
+        };
+        image::Rgb([v, v, v])
+    });
+    for part in ["train", "valid"] {
+        std::fs::create_dir(folder.path().join(part)).unwrap();
+        sheet.save(folder.path().join(part).join("0.png")).unwrap();
+    }
+    let recipe = folder.path().join("tiny.toml");
+    let text = recipe_text(2)
+        .replace("channels = 3", "channels = 1")
+        .replace("scales = [1, 2]", "sheets = true\nupright = true");
+    std::fs::write(&recipe, text).unwrap();
+    let mut session = run(&recipe, &folder.path().join("r"), 0);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let crops = session.photos().crops(40, 16, 0.0, &mut rng);
+    assert_eq!(crops.dim(), (40, 1, 16, 16));
+    let mut seen = [false; 6];
+    for crop in crops.outer_iter() {
+        let v = |i: usize, j: usize| ((crop[[0, i, j]] + 1.0) * 127.5).round() as usize;
+        let k = v(15, 15) / 40;
+        seen[k] = true;
+        for (i, j) in [(0, 15), (15, 0), (2, 0), (0, 4)] {
+            assert_eq!(v(i, j), 40 * k, "{k}, {i}, {j}");
+        }
+        assert_eq!((v(0, 0), v(1, 3)), (255, 255));
+    }
+    assert_eq!(seen, [true; 6]);
+    let scores = (session.step().unwrap(), session.step().unwrap()).1.scores;
+    assert!(scores.unwrap().loss.is_finite());
+}
+
 /// Another architecture, told the index of a level in the place of its logarithm.
 #[test]
 fn any_network_is_trained() {
@@ -284,6 +373,36 @@ fn any_network_is_trained() {
     assert!(error.contains("multiple of 2"), "{error}");
 }
 
+/// Of complex pictures a network learns real and imaginary part, whose range is [-1, 1] outside as well, and is no prior of grey
+/// ones. Wrong: magnitudes halved on the way out, so that validation's noise would be.
+#[test]
+fn complex_pictures_are_trained() {
+    let (folder, recipe) = workplace(60);
+    let text = recipe_text(60)
+        .replace("grey = 0.25", "phase = 40.0")
+        .replace("channels = 3", "channels = 2");
+    std::fs::write(&recipe, text).unwrap();
+    let mut session = run(&recipe, &folder.path().join("r"), 59);
+    let psnr = session.step().unwrap().scores.unwrap().psnr;
+    // Noise of 50/255 alone is 14.15 dB.
+    assert!((15.0..30.0).contains(&psnr[2]), "{psnr:?}");
+    let model = session.model();
+    assert!(model.spec.complex);
+    let network = Network::new(&model, &Device::default()).unwrap();
+    let card = network.card();
+    assert_eq!(
+        (card.range, card.channels.as_slice()),
+        (Range::NETWORK, &[2][..])
+    );
+    assert_eq!(card.sigma, [0.002, 80.0]);
+    let mut spec = model.spec;
+    spec.complex = false;
+    assert!(spec.check().is_ok());
+    spec.complex = true;
+    spec.network = toml::from_str(NETWORK).unwrap();
+    assert!(spec.check().unwrap_err().to_string().contains("`complex`"));
+}
+
 /// Validation looks at noise of 15, 25 and 50 of 255; it does not ask a network that was trained for less.
 #[test]
 fn levels_that_training_leaves_out_are_not_scored() {
@@ -307,7 +426,7 @@ fn recipes_without_sense_are_refused_by_name() {
         ("batch = 4", "", "batch"),
         ("min = 0.002", "min = 100.0", "noise"),
         ("batch = 4", "batch = 4\ngrowth = [1, 3]", "growth"),
-        ("channels = 3", "channels = 1", "RGB"),
+        ("channels = 3", "channels = 2", "1 to 1, for grey ones"),
         ("sigma_data = 0.5", "sigma_data = 0.0", "sigma_data"),
         ("[24, 24]", "[]", "widths"),
         (
@@ -317,6 +436,10 @@ fn recipes_without_sense_are_refused_by_name() {
         ),
         (NETWORK, &with_variance, "3 channels to 3"),
         ("grey = 0.25", "jitter = 2.0", "jitter"),
+        ("grey = 0.25", "sheets = true", "data.scales are [1]"),
+        ("grey = 0.25", "phase = 0.0", "data.phase"),
+        ("grey = 0.25", "grey = 0.25\nphase = 40.0", "data.grey"),
+        ("grey = 0.25", "phase = 40.0", "2 channels to 2"),
         (
             "[optimizer]",
             "[teacher]\nmodel = \"x\"\nshare = 2.0\n[optimizer]",

@@ -4,14 +4,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::Serialize;
+use tweedie::Dims;
 use tweedie::image::Picture;
 use tweedie::operator::{Spec, StackSpec};
 use tweedie::problem::Noise;
-use tweedie::restore::{apart, degrade, record};
+use tweedie::restore::{Degraded, Made, apart, degrade, npz, preview, record, write_npy};
 
 use crate::batch;
+use crate::kind::Kind;
 use crate::operator_args::OperatorArgs;
 use crate::options::{ComputeArgs, OutputArgs, say_force};
 use crate::places::{Pair, Plan, Sink};
@@ -21,19 +23,22 @@ use crate::watched::Watch;
 /// Degrade a clean picture the way a camera would: blur, shrink, hide, grey, add noise.
 ///
 /// Of pictures with holes, the mask is written beside the result as NAME.mask.png. What the operators of a stack record is written as
-/// NAME.1.png, NAME.2.png and so on.
+/// NAME.1.png, NAME.2.png and so on. A result called NAME.npz holds the numbers as they are, neither clipped nor rounded, and all
+/// that `restore` needs to know; NAME.npy has that in NAME.toml beside it. What is no picture (compressed sensing) can be written as
+/// nothing else.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   tweedie degrade cat.png --operator blur --kernel gaussian:1.6 --noise 5/255   writes cat.degraded.png
   tweedie degrade cat.png --operator mask --mask random:0.5 -o holes.png        and holes.mask.png
+  tweedie degrade cat.png --operator hadamard --ratio 0.25 -o y.npz             restore y.npz knows the rest
   tweedie degrade photos --operator downsample --factor 1.5 -o small            all pictures of a folder")]
 pub(crate) struct Args {
     /// The clean pictures, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
-    operator: OperatorArgs,
+    operator: OperatorArgs<true>,
     /// The noise to add, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, `poisson:A,B` for a variance of
     /// `A + B*x`, which grows with brightness, or `photons:N[,STD]` for light that was counted, N grains at white, with noise of STD
     /// on top.
@@ -41,6 +46,10 @@ pub(crate) struct Args {
     noise: NoiseArg,
     #[command(flatten)]
     output: OutputArgs,
+    /// Also write a picture of what can be seen of the measurement without a prior: the operator's first guess (of compressed
+    /// sensing the measurement projected back).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    preview: Option<PathBuf>,
     #[command(flatten)]
     compute: ComputeArgs,
 }
@@ -74,15 +83,70 @@ impl fmt::Display for Report {
     }
 }
 
-pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
-    let plan = Plan::new(&args.inputs, "degraded", &args.output, |_| Vec::new())?;
-    args.compute.machine.begin()?;
+pub(crate) fn execute(mut args: Args) -> anyhow::Result<()> {
     let spec = args.operator.spec(args.compute.seed)?;
+    if !spec.records_pictures() {
+        args.output.suit_numbers(spec.name())?;
+    }
+    let plan = Plan::new(&args.inputs, "degraded", &args.output, |_| Vec::new())?;
+    args.check_preview(&plan)?;
+    args.compute.machine.begin()?;
     let watch = Watch::new(plan.pairs.len())?;
     let mut masks = HashSet::new();
     batch::each(&plan, &args.output, &watch, |pair| {
         one(&args, &spec, pair, &mut masks)
     })
+}
+
+impl Args {
+    /// That the preview has a name of its own, and can be written.
+    fn check_preview(&self, plan: &Plan) -> anyhow::Result<()> {
+        let Some(file) = &self.preview else {
+            return Ok(());
+        };
+        ensure!(
+            !plan.many,
+            "--preview names one file, but there are several pictures; degrade them one by one"
+        );
+        let sink = &plan.pairs[0].sink;
+        ensure!(
+            sink.file() != Some(file),
+            "{} is the result; name the preview otherwise",
+            file.display()
+        );
+        tweedie::image::check_write(file, &Default::default(), self.output.overwrite())
+            .map(drop)
+            .map_err(say_force)
+    }
+
+    /// Writes the measurement, as a picture, or one for each operator of a stack, or as an array that says how it was made; the names
+    /// of the files.
+    fn write(&self, sink: &Sink, degraded: &Degraded, spec: &Spec) -> anyhow::Result<String> {
+        let Dims { c, h, w } = degraded.clean;
+        let made = Made {
+            size: Some([c, h, w]),
+            range: None,
+            noise: Some(self.noise.0),
+            operator: Some(spec.clone()),
+        };
+        let pixels = &degraded.picture.pixels;
+        match (sink.kind()?, sink.file()) {
+            (Kind::Picture(_), _) => match spec {
+                Spec::Stack(stack) => {
+                    return write_apart(&degraded.picture, stack, sink, &self.output);
+                }
+                _ => self.output.write(sink, &degraded.picture),
+            },
+            (Kind::Npz, _) => self.output.write_bytes(sink, &npz(pixels, &made)?),
+            (Kind::Npy, Some(file)) => {
+                write_npy(file, pixels, &made, self.output.overwrite()).map_err(say_force)
+            }
+            (Kind::Npy, None) => bail!(
+                "beside an .npy lies a file that says how it was made; name it with -o, or take --format npz"
+            ),
+        }?;
+        Ok(sink.to_string())
+    }
 }
 
 /// Degrades one picture. Its mask must have another name than those of the pictures before it, `masks`.
@@ -93,8 +157,15 @@ fn one(
     masks: &mut HashSet<PathBuf>,
 ) -> anyhow::Result<Report> {
     let (noise, seed) = (args.noise.0, args.compute.seed);
-    let degraded = degrade(&source.read()?, spec, noise, seed)?;
-    let mask = match degraded.known {
+    let mut degraded = degrade(&source.read()?, spec, noise, seed)?;
+    let arrays = sink.kind()?.picture().is_none();
+    if let Some(file) = &args.preview {
+        let seen = Picture::new(preview(&degraded, spec)?);
+        let overwrite = args.output.overwrite();
+        tweedie::image::write(file, &seen, &Default::default(), overwrite).map_err(say_force)?;
+    }
+    // An array knows its operator, and with it the mask.
+    let mask = match degraded.known.take().filter(|_| !arrays) {
         Some(known) => {
             let result = sink.file();
             let result =
@@ -110,18 +181,11 @@ fn one(
         }
         None => None,
     };
-    let mut result = degraded.picture;
-    let mut notes = result.notes.clone();
-    notes.extend(args.output.losses(sink, &result)?);
+    let mut notes = degraded.picture.notes.clone();
+    notes.extend(args.output.losses(sink, &degraded.picture)?);
     let text = serde_json::json!({ "operator": spec, "noise": noise, "seed": seed });
-    result.set_text("tweedie-degrade", record(text));
-    let output = match spec {
-        Spec::Stack(stack) => write_apart(&result, stack, sink, &args.output)?,
-        _ => {
-            args.output.write(sink, &result)?;
-            sink.to_string()
-        }
-    };
+    degraded.picture.set_text("tweedie-degrade", record(text));
+    let output = args.write(sink, &degraded, spec)?;
     Ok(Report {
         operator: spec.clone(),
         noise,
@@ -142,7 +206,7 @@ fn write_apart(
 ) -> anyhow::Result<String> {
     let parts = apart(result, stack);
     let parts = parts.context(
-        "what the operators of this stack record are no pictures of one size, with 1 or 3 channels each",
+        "what the operators of this stack record are no pictures of one size, with 1 or 3 channels each: write NAME.npz",
     )?;
     let file = sink.file();
     let file = file.context("a stack records several pictures; name them with -o")?;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
-use tweedie::image::Format;
+use tweedie::Dims;
 use tweedie::method::Settings;
 use tweedie::operator::Spec;
 use tweedie::problem::Noise;
-use tweedie::restore::{Choice, Job};
+use tweedie::restore::{Choice, Job, Measurement};
 
 use crate::job::{self, JobArgs};
+use crate::kind::Kind;
 use crate::options::{ComputeArgs, MachineArgs, MethodArgs, OutputArgs, PriorArgs};
 
 /// Restore a picture again, with the settings that travel in a result.
@@ -38,6 +39,10 @@ pub(crate) struct Args {
 struct Recorded {
     verb: String,
     operator: Spec,
+    #[serde(default)]
+    size: Option<[usize; 3]>,
+    #[serde(default = "unit")]
+    range: [f64; 2],
     method: Settings,
     /// What was stated; `None` if it was estimated.
     noise: Option<Noise>,
@@ -54,6 +59,10 @@ struct Recorded {
 
 fn whole() -> f64 {
     1.0
+}
+
+fn unit() -> [f64; 2] {
+    [0.0, 1.0]
 }
 
 impl Recorded {
@@ -123,7 +132,7 @@ fn original(result: &Path, verb: &str) -> anyhow::Result<PathBuf> {
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut found: Vec<PathBuf> = entries
         .filter_map(|entry| Some(result.with_file_name(entry.ok()?.file_name())))
-        .filter(|path| path.file_stem() == Some(name) && Format::from_path(path).is_ok())
+        .filter(|path| path.file_stem() == Some(name) && Kind::of(path).is_ok())
         .collect();
     found.sort();
     match found.as_slice() {
@@ -150,8 +159,10 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         Some(input) => input,
         None => original(&args.result, &recorded.verb)?,
     };
-    let job = |_| {
+    let job = |_: &Measurement| {
         Ok(Job {
+            size: recorded.size.map(|[c, h, w]| Dims { c, h, w }),
+            range: recorded.range,
             noise: recorded.noise,
             method: Choice::Settings(Box::new(recorded.method.clone())),
             samples: recorded.samples.map(usize::from),
@@ -170,6 +181,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         },
         output: args.output,
         spread: None,
+        preview: None,
         samples: recorded.samples,
         compute: ComputeArgs {
             machine: args.machine,

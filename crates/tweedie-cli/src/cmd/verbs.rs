@@ -3,6 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use tweedie::Dims;
 use tweedie::operator::Spec;
+use tweedie::restore::Measurement;
 
 use crate::job::{self, JobArgs};
 use crate::operator_args;
@@ -131,15 +132,15 @@ impl Verb {
         if self.sized
             && let Some(side) = Side::of(matches)
         {
-            let spec = |dims| {
-                let factor = side.factor(dims)?.to_string();
+            let spec = |measurement: &Measurement| {
+                let factor = side.factor(measurement.picture.dims())?.to_string();
                 let instead = Some(("factor", factor.as_str()));
                 operator_args::spec_with(self.operator, matches, args.seed(), instead)
             };
-            return job::execute(self.name, &args, spec, denoise_known);
+            return job::execute(self.name, &args, spec, None, denoise_known);
         }
         let spec = operator_args::spec(self.operator, matches, args.seed())?;
-        job::execute(self.name, &args, |_| Ok(spec.clone()), denoise_known)
+        job::execute(self.name, &args, |_| Ok(spec.clone()), None, denoise_known)
     }
 }
 

@@ -45,6 +45,7 @@ fn place() -> Place {
         "degrade clean.png --operator mask --mask random:0.5 -o holes.png",
         "degrade clean.png --operator downsample --factor 2 -o small.png",
         "degrade clean.png --operator gray -o grey.png",
+        "degrade clean.png --operator quantised --bits 2 --matrix gaussian --ratio 0.1 --noise 0.05 -o bits.npz",
     ] {
         p.ok(line);
     }

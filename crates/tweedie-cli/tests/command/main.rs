@@ -1,5 +1,6 @@
 //! The built command, on real files.
 
+mod arrays;
 mod bent;
 mod files;
 mod guides;

@@ -1,5 +1,7 @@
 //! What the examples share: a trial goes the command's own way, through files' rounding, with the noise estimated.
 
+pub(crate) mod head;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 

@@ -34,6 +34,10 @@ pub struct ModelSpec {
     /// Those that hold the learned variance of an ancestral step, as `v` in [-1, 1] (Nichol and Dhariwal 2021).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variance: Option<Range<usize>>,
+    /// Whether its two channels are the real and the imaginary part of complex pictures. Their magnitudes are in [0, 1], so that
+    /// black and white are -1 and 1 outside of the network, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complex: bool,
     /// What the file is, in a line.
     #[serde(default)]
     pub about: String,
@@ -59,6 +63,7 @@ impl ModelSpec {
             data: symmetric(),
             mean: None,
             variance: None,
+            complex: false,
             about: String::new(),
         }
     }
@@ -75,6 +80,14 @@ impl ModelSpec {
         level::Range {
             center: 0.5 * (low + high),
             half: 0.5 * (high - low),
+        }
+    }
+
+    /// The range of pictures outside of the network.
+    pub fn range_outside(&self) -> level::Range {
+        match self.complex {
+            true => level::Range::NETWORK,
+            false => level::Range::IMAGE,
         }
     }
 
@@ -136,6 +149,10 @@ impl ModelSpec {
             return Err(("network", what));
         }
         let (own, out) = (facts.channels_in, facts.channels_out);
+        if self.complex && own != 2 {
+            let what = format!("a complex picture has two channels, not {own}");
+            return Err(("complex", what));
+        }
         let mean = self.mean();
         let parts = [("mean", Some(&mean)), ("variance", self.variance.as_ref())];
         for (key, part) in parts {

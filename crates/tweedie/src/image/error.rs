@@ -135,6 +135,9 @@ pub enum Fault {
     /// The format cannot hold so deep a picture.
     #[error("{0} holds 8 bits a channel, not 16; write PNG or TIFF, or ask for 8 bits")]
     TooDeep(Format),
+    /// The format has no floating-point numbers.
+    #[error("{0} holds no floating-point numbers; write TIFF, or ask for 8 or 16 bits")]
+    NoFloats(Format),
     /// The format cannot hold so large a picture.
     #[error(
         "the picture is {width}x{height}, but {format} ends at {most} pixels a side; write PNG or TIFF"

@@ -7,6 +7,8 @@ use super::Fault;
 pub struct Limits {
     /// Most pixels, width times height.
     pub pixels: u64,
+    /// Whether floating-point samples may lie beyond [0, 1], as those of a noisy measurement do.
+    pub beyond: bool,
 }
 
 impl Default for Limits {
@@ -14,6 +16,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             pixels: 256_000_000,
+            beyond: false,
         }
     }
 }

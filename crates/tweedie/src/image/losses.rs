@@ -18,7 +18,7 @@ pub fn losses(picture: &Picture, format: Format, options: &WriteOptions) -> Vec<
         format == Format::Jpeg && picture.alpha.as_ref().is_some_and(see_through),
         "JPEG has no transparency: the picture is shown over white".to_owned(),
     );
-    let too_deep = picture.depth == Depth::Sixteen && !format.has_16_bits();
+    let too_deep = picture.depth != Depth::Eight && !format.has_16_bits();
     say(
         too_deep && options.depth.is_none(),
         format!("{format} holds 8 bits a channel: of 16, the finer ones are lost"),

@@ -65,6 +65,11 @@ impl Format {
         matches!(self, Format::Png | Format::Tiff)
     }
 
+    /// Whether floating-point numbers can be written.
+    pub fn has_floats(self) -> bool {
+        self == Format::Tiff
+    }
+
     /// Whether an EXIF block can be written. A JPEG's segment ends at 64 KiB.
     pub(super) fn holds_exif(self, exif: &[u8]) -> bool {
         match self {
@@ -140,6 +145,8 @@ pub enum Depth {
     Eight,
     /// 16 bits: steps of 1/65535.
     Sixteen,
+    /// 32-bit floating-point numbers, neither clipped nor rounded.
+    Float,
 }
 
 /// A picture and what travels with it through a restoration.

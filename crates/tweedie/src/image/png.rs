@@ -141,6 +141,7 @@ pub(super) fn encode(content: &Content<'_>) -> Result<Vec<u8>, Fault> {
     info.bit_depth = match content.depth {
         Depth::Eight => BitDepth::Eight,
         Depth::Sixteen => BitDepth::Sixteen,
+        Depth::Float => return Err(Fault::NoFloats(Format::Png)),
     };
     info.icc_profile = content.icc.map(Cow::Borrowed);
     info.exif_metadata = content.exif.map(Cow::Borrowed);

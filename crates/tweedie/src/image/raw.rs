@@ -181,6 +181,8 @@ pub(super) enum Quantised {
     Eight(Vec<u8>),
     /// Steps of 1/65535.
     Sixteen(Vec<u16>),
+    /// As they are.
+    Float(Vec<f32>),
 }
 
 impl Quantised {
@@ -198,6 +200,7 @@ impl Quantised {
                     .map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16)
                     .collect(),
             ),
+            Depth::Float => Quantised::Float(values.iter().copied().collect()),
         }
     }
 
@@ -205,6 +208,7 @@ impl Quantised {
         match self {
             Quantised::Eight(v) => v.into(),
             Quantised::Sixteen(v) => v.iter().flat_map(|v| v.to_be_bytes()).collect(),
+            Quantised::Float(v) => v.iter().flat_map(|v| v.to_be_bytes()).collect(),
         }
     }
 }

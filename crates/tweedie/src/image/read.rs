@@ -142,7 +142,12 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         b if b.get(4..8) == Some(b"ftyp") => "is a HEIC or a video; convert it to PNG first",
         b if b.starts_with(b"%PDF") => "is a PDF; convert the page to PNG first",
         b if b.starts_with(b"8BPS") => "is a Photoshop file; export it as PNG or TIFF first",
-        b if b.starts_with(b"\x93NUMPY") => "is a NumPy array; save it as a 16-bit PNG first",
+        b if b.starts_with(b"\x89HDF\r\n\x1a\n") => {
+            "is HDF5; models/brain/kspace.py makes a .npy of a scanner's"
+        }
+        b if b.starts_with(b"\x93NUMPY") => {
+            "is a NumPy array; end its name in .npy, and `restore` reads it"
+        }
         b if b.starts_with(b"\xFF\x0A") || b.starts_with(b"\0\0\0\x0CJXL ") => {
             "is a JPEG XL; convert it to PNG first"
         }

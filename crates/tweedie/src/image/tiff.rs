@@ -4,7 +4,9 @@ use std::io::Cursor;
 
 use ::image::metadata::Orientation;
 use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits as Allowed};
-use tiff::encoder::colortype::{ColorType as Written, Gray8, Gray16, RGB8, RGB16};
+use tiff::encoder::colortype::{
+    ColorType as Written, Gray8, Gray16, Gray32Float, RGB8, RGB16, RGB32Float,
+};
 use tiff::encoder::{Compression, Rational, TiffEncoder, TiffValue, compression::DeflateLevel};
 use tiff::tags::{ExtraSamples, ResolutionUnit, Tag};
 use tiff::{ColorType, TiffError, TiffResult};
@@ -49,7 +51,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raw, Fault> {
     allowed.decoding_buffer_size = usize::try_from(limits.decoder_bytes()).unwrap_or(usize::MAX);
     decoder = decoder.with_limits(allowed);
 
-    let mut raw = kind.read(&mut decoder, size)?;
+    let mut raw = kind.read(&mut decoder, size, limits.beyond)?;
     raw.note_xmp(xmp);
     let pages = pages(&mut decoder);
     if pages > 1 {
@@ -174,8 +176,13 @@ impl Kind {
         })
     }
 
-    /// Reads the pixels.
-    fn read(&self, decoder: &mut Open<'_>, (width, height): (u32, u32)) -> Result<Raw, Fault> {
+    /// Reads the pixels, which may lie beyond [0, 1] if they are floating-point numbers and `beyond` says so.
+    fn read(
+        &self,
+        decoder: &mut Open<'_>,
+        (width, height): (u32, u32),
+        beyond: bool,
+    ) -> Result<Raw, Fault> {
         let size = (width as usize, height as usize);
         let map = match self.color {
             Colors::Palette => Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(fault)?),
@@ -195,7 +202,7 @@ impl Kind {
             Some(map) => colours(&samples, &map, self.bits)?,
             None => scaled(&samples, self.bits)?,
         };
-        let values = checked(chunky(stored.values, &layout))?;
+        let values = checked(chunky(stored.values, &layout), beyond)?;
         let (values, channels) = self.colours_of(values);
         let samples = Samples::Float(values, stored.depth);
         let mut raw = Raw::new(Format::Tiff, size, channels, samples);
@@ -352,6 +359,8 @@ pub(super) fn encode(
         (Quantised::Eight(v), _) => pack::<RGB8>(v, size, alpha, extras),
         (Quantised::Sixteen(v), 1 | 2) => pack::<Gray16>(v, size, alpha, extras),
         (Quantised::Sixteen(v), _) => pack::<RGB16>(v, size, alpha, extras),
+        (Quantised::Float(v), 1 | 2) => pack::<Gray32Float>(v, size, alpha, extras),
+        (Quantised::Float(v), _) => pack::<RGB32Float>(v, size, alpha, extras),
     }
     .map_err(|e: TiffError| Fault::encode(Format::Tiff, e))
 }

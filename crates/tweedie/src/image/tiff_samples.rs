@@ -79,8 +79,8 @@ fn deep(values: impl Iterator<Item = i64> + Clone, white: i64, bits: u8) -> Resu
     })
 }
 
-/// Floating-point samples are taken as they are, so they must be in [0, 1].
-pub(super) fn checked(values: Vec<f32>) -> Result<Vec<f32>, Fault> {
+/// Floating-point samples are taken as they are, so they must be in [0, 1], unless they may lie beyond.
+pub(super) fn checked(values: Vec<f32>, beyond: bool) -> Result<Vec<f32>, Fault> {
     let bad = values.iter().filter(|v| !v.is_finite()).count();
     if bad > 0 {
         return Err(Fault::NotFinite(bad));
@@ -88,7 +88,7 @@ pub(super) fn checked(values: Vec<f32>) -> Result<Vec<f32>, Fault> {
     let (min, max) = values
         .iter()
         .fold((0.0f32, 1.0f32), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-    if min < 0.0 || max > 1.0 {
+    if !beyond && (min < 0.0 || max > 1.0) {
         return Err(Fault::Range { min, max });
     }
     Ok(values)

@@ -39,13 +39,14 @@ impl WriteOptions {
     /// Whether a format does what these options ask for; what a picture's size adds, [`Format::check_size`] says.
     ///
     /// # Errors
-    /// [`Fault::TooDeep`] for 16 bits in a format that has 8, [`Fault::Quality`] for a JPEG quality out of range.
+    /// [`Fault::TooDeep`] for 16 bits in a format that has 8, [`Fault::NoFloats`], [`Fault::Quality`] for a JPEG quality out of range.
     pub fn check(&self, format: Format) -> Result<(), Fault> {
         if !(1..=100).contains(&self.quality) {
             return Err(Fault::Quality(self.quality));
         }
         match self.depth {
             Some(Depth::Sixteen) if !format.has_16_bits() => Err(Fault::TooDeep(format)),
+            Some(Depth::Float) if !format.has_floats() => Err(Fault::NoFloats(format)),
             _ => Ok(()),
         }
     }
@@ -240,7 +241,7 @@ fn keep_permissions(file: &File, target: &Path) {
     }
 }
 
-/// Encodes a picture. Values are clamped to [0, 1] and rounded to the nearest step.
+/// Encodes a picture. Values are clamped to [0, 1] and rounded to the nearest step, but for floating-point ones.
 ///
 /// # Errors
 /// [`Fault`] if the picture is not one of 1 or 3 channels, holds NaN, or does not fit the format.
@@ -374,7 +375,11 @@ fn check(picture: &Picture, format: Format, options: &WriteOptions) -> Result<De
     options.check(format)?;
     Ok(match options.depth {
         Some(depth) => depth,
-        None if format.has_16_bits() => picture.depth,
+        // Floating-point numbers are written only where they are asked for: few programs show them.
+        None if format.has_16_bits() => match picture.depth {
+            Depth::Eight => Depth::Eight,
+            Depth::Sixteen | Depth::Float => Depth::Sixteen,
+        },
         None => Depth::Eight,
     })
 }

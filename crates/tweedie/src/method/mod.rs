@@ -27,6 +27,7 @@ pub use guided::ot_ode::Gamma;
 pub use guided::pigdm::Weight;
 pub use langevin::annealed::Pull;
 pub use langevin::pnp_ula::{Kept, Scheme};
+pub use langevin::qcs_sgm_plus::SensingPull;
 pub use langevin::score_ald::Weight as LikelihoodWeight;
 pub use projected::ddnm::NextLevel;
 pub use projected::dds::Correction;
@@ -215,6 +216,8 @@ registry! {
         Ppgn in langevin::ppgn = "ppgn",
         ScoreAld in langevin::score_ald = "score-ald",
         Annealed in langevin::annealed = "annealed-langevin",
+        QcsSgm in langevin::qcs_sgm = "qcs-sgm",
+        QcsSgmPlus in langevin::qcs_sgm_plus = "qcs-sgm+",
         Guess in classical::guess = "guess",
         Tikhonov in classical::tikhonov = "tikhonov",
         Tv in classical::tv = "tv",

@@ -17,6 +17,8 @@ pub struct Task {
     pub pixelwise: bool,
     /// Whether it records rounded numbers, of which intervals are known.
     pub quantised: bool,
+    /// Whether it rounds what a linear operator records.
+    pub binned: bool,
     /// Whether the prior can be told the noise of each pixel.
     pub maps: bool,
     /// Whether a draw from the posterior is wanted in the place of the best estimate.
@@ -55,6 +57,7 @@ impl Task {
             linear: operator.linear().is_some(),
             pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),
             quantised: operator.quantised().is_some(),
+            binned: operator.binned().is_some(),
             maps: false,
             draw: false,
             sigma: 0.0,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flags};
 use super::{Error, Gain, Linear, Loss, Margins, Operator, Spec, Spectrum, cg, plane};
+use crate::level::Range;
 use crate::{Dims, Image};
 
 /// `A = A_n ... A_2 A_1`, the first step first.
@@ -138,6 +139,11 @@ impl Described for ComposeSpec {
         self.steps.iter().find_map(Spec::channels_recorded)
     }
 
+    /// What the last step records, or a step before it that mixes pixels: then the last one sees no picture.
+    fn records_pictures(&self) -> bool {
+        self.steps.iter().all(Spec::records_pictures)
+    }
+
     fn records_grey(&self) -> bool {
         self.steps.iter().any(Spec::records_grey)
     }
@@ -199,6 +205,14 @@ impl Operator for Compose {
         }
     }
 
+    fn range(&self) -> Range {
+        self.first.range()
+    }
+
+    fn noise_in(&self, y: &Image) -> Option<f64> {
+        self.rest.as_ref().unwrap_or(&self.first).noise_in(y)
+    }
+
     fn recorded(&self) -> Option<Array2<bool>> {
         self.rest.as_ref().unwrap_or(&self.first).recorded()
     }
@@ -221,11 +235,6 @@ impl Operator for Compose {
             .as_ref()
             .map_or(Some(1.0), |rest| rest.lipschitz());
         Some(self.first.lipschitz()? * rest?)
-    }
-
-    /// Of the last step.
-    fn full_scale(&self) -> Option<f64> {
-        self.rest.as_ref().unwrap_or(&self.first).full_scale()
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

@@ -12,30 +12,35 @@ pub mod kernel;
 pub mod lanczos;
 pub mod mask;
 pub mod tikhonov;
-pub(crate) mod truncated;
 
 mod axis;
+mod blocks;
 mod blur;
 mod boundary;
 mod clipped;
 mod compose;
 mod convolve;
+mod ct;
 mod decimate;
+mod dense;
 mod diagonal;
 mod downsample;
 mod edges;
 mod gain;
 mod gamma;
 mod gray;
+mod hadamard;
 mod hdr;
 mod identity;
 mod jpeg;
 mod kernel_spec;
 mod margins;
 mod marks;
+mod matrix;
 mod misfit;
 mod mosaic;
 mod motion;
+mod mri;
 mod nearest;
 mod nonlinear_blur;
 mod norm;
@@ -46,16 +51,22 @@ mod pixelwise;
 mod plane;
 mod quantise;
 mod quantised;
+mod quantiser;
+mod ratio;
 mod read;
+mod sampled;
 mod seams;
+mod sensed;
 mod spec;
 pub mod spectrum;
 mod stack;
 mod strokes;
+mod transform;
 mod valid_blur;
 mod varying_blur;
 mod weighted;
 
+pub use blocks::Blocks;
 pub use boundary::Boundary;
 pub use decimate::Decimate;
 pub use downsample::{Factor, FilterSpec};
@@ -70,20 +81,28 @@ pub use lanczos::Lanczos;
 pub use margins::Margins;
 pub use misfit::Misfit;
 pub use mosaic::Bayer;
+pub use mri::{Coils, Pattern, Pictures, Sampling};
 pub use norm::{norm, norm_at};
 pub use phase::Diffraction;
 pub use pixelwise::Pixelwise;
 pub(crate) use plane::Sample;
 pub use quantise::Levels;
 pub use quantised::{Intervals, Quantised};
+pub use quantiser::Binned;
+pub use ratio::Ratio;
+pub use sampled::{Orthonormal, Sampled};
+pub use sensed::{OrthonormalRows, Sensed};
+pub(crate) use spec::check_len;
 pub use spec::{Described, Entry, Flag, Flags};
 pub use spectrum::{AnySpectrum, Gain, Spectrum};
+pub use transform::Basis;
 pub use valid_blur::ValidBlur;
 pub use varying_blur::KernelGrid;
 pub(crate) use weighted::Weighted;
 
 use ndarray::Array2;
 
+use crate::level::Range;
 use crate::{Dims, Image};
 
 spec::operators! {
@@ -123,6 +142,12 @@ spec::operators! {
         Hdr(hdr::HdrSpec) = "hdr",
         NonlinearBlur(nonlinear_blur::NonlinearBlurSpec) = "nonlinear-blur",
         Phase(phase::PhaseSpec) = "phase",
+        Quantiser(quantiser::QuantiserSpec) = "quantised",
+        Hadamard(hadamard::HadamardSpec) = "hadamard",
+        Transform(transform::TransformSpec) = "transform",
+        Matrix(matrix::MatrixSpec) = "matrix",
+        Mri(mri::MriSpec) = "mri",
+        Ct(ct::CtSpec) = "ct",
     }
 }
 
@@ -170,9 +195,14 @@ pub trait Operator: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Where it records no picture but numbers of another kind: what white in a file stands for. `None` where the numbers in a
-    /// file are those that it records.
-    fn full_scale(&self) -> Option<f64> {
+    /// The range of its clean images: [0, 1], but for those that are complex.
+    fn range(&self) -> Range {
+        Range::IMAGE
+    }
+
+    /// The standard deviation of the noise in a measurement that is no picture, as far as it tells; `None` where it is one, or
+    /// does not.
+    fn noise_in(&self, _y: &Image) -> Option<f64> {
         None
     }
 
@@ -204,6 +234,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// What an operator has that records rounded numbers, each of which stands for an interval; `None` if it does not.
     fn quantised(&self) -> Option<&dyn Quantised> {
+        None
+    }
+
+    /// What an operator has that rounds what a linear one records, noise and all; `None` if it does not.
+    fn binned(&self) -> Option<&dyn Binned> {
         None
     }
 
@@ -292,6 +327,10 @@ pub struct Loss {
     pub scales: bool,
     /// Colours are missing.
     pub colours: bool,
+    /// Each number that was recorded is a sum over many pixels, as in compressed sensing.
+    pub mixed: bool,
+    /// Places of the picture's spectrum are missing, as in MRI and tomography.
+    pub frequencies: bool,
 }
 
 impl Loss {
@@ -302,6 +341,8 @@ impl Loss {
         pixels: false,
         scales: false,
         colours: false,
+        mixed: false,
+        frequencies: false,
     };
 
     /// What is lost by one operator or another.
@@ -312,6 +353,8 @@ impl Loss {
             pixels: self.pixels || other.pixels,
             scales: self.scales || other.scales,
             colours: self.colours || other.colours,
+            mixed: self.mixed || other.mixed,
+            frequencies: self.frequencies || other.frequencies,
         }
     }
 }

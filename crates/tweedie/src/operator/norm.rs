@@ -14,7 +14,7 @@ pub fn norm(operator: &dyn Linear, iterations: usize) -> f64 {
 }
 
 /// `|J|` with `J = dA/dx` at `x`, for any operator: as [`norm`], with products `J v` by differences in f32, a thousandth of
-/// the range wide. Of rounded numbers no difference tells; their derivative is taken for that of what is rounded, a change of
+/// the range wide. Of rounded numbers no difference tells; their derivative is taken for that of what is rounded: of a JPEG a change of
 /// basis, whose norm is 1.
 pub fn norm_at(operator: &dyn Operator, x: &Image, iterations: usize) -> f64 {
     if let Some(linear) = operator.linear() {
@@ -22,6 +22,9 @@ pub fn norm_at(operator: &dyn Operator, x: &Image, iterations: usize) -> f64 {
     }
     if operator.quantised().is_some() {
         return 1.0;
+    }
+    if let Some(binned) = operator.binned() {
+        return norm(binned.before(), iterations);
     }
     let here = operator.apply(x);
     let forward = |v: &Image| {

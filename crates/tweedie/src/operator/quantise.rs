@@ -7,8 +7,8 @@ use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flag, Flags, parses};
-use super::{Error, Intervals, Loss, Operator, Quantised, not_empty, plane, truncated};
-use crate::{Dims, Image};
+use super::{Error, Intervals, Loss, Operator, Quantised, not_empty, plane};
+use crate::{Dims, Image, truncated};
 
 /// `y = floor(x*(n - 1) + 1/2)/(n - 1)`, number by number, with `x` limited to [0, 1]: the nearest of `n` even levels, black and
 /// white among them.

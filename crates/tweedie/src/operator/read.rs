@@ -98,6 +98,7 @@ pub(crate) fn taps(
 fn pixels_of((height, width): (usize, usize)) -> Limits {
     Limits {
         pixels: height as u64 * width as u64,
+        ..Limits::default()
     }
 }
 

@@ -74,6 +74,11 @@ pub trait Described: Clone {
         false
     }
 
+    /// Whether its measurements are pictures, which any picture's file holds; else they are arrays of numbers.
+    fn records_pictures(&self) -> bool {
+        true
+    }
+
     /// The files that it names.
     fn files(&mut self) -> Vec<&mut PathBuf> {
         Vec::new()
@@ -265,7 +270,12 @@ macro_rules! operators {
                 match self { $(Spec::$variant(spec) => spec.records_grey(),)+ }
             }
 
-            /// The files of masks, gains and kernels that it names.
+            /// Whether its measurements are pictures, which any picture's file holds; else they are arrays of numbers.
+            pub fn records_pictures(&self) -> bool {
+                match self { $(Spec::$variant(spec) => spec.records_pictures(),)+ }
+            }
+
+            /// The files of masks, gains, kernels and matrices that it names.
             pub fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
                 match self { $(Spec::$variant(spec) => spec.files(),)+ }
             }
@@ -337,7 +347,8 @@ impl Spec {
     }
 }
 
-fn check_len(dims: Dims) -> Result<(), Error> {
+/// That so many numbers can be counted.
+pub(crate) fn check_len(dims: Dims) -> Result<(), Error> {
     let len = dims
         .c
         .checked_mul(dims.h)
@@ -428,8 +439,14 @@ mod tests {
             assert_eq!(operator.input(), clean, "{}", entry.name);
             let spec = parse(&format!("kind = '{}'\n{}", entry.name, entry.example));
             assert_eq!(spec.name(), entry.name);
-            let input = spec.input_for(operator.output()).unwrap();
-            assert_eq!(input, clean, "{}", entry.name);
+            match spec.input_for(operator.output()) {
+                Ok(input) => assert_eq!(input, clean, "{}", entry.name),
+                // What is no picture need not tell the size of one, but then says what to do.
+                Err(e) => assert!(
+                    !spec.records_pictures() && e.to_string().contains("--size"),
+                    "{e}"
+                ),
+            }
         }
         let stack =
             parse("kind = 'stack'\nof = [{kind = 'gray'}, {kind = 'gray', weights = 'luma'}]");

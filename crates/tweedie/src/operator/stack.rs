@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flags};
 use super::{Error, Linear, Loss, Operator, Spec, plane};
+use crate::level::Range;
 use crate::{Dims, Image};
 
 /// `A = [A_1; A_2; ..]`: each operator sees the same image, and what they record lies in the channels of one measurement,
@@ -132,6 +133,10 @@ impl Described for StackSpec {
     fn treats_channels_alike(&self) -> bool {
         false
     }
+
+    fn records_pictures(&self) -> bool {
+        self.of.iter().all(Spec::records_pictures)
+    }
 }
 
 impl Operator for Stack {
@@ -178,15 +183,14 @@ impl Operator for Stack {
                 pixels: a.pixels && b.pixels,
                 scales: a.scales && b.scales,
                 colours: a.colours && b.colours,
+                mixed: a.mixed && b.mixed,
+                frequencies: a.frequencies && b.frequencies,
             })
             .expect("a stack has an operator")
     }
 
-    /// The largest, where one of them records no picture.
-    fn full_scale(&self) -> Option<f64> {
-        let scales = self.parts.iter().map(|part| part.full_scale());
-        let any = self.parts.iter().any(|part| part.full_scale().is_some());
-        any.then(|| scales.map(|s| s.unwrap_or(1.0)).fold(1.0, f64::max))
+    fn range(&self) -> Range {
+        self.parts[0].range()
     }
 
     fn linear(&self) -> Option<&dyn Linear> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::{Linear, Loss, Operator};
+use crate::level::Range;
 use crate::{Dims, Image};
 
 /// `y = w * A(x)`, with a positive weight for each number of the measurement, the same shape as it.
@@ -61,6 +62,10 @@ impl Operator for Weighted {
 
     fn loss(&self) -> Loss {
         self.of.loss()
+    }
+
+    fn range(&self) -> Range {
+        self.of.range()
     }
 
     fn recorded(&self) -> Option<Array2<bool>> {

@@ -24,6 +24,8 @@ impl<P: Prior> AnyChannels<P> {
         let own = card.channels[0];
         card.channels = match own {
             1 => vec![1, 2, 3, 4],
+            // Real and imaginary part: a grey picture has no phase.
+            2 => vec![2],
             _ => vec![own, 1],
         };
         AnyChannels { inner, card }

@@ -254,7 +254,7 @@ struct Tracked {
 
 /// What the network knows, in the terms of pictures.
 fn card(spec: &ModelSpec, facts: Facts) -> Card {
-    let range = level::Range::IMAGE;
+    let range = spec.range_outside();
     let unit = range.half / spec.range().half;
     let native = spec.conditioning.native(spec.range());
     let levels = |levels: Vec<Level>| levels.into_iter().map(|l| l.scaled(unit)).collect();

@@ -19,12 +19,13 @@ pub struct Degraded {
     pub picture: Picture,
     /// Which pixels were recorded, `[height, width]`; `None` if all were.
     pub known: Option<Array2<bool>>,
+    /// Dimensions of the clean picture.
+    pub clean: Dims,
 }
 
 /// `A(x)` with noise, for pictures in [0, 1], from the seed's stream "measurement"; a number is the standard deviation of white
 /// noise. Holes hide the noise as they hide the picture. An operator that assumes nothing about what lies beyond the picture's
-/// edges records less than all of it. What is no picture is divided by what white stands for ([`Operator::full_scale`]), and gets
-/// 16 bits.
+/// edges records less than all of it.
 ///
 /// Noise that grows with brightness is that of counted light, `b*Poisson(x/b)`, and white noise of variance `a` on top.
 ///
@@ -43,8 +44,15 @@ pub fn degrade(
     }
     ensure(4 * picture.dims().len())?;
     let operator = spec.build(picture.dims())?;
-    let mut y = operator.apply(&picture.pixels);
+    let mut y = match operator.binned() {
+        // What is rounded has its noise by then.
+        Some(binned) => binned.before().apply(&picture.pixels),
+        None => operator.apply(&picture.pixels),
+    };
     add_noise(&mut y, noise.into(), seed);
+    if let Some(binned) = operator.binned() {
+        y = binned.rounded(&y);
+    }
     let known = operator.recorded();
     if let Some(known) = &known {
         for mut channel in y.index_axis_mut(Axis(0), 0).outer_iter_mut() {
@@ -52,17 +60,26 @@ pub fn degrade(
         }
     }
     let mut seen = picture.into_owned();
-    match operator.full_scale() {
-        Some(white) => {
-            y /= white as f32;
-            (seen.alpha, seen.depth) = (None, Depth::Sixteen);
-        }
-        None => seen.alpha = seen.alpha.map(|alpha| operator.margins().crop_plane(alpha)),
+    let clean = seen.dims();
+    seen.alpha = seen.alpha.map(|alpha| operator.margins().crop_plane(alpha));
+    if !spec.records_pictures() && seen.alpha.take().is_some() {
+        seen.notes.push("transparency is left out".to_owned());
     }
     Ok(Degraded {
         picture: seen.with_pixels(y),
         known,
+        clean,
     })
+}
+
+/// What can be seen of a measurement without a prior: the operator's first guess.
+///
+/// # Errors
+/// [`Error::Operator`] if the operator does not fit.
+pub fn preview(degraded: &Degraded, spec: &Spec) -> Result<Image, Error> {
+    let operator = spec.build(degraded.clean)?;
+    let guess = operator.guess(&degraded.picture.pixels);
+    Ok(operator.margins().crop(guess))
 }
 
 fn add_noise(y: &mut Image, noise: Noise, seed: u64) {

@@ -93,7 +93,7 @@ const UNEXPLAINED: f64 = 3.0;
 
 /// That a result does not explain the measurement, by the median residual: what is burnt out or damaged need not be explained.
 pub(super) fn unexplained(problem: &Problem, x: &Image) -> Option<String> {
-    if problem.operator.quantised().is_some() {
+    if problem.operator.quantised().is_some() || problem.operator.binned().is_some() {
         return None;
     }
     let mut sizes: Vec<f32> = problem.residual(x).iter().map(|r| r.abs()).collect();

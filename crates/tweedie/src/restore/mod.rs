@@ -19,14 +19,16 @@
 
 mod degrade;
 mod guard;
-mod memory;
+mod measurement;
 mod noise;
 mod record;
+mod recorded;
 mod regions;
 mod together;
 
-pub use degrade::{Degraded, degrade};
-pub use memory::{NoRoom, ensure};
+pub use crate::memory::{NoRoom, ensure};
+pub use degrade::{Degraded, degrade, preview};
+pub use measurement::{Made, Measurement, ReadError, is_array, npz, write_npy};
 pub use record::record;
 pub use together::{apart, together};
 
@@ -53,7 +55,11 @@ use regions::Region;
 pub struct Job {
     /// What the camera did.
     pub spec: Spec,
-    /// The noise in the measurement; `None` to estimate it.
+    /// Dimensions of the clean picture, where what was recorded does not tell them.
+    pub size: Option<Dims>,
+    /// The numbers that stand for black and white of the clean picture in the units of the measurement.
+    pub range: [f64; 2],
+    /// The noise in the measurement, for pictures in [0, 1]; `None` to estimate it.
     pub noise: Option<Noise>,
     /// The method.
     pub method: Choice,
@@ -110,6 +116,16 @@ pub enum Error {
     /// The noise could not be estimated.
     #[error("the noise level cannot be estimated here ({0}); state it")]
     Noise(#[from] noise_level::Error),
+    /// There is no picture to estimate the noise from.
+    #[error(
+        "the measurement is no picture from which noise could be estimated; state it (--noise, 0 for none)"
+    )]
+    NoPicture,
+    /// Other units than those of pictures in [0, 1] were stated for what is not linear.
+    #[error(
+        "`{0}` is not linear: its measurement cannot be brought to pictures in [0, 1]; leave `range` out and scale the picture first"
+    )]
+    Units(&'static str),
     /// The method failed or was stopped.
     #[error(transparent)]
     Run(#[from] run::Error),
@@ -155,6 +171,8 @@ impl Job {
     pub fn new(spec: Spec) -> Job {
         Job {
             spec,
+            size: None,
+            range: [0.0, 1.0],
             noise: None,
             method: Choice::Best,
             steps: None,
@@ -179,12 +197,22 @@ impl Job {
         let picture = with_channels(&filled, &self.spec, &mut notes);
         let behind = behind.filter(|pixels| Dims::of(pixels) == picture.dims());
         let spec = self.spec.undone().in_file(&picture);
-        let input = spec.input_for(picture.dims())?;
+        let (input, told) = self.clean_size(&spec, picture.dims())?;
         let copies = COPIES + self.samples.unwrap_or(0);
         let may_be_parts = matches!(spec, Spec::Mask(_)) && !self.denoise_known;
         let at_first = if may_be_parts { KEPT } else { copies };
         ensure(at_first * input.len())?;
-        let operator = spec.build_for(&picture, &mut notes)?;
+        let (picture, operator) = match told && self.range == recorded::UNIT {
+            true => (picture.clone(), spec.build_for(&picture, &mut notes)?),
+            false => {
+                let operator = spec.build(input)?;
+                let picture = recorded::understood(&picture, operator.as_ref(), self.range)?;
+                match told {
+                    true => (picture.clone(), spec.build_for(&picture, &mut notes)?),
+                    false => (picture, operator),
+                }
+            }
+        };
         let regions = match (operator.mask(), card.parts) {
             (Some(mask), Some(parts)) if may_be_parts => regions::around(mask, parts),
             _ => Vec::new(),
@@ -195,8 +223,9 @@ impl Job {
         let largest = largest.max().map_or(input.len(), |n| n * input.c);
         ensure(copies * largest)?;
         let (operator, noise) = self.measured(&picture, operator, &mut notes)?;
-        let estimated = self.noise.is_none() && operator.quantised().is_none();
-        let problem = Problem::new(in_units(&picture, operator.as_ref()), operator, noise)?;
+        let estimated =
+            self.noise.is_none() && operator.quantised().is_none() && operator.binned().is_none();
+        let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
             draw: self.samples.is_some(),
@@ -234,6 +263,18 @@ impl Job {
         }
     }
 
+    /// Dimensions of the clean picture, and whether what was recorded tells them; else they must have been stated.
+    fn clean_size(&self, spec: &Spec, recorded: Dims) -> Result<(Dims, bool), Error> {
+        match (spec.input_for(recorded), self.size) {
+            (Ok(input), _) => Ok((input, true)),
+            (Err(_), Some(size)) => {
+                operator::check_len(size)?;
+                Ok((size, false))
+            }
+            (Err(e), None) => Err(e.into()),
+        }
+    }
+
     /// The noise, stated or estimated, and the operator, as far as the picture does not contradict them; with what is worth
     /// saying.
     fn measured(
@@ -246,6 +287,11 @@ impl Job {
             Some(noise) => noise,
             // What is known of rounded numbers is no noise, but an interval for each.
             None if operator.quantised().is_some() => Noise::Exact,
+            None if !self.spec.records_pictures()
+                && operator.noise_in(&picture.pixels).is_none() =>
+            {
+                return Err(Error::NoPicture);
+            }
             None => noise::estimate(picture, operator.as_ref(), notes)?,
         };
         let estimated = self.noise.is_none();
@@ -339,6 +385,12 @@ impl Ready {
         each * self.regions.len().max(1)
     }
 
+    /// What can be seen without a prior: the operator's first guess, in the place of the result.
+    pub fn preview(&self) -> Image {
+        let operator = &self.problem.operator;
+        operator.margins().crop(operator.guess(&self.problem.y))
+    }
+
     /// The problem that it solves.
     pub fn problem(&self) -> &Problem {
         &self.problem
@@ -358,8 +410,13 @@ impl Ready {
         Ok((result, report))
     }
 
-    /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque.
+    /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque. Of complex pictures
+    /// it is the magnitude.
     pub fn result(&self, measured: &Picture, x: Image) -> Picture {
+        let x = match self.problem.operator.range() {
+            Range::IMAGE => x,
+            _ => magnitude(&x),
+        };
         let mut result = measured.with_pixels(x);
         let mask = self.problem.operator.mask();
         if let (Some(alpha), Some(mask)) = (&mut result.alpha, mask) {
@@ -475,9 +532,8 @@ impl Ready {
 
     /// Whether the measurement is itself a picture of the result's size, without holes.
     fn measures_whole(&self) -> bool {
-        let operator = &self.problem.operator;
-        let picture = operator.full_scale().is_none() && !operator.loss().pixels;
-        picture && self.output() == Dims::of(&self.problem.y)
+        let loss = self.problem.operator.loss();
+        self.output() == Dims::of(&self.problem.y) && !loss.pixels && !loss.frequencies
     }
 
     /// Restores each region by itself, or the whole where there are none.
@@ -546,7 +602,7 @@ impl Ready {
             if linear.loss().colours {
                 // Colours beyond black and white would be cut off in a file, and their grey with them.
                 for _ in 0..INTO_RANGE {
-                    Range::IMAGE.clamp(&mut x);
+                    linear.range().clamp(&mut x);
                     x = linear.project(known, &x);
                 }
             }
@@ -555,12 +611,12 @@ impl Ready {
     }
 }
 
-/// What a file holds of a measurement, in the operator's units.
-fn in_units(picture: &Picture, operator: &dyn Operator) -> Image {
-    match operator.full_scale() {
-        Some(white) => &picture.pixels * white as f32,
-        None => picture.pixels.clone(),
-    }
+/// The magnitudes of complex pictures, whose channels are pairs of real and imaginary parts.
+fn magnitude(x: &Image) -> Image {
+    let (n, c, h, w) = x.dim();
+    Image::from_shape_fn((n, c / 2, h, w), |(n, c, i, j)| {
+        x[[n, 2 * c, i, j]].hypot(x[[n, 2 * c + 1, i, j]])
+    })
 }
 
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.

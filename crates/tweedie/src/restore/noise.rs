@@ -7,6 +7,8 @@ use crate::noise_level::{self, Error, Found};
 use crate::operator::{self, Loss, Operator};
 use crate::problem::Noise;
 
+/// Less noise than this is none, in a measurement that is no picture.
+const LEAST: f64 = 1e-4;
 /// A grain of more pixels is told of.
 const GRAIN: f64 = 1.3;
 /// What is less sure is said to be so.
@@ -18,9 +20,11 @@ pub(super) fn estimate(
     operator: &dyn Operator,
     notes: &mut Vec<String>,
 ) -> Result<Noise, Error> {
-    if let Some(white) = operator.full_scale() {
-        notes.push("the measurement is no picture to tell noise from: taken for rounded alone; --noise states more".to_owned());
-        return Ok(Noise::White(0.5 * white * rounding(picture.depth)));
+    if let Some(sigma) = operator.noise_in(&picture.pixels) {
+        return Ok(match sigma < LEAST {
+            true => Noise::Exact,
+            false => Noise::White(sigma),
+        });
     }
     let found = match look(picture, operator) {
         Ok(found) => found,
@@ -91,6 +95,7 @@ fn rounding(depth: Depth) -> f64 {
     match depth {
         Depth::Eight => 0.6 / 255.0,
         Depth::Sixteen => 0.6 / 65535.0,
+        Depth::Float => 0.0,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Crops from a folder of photographs.
+//! Crops from a folder of photographs, or of sheets of small pictures.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,31 @@ use super::Error;
 use crate::Image;
 use crate::image::Format;
 
+/// How crops are cut from pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// 3 for colours, 1 for their mean.
+    pub channels: usize,
+    /// Whether crops stay as they are; else they are turned and mirrored.
+    pub upright: bool,
+    /// Whether pictures are sheets of small ones, each as large as a crop: then crops lie where these do.
+    pub sheets: bool,
+}
+
+impl Cut {
+    /// From anywhere in coloured pictures, turned and mirrored.
+    pub const PHOTOS: Cut = Cut {
+        channels: 3,
+        upright: false,
+        sheets: false,
+    };
+}
+
 /// Photographs in memory, 8 bits a channel.
 #[derive(Debug)]
 pub struct Photos {
-    /// `[height, width, 3]`, grouped by scale.
+    cut: Cut,
+    /// `[height, width, channels]`, grouped by scale.
     scales: Vec<Vec<Array3<u8>>>,
     digest: u32,
     skipped: Vec<Error>,
@@ -27,11 +48,11 @@ impl Photos {
     ///
     /// # Errors
     /// [`Error::Data`] if there is no picture, or all are too small, or a folder cannot be read.
-    pub fn open(folder: &Path, scales: &[usize], crop: usize) -> Result<Photos, Error> {
+    pub fn open(folder: &Path, cut: Cut, scales: &[usize], crop: usize) -> Result<Photos, Error> {
         let mut by_scale = vec![Vec::new(); scales.len()];
         let (mut digest, mut skipped) = (0, Vec::new());
         for path in list(folder)? {
-            let picture = match read(&path) {
+            let picture = match read(&path, cut.channels) {
                 Ok(picture) => picture,
                 Err(error) => {
                     skipped.push(error);
@@ -59,6 +80,7 @@ impl Photos {
             });
         }
         Ok(Photos {
+            cut,
             scales: by_scale,
             digest,
             skipped,
@@ -72,7 +94,10 @@ impl Photos {
 
     /// Pictures and megapixels, at the first scale.
     pub fn size(&self) -> (usize, f64) {
-        let pixels: usize = self.scales[0].iter().map(|p| p.len() / 3).sum();
+        let pixels: usize = self.scales[0]
+            .iter()
+            .map(|p| p.len() / self.cut.channels)
+            .sum();
         (self.scales[0].len(), pixels as f64 / 1e6)
     }
 
@@ -91,13 +116,13 @@ impl Photos {
         self.digest
     }
 
-    /// A batch of random crops in [-1, 1], in one of the eight orientations and with colours changed as `jitter` says,
-    /// `[batch, 3, crop, crop]`.
+    /// A batch of random crops in [-1, 1], in one of the eight orientations (unless they stay upright) and with colours changed
+    /// as `jitter` says, `[batch, channels, crop, crop]`.
     ///
     /// # Panics
     /// If no picture [holds](Photos::hold) such a crop.
     pub fn crops(&self, batch: usize, crop: usize, jitter: f64, rng: &mut impl Rng) -> Image {
-        let mut out = Image::zeros((batch, 3, crop, crop));
+        let mut out = Image::zeros((batch, self.cut.channels, crop, crop));
         let fit = |scale: &Vec<_>| scale.iter().any(|p| holds(p, crop));
         let scales: Vec<_> = self.scales.iter().filter(|s| fit(s)).collect();
         let weights: Vec<_> = scales.iter().map(|s| cumulated(s, crop)).collect();
@@ -107,10 +132,16 @@ impl Photos {
             let u = rng.random::<f64>() * weights[weights.len() - 1];
             let picture = &scales[scale][weights.partition_point(|&w| w <= u)];
             let (h, w, _) = picture.dim();
-            let top = rng.random_range(0..=h - crop);
-            let left = rng.random_range(0..=w - crop);
+            let mut start = |side: usize| match self.cut.sheets {
+                true => crop * rng.random_range(0..side / crop),
+                false => rng.random_range(0..=side - crop),
+            };
+            let (top, left) = (start(h), start(w));
             let mut view = picture.slice(s![top..top + crop, left..left + crop, ..]);
-            let orientation: u8 = rng.random_range(0..8);
+            let orientation: u8 = match self.cut.upright {
+                true => 0,
+                false => rng.random_range(0..8),
+            };
             if orientation & 1 != 0 {
                 view.invert_axis(Axis(0));
             }
@@ -205,14 +236,19 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-fn read(path: &Path) -> Result<Array3<u8>, Error> {
+fn read(path: &Path, channels: usize) -> Result<Array3<u8>, Error> {
     let picture = crate::image::read(path).map_err(|e| Error::Data {
         path: path.to_owned(),
         reason: e.fault.to_string(),
     })?;
     let (_, c, h, w) = picture.pixels.dim();
-    Ok(Array3::from_shape_fn((h, w, 3), |(i, j, k)| {
-        (picture.pixels[[0, k.min(c - 1), i, j]] * 255.0).round() as u8
+    Ok(Array3::from_shape_fn((h, w, channels), |(i, j, k)| {
+        let colours = picture.pixels.slice(s![0, .., i, j]);
+        let value = match channels {
+            1 => colours.sum() / c as f32,
+            _ => colours[k.min(c - 1)],
+        };
+        (value * 255.0).round() as u8
     }))
 }
 

@@ -9,6 +9,7 @@ mod lock;
 mod maps;
 mod objective;
 mod optimizer;
+mod phase;
 mod recipe;
 mod session;
 mod state;
@@ -17,7 +18,7 @@ mod validate;
 
 use std::path::PathBuf;
 
-pub use data::Photos;
+pub use data::{Cut, Photos};
 pub use maps::{Kind, Maps};
 pub use objective::NoiseLaw;
 pub use optimizer::{Adam, Gradient, Optimizer};

@@ -2,7 +2,9 @@
 //!
 //! Whatever the parametrisation, the network's target is `(x0 - skip*x)/out`, and the loss its mean squared error. With
 //! the EDM parametrisation that is EDM's weighted loss (Karras et al. 2022, eq. 8: `lambda*out^2 = 1`); with `eps` and
-//! the `ddpm` law it is DDPM's simple loss (Ho et al. 2020, eq. 14).
+//! the `ddpm` law it is DDPM's simple loss (Ho et al. 2020, eq. 14); with `eps` and the `ve` law NCSN's denoising score
+//! matching, whose weight `sigma^2` makes `sigma*score + eps` of the score's error (Song and Ermon 2019, eq. 6); with
+//! `velocity` and the `flow` law flow matching on the straight path (Lipman et al. 2023, eq. 23).
 
 use ndarray::Axis;
 use rand::{Rng, RngExt};
@@ -40,13 +42,32 @@ pub enum NoiseLaw {
         /// Number of levels, 1000 in the paper.
         steps: usize,
     },
+    /// NCSN: a level, uniform among those of a geometric ladder.
+    Ve {
+        /// Smallest sigma; 0.02 for the paper's 0.01 of data in [0, 1].
+        min: f64,
+        /// Largest sigma.
+        max: f64,
+        /// Number of levels.
+        steps: usize,
+    },
+    /// Flow matching: a time, uniform on the straight path from data to noise, `sigma = t/(1 - t)`; the ends are cut off
+    /// where `sigma` is beyond these.
+    Flow {
+        /// Smallest sigma.
+        min: f64,
+        /// Largest sigma.
+        max: f64,
+    },
 }
 
 impl NoiseLaw {
     /// Smallest and largest sigma.
     pub fn bounds(&self) -> [f64; 2] {
         match *self {
-            NoiseLaw::LogNormal { min, max, .. } => [min, max],
+            NoiseLaw::LogNormal { min, max, .. }
+            | NoiseLaw::Ve { min, max, .. }
+            | NoiseLaw::Flow { min, max } => [min, max],
             NoiseLaw::Ddpm { steps } => {
                 let levels = Schedule::VpLinear { steps }.levels(Range::NETWORK);
                 [levels[0].sigma(), levels[steps - 1].sigma()]
@@ -56,24 +77,20 @@ impl NoiseLaw {
 
     /// Whether the numbers make a distribution.
     pub(super) fn check(&self) -> Result<(), String> {
+        let [least, most] = match *self {
+            // Its levels are made below, once it is known to be sound.
+            NoiseLaw::Ddpm { .. } => [1.0, 2.0],
+            _ => self.bounds(),
+        };
+        let bounded = 0.0 < least && least < most && most < 1e6;
         let sound = match *self {
             NoiseLaw::LogNormal {
-                mean,
-                std,
-                uniform,
-                min,
-                max,
-            } => {
-                mean.is_finite()
-                    && (0.0..100.0).contains(&std)
-                    && (0.0..=1.0).contains(&uniform)
-                    && 0.0 < min
-                    && min < max
-                    && max < 1e6
-            }
-            NoiseLaw::Ddpm { steps } => (2..=100_000).contains(&steps),
+                mean, std, uniform, ..
+            } => mean.is_finite() && (0.0..100.0).contains(&std) && (0.0..=1.0).contains(&uniform),
+            NoiseLaw::Ddpm { steps } | NoiseLaw::Ve { steps, .. } => (2..=100_000).contains(&steps),
+            NoiseLaw::Flow { .. } => true,
         };
-        if sound {
+        if sound && bounded {
             Ok(())
         } else {
             Err(format!("`noise` makes no distribution: {self:?}"))
@@ -106,6 +123,18 @@ impl NoiseLaw {
                     .map(|_| levels[rng.random_range(0..steps)].sigma())
                     .collect()
             }
+            NoiseLaw::Ve { min, max, steps } => (0..n)
+                .map(|_| {
+                    let place = rng.random_range(0..steps) as f64 / (steps - 1) as f64;
+                    min * (max / min).powf(place)
+                })
+                .collect(),
+            NoiseLaw::Flow { min, max } => (0..n)
+                .map(|_| {
+                    let t: f64 = rng.random();
+                    (t / (1.0 - t)).clamp(min, max)
+                })
+                .collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Maps, NoiseLaw, Optimizer, Teacher};
+use super::{Cut, Error, Maps, NoiseLaw, Optimizer, Teacher};
 use crate::checkpoint::ModelSpec;
 use crate::files;
 use crate::net::Architecture;
@@ -67,6 +67,12 @@ pub struct Data {
     /// A network that only saw small crops misjudges the very noisy levels of large pictures.
     #[serde(default = "one")]
     pub growth: Vec<usize>,
+    /// Whether crops stay as they are, for what has an upside; else they are turned and mirrored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upright: bool,
+    /// Whether each picture is a sheet of small ones side by side, each as large as a crop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sheets: bool,
     /// Each picture is also used reduced by these factors (1 is the picture itself).
     #[serde(default = "one")]
     pub scales: Vec<usize>,
@@ -79,6 +85,10 @@ pub struct Data {
     /// Standard deviation of the logarithm of a random gamma, and twice that of a gain of each channel.
     #[serde(default)]
     pub jitter: f64,
+    /// Pictures are the magnitudes of complex ones: each crop gets a random phase without waves shorter than so many pixels, and
+    /// the network takes and answers two channels, real and imaginary part in [-1, 1].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<f64>,
 }
 
 fn one() -> Vec<usize> {
@@ -148,6 +158,7 @@ impl Recipe {
             grey,
             rounded,
             jitter,
+            phase,
             ..
         } = self.data;
         let wrong = |what: &str| Err(Error::Recipe(what.to_owned()));
@@ -172,12 +183,27 @@ impl Recipe {
         if !(0.0..=1.0).contains(&rounded) || !(0.0..=1.0).contains(&jitter) {
             return wrong("data.rounded and data.jitter must be from 0 to 1");
         }
+        if phase.is_some_and(|p| !(1.0..=1e6).contains(&p)) {
+            return wrong("data.phase must be from 1 to 1000000 pixels");
+        }
+        let for_photographs =
+            self.maps.is_some() || self.teacher.is_some() || grey > 0.0 || rounded > 0.0;
+        if phase.is_some() && for_photographs {
+            return wrong(
+                "with data.phase there are no maps, no teacher, no data.grey and no data.rounded",
+            );
+        }
         if self
             .teacher
             .as_ref()
             .is_some_and(|t| !(0.0..=1.0).contains(&t.share))
         {
             return wrong("teacher.share must be from 0 to 1");
+        }
+        if self.data.sheets && (growth != &[1] || scales != &[1]) {
+            return wrong(
+                "with data.sheets all crops are one small picture: data.growth and data.scales are [1]",
+            );
         }
         let Schedule {
             log,
@@ -202,11 +228,25 @@ impl Recipe {
     fn check_network(&self) -> Result<(), Error> {
         let facts = self.network.facts();
         let wrong = |what: String| Err(Error::Recipe(what));
-        if (facts.channels_in, facts.channels_out) != (3, 3) {
+        let channels = (facts.channels_in, facts.channels_out);
+        let (allowed, in_words) = match self.data.phase {
+            None => (
+                [(3, 3), (1, 1)],
+                "3 channels to 3, for coloured pictures, or from 1 to 1, for grey ones",
+            ),
+            Some(_) => (
+                [(2, 2); 2],
+                "2 channels to 2: with data.phase pictures are complex",
+            ),
+        };
+        if !allowed.contains(&channels) {
             return wrong(format!(
-                "training takes networks from 3 channels to 3, for photographs are RGB, and not from {} to {}; grey ones are made with data.grey",
-                facts.channels_in, facts.channels_out
+                "here training takes networks from {in_words}; this one goes from {} to {}",
+                channels.0, channels.1
             ));
+        }
+        if channels == (1, 1) && (self.maps.is_some() || self.teacher.is_some()) {
+            return wrong("`maps` and `teacher` are for networks of 3 channels".to_owned());
         }
         if self.maps.is_some() && !facts.maps {
             return wrong("this network can be told no `maps`".to_owned());
@@ -220,12 +260,26 @@ impl Recipe {
         Ok(())
     }
 
+    /// How crops are cut from its pictures.
+    pub fn cut(&self) -> Cut {
+        Cut {
+            // Complex pictures are made of grey ones.
+            channels: match self.data.phase {
+                Some(_) => 1,
+                None => self.network.facts().channels_in,
+            },
+            upright: self.data.upright,
+            sheets: self.data.sheets,
+        }
+    }
+
     /// What its model is.
     pub fn spec(&self) -> ModelSpec {
         ModelSpec {
             conditioning: self.conditioning.clone(),
             known: self.maps.as_ref().and_then(|maps| maps.known),
             about: self.about.clone(),
+            complex: self.data.phase.is_some(),
             ..ModelSpec::new(
                 self.network.clone(),
                 self.parametrisation,

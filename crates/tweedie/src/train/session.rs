@@ -14,7 +14,7 @@ use super::maps::{NOISE_IN_FILES, as_in_a_file};
 use super::objective::Task;
 use super::optimizer::{Gradient, average};
 use super::teacher::Class;
-use super::{Error, Photos, Recipe, Scores, State, Validation};
+use super::{Error, Photos, Recipe, Scores, State, Validation, phase};
 use crate::checkpoint::{self, Model, Precision};
 use crate::image;
 use crate::net::{Loader, Params, fits};
@@ -65,7 +65,8 @@ impl Session {
         std::fs::create_dir_all(out).map_err(io)?;
         let lock = Lock::take(out)?;
         image::sweep(out).map_err(io)?;
-        let photos = Photos::open(&recipe.data.train, &recipe.data.scales, recipe.data.crop)?;
+        let data = &recipe.data;
+        let photos = Photos::open(&data.train, recipe.cut(), &data.scales, data.crop)?;
         let largest = recipe.data.largest_crop();
         if !photos.hold(largest) {
             return Err(Error::Data {
@@ -178,6 +179,9 @@ impl Session {
         rng.set_stream(n + 1);
         let (batch, crop) = data.crops_of(n);
         let mut x0 = self.photos.crops(batch, crop, data.jitter, &mut rng);
+        if let Some(shortest) = data.phase {
+            x0 = phase::complex(&x0, shortest, &mut rng);
+        }
         let sigmas = self.recipe.noise.draw(batch, &mut rng);
         let mut noise = Seeded::new(rng.random(), "training").normal(batch, Dims::of(&x0));
         if let Some(maps) = self.recipe.maps.as_ref().filter(|maps| maps.due(n)) {

@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::maps::{Kind, Seen};
 use super::objective::Task;
-use super::{Error, Photos, Recipe};
+use super::{Error, Photos, Recipe, phase};
 use crate::Image;
-use crate::level::Level;
+use crate::level::{Level, Range};
 use crate::noise::{NoiseSource, Seeded};
 use crate::prior::{Network, Prior};
 
@@ -65,10 +65,16 @@ impl Validation {
     pub fn new(recipe: &Recipe) -> Result<Validation, Error> {
         let facts = recipe.network.facts();
         let multiple = if facts.any_size { 1 } else { facts.multiple };
-        let side = SIDE.max(recipe.data.crop).next_multiple_of(multiple);
-        let photos = Photos::open(&recipe.data.valid, &[1], side)?;
+        let side = match recipe.data.sheets {
+            true => recipe.data.crop,
+            false => SIDE.max(recipe.data.crop).next_multiple_of(multiple),
+        };
+        let photos = Photos::open(&recipe.data.valid, recipe.cut(), &[1], side)?;
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed ^ 0x7661_6c69_6461_7465);
-        let crops = photos.crops(CROPS, side, 0.0, &mut rng);
+        let mut crops = photos.crops(CROPS, side, 0.0, &mut rng);
+        if let Some(shortest) = recipe.data.phase {
+            crops = phase::complex(&crops, shortest, &mut rng);
+        }
         let noise = Seeded::new(recipe.seed, "validation").normal(CROPS, crate::Dims::of(&crops));
         let mut sigmas = recipe.noise.draw(CROPS, &mut rng);
         sigmas.sort_by(f64::total_cmp);
@@ -138,11 +144,13 @@ impl Validation {
             return Ok(f64::NAN);
         }
         let level = Level::ve(sigma);
+        // Training data are in [-1, 1]; complex ones are so outside, too.
+        let Range { center, half } = network.card().range;
         // Fewer crops than for the loss are enough: every one is seen at this level.
         let n = CROPS / 2;
         let mut sum = 0.0;
         for i in 0..n {
-            let clean = self.picture(&self.crops, i).mapv(|v| 0.5 * v + 0.5);
+            let clean = self.picture(&self.crops, i) * half as f32 + center as f32;
             let x = level.mix(&clean, &self.picture(&self.noise, i));
             let error = (network.denoise(&x, level)?.x0 - clean).mapv(|v| v.clamp(-1.0, 1.0));
             sum -= 10.0 * mean_square(&error).log10();

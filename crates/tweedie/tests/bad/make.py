@@ -76,6 +76,7 @@ def main():
     put("unknown/one-byte.png", b"\x89")
     put("unknown/animation.png", saved(PICTURE.convert("P"), "GIF"))
     put("unknown/array.png", b"\x93NUMPY\x01\x00")
+    put("unknown/scan.h5", b"\x89HDF\r\n\x1a\n")
     put("unknown/page.pdf", b"%PDF-1.7\n")
 
     for kind, data in whole.items():

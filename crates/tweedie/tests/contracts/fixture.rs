@@ -143,9 +143,13 @@ pub(crate) fn measured(operator: impl Operator + 'static, sigma: f64) -> Problem
 }
 
 pub(crate) fn measured_by(operator: Box<dyn Operator>, sigma: f64) -> Problem {
-    let mut y = operator.apply(&truth(operator.input(), 1));
-    let noise = Seeded::new(2, "noise").normal(1, operator.output());
-    y.scaled_add(sigma as f32, &noise);
+    let (x, dims) = (truth(operator.input(), 1), operator.output());
+    let noise = Seeded::new(2, "noise").normal(1, dims) * sigma as f32;
+    let y = match operator.binned() {
+        // What is rounded has its noise by then.
+        Some(binned) => binned.rounded(&(binned.before().apply(&x) + noise)),
+        None => operator.apply(&x) + noise,
+    };
     Problem::new(y, operator, sigma).unwrap()
 }
 

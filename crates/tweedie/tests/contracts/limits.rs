@@ -65,7 +65,9 @@ fn methods_visit_as_many_levels_as_they_are_told() {
                         ("best", _) => (settings.nfe(prior.card()), None),
                         // Chains stay at one level; annealed ones are some steps at each.
                         ("pnp-ula" | "ppgn", _) => (n, Some(1)),
-                        ("annealed-langevin", _) => (settings.nfe(prior.card()), Some(n)),
+                        ("annealed-langevin" | "qcs-sgm" | "qcs-sgm+", _) => {
+                            (settings.nfe(prior.card()), Some(n))
+                        }
                         // The mean, and Heun's rule; the prior hears of no level, but of what is known of each pixel.
                         ("exact", _) => (if n == 1 { 1 } else { 2 * n }, None),
                         _ if at_one_strength(&settings) => (n, None),

@@ -2,7 +2,7 @@
 
 use tweedie::Dims;
 use tweedie::method::{self, DataStep, Descent, DiffPir, Dps, Mean, Method};
-use tweedie::operator::{Blur, Boundary, Gray, GrayWeights, Identity, Kernel, Operator};
+use tweedie::operator::{Blur, Boundary, Gray, GrayWeights, Identity, Kernel, Operator, Quantiser};
 use tweedie::prior::{Card, Prior};
 use tweedie::registry::Need;
 use tweedie::run::{Error, Run};
@@ -46,13 +46,16 @@ fn words(need: Need) -> &'static str {
         Need::Maps => "noise of each pixel",
         Need::Intervals => "rounded numbers",
         Need::Likelihood => "likelihood of a noisy image",
+        Need::LinearBeforeRounding => "a few bits a number",
         _ => unreachable!("no other need is tested"),
     }
 }
 
 /// What methods need, from their papers; those that are not listed need nothing.
 fn needs(name: &str) -> &'static [Need] {
-    use Need::{Intervals, Likelihood, Linear, Maps, NoiseOnly, Pixelwise, Pullback};
+    use Need::{
+        Intervals, Likelihood, Linear, LinearBeforeRounding, Maps, NoiseOnly, Pixelwise, Pullback,
+    };
     match name {
         "tweedie" => &[NoiseOnly],
         "exact" => &[Pixelwise, Maps],
@@ -65,6 +68,7 @@ fn needs(name: &str) -> &'static [Need] {
         "mean" | "diffpir" | "ddiff" | "split-gibbs" => &[Linear],
         "ddnm" | "ddrm" | "dds" | "repaint" | "projection" => &[Linear],
         "dmps" | "hqs" => &[Linear],
+        "qcs-sgm" | "qcs-sgm+" => &[LinearBeforeRounding],
         "pnp-ula" | "ppgn" | "score-ald" | "annealed-langevin" => &[Linear],
         "dpir" | "idbp" | "pnp-admm" | "pnp-drs" | "pnp-hqs" => &[Linear],
         "red-admm" | "red-bp" | "red-fp" => &[Linear],
@@ -122,7 +126,7 @@ fn check(
 /// noise, a gradient of nothing), one that refuses what it does not use, a text that recommends who would refuse as well.
 #[test]
 fn methods_refuse_what_lacks_what_they_need() {
-    use Need::{Linear, Maps, NoiseOnly, Pixelwise, Pullback};
+    use Need::{Linear, LinearBeforeRounding, Maps, NoiseOnly, Pixelwise, Pullback};
     for name in method::Settings::NAMES {
         let settings = method::Settings::named(name).unwrap().with_steps(2);
         let method = settings.as_dyn();
@@ -134,9 +138,15 @@ fn methods_refuse_what_lacks_what_they_need() {
                 let lacks = needs(name).iter().copied().find(|n| !there.contains(n));
                 check(name, method, &prior, operator, lacks, &fitting(&there));
             };
-            cell(Box::new(identity()), &[Linear, NoiseOnly, Pixelwise]);
-            cell(Box::new(blur()), &[Linear]);
-            cell(Box::new(gray()), &[Linear, Pixelwise]);
+            let linear = [Linear, LinearBeforeRounding];
+            cell(
+                Box::new(identity()),
+                &[&linear[..], &[NoiseOnly, Pixelwise]].concat(),
+            );
+            cell(Box::new(blur()), &linear);
+            cell(Box::new(gray()), &[&linear[..], &[Pixelwise]].concat());
+            let rounded = Quantiser::new(Box::new(blur()), 2, None).unwrap();
+            cell(Box::new(rounded), &[LinearBeforeRounding]);
             cell(Box::new(Square(PLANE)), &[]);
         }
     }
@@ -166,7 +176,8 @@ fn needs_follow_from_the_settings() {
         ..Dps::default()
     };
     let learned = method::Settings::from(learned).with_steps(2);
-    let fit = fitting(&[Need::Pullback, Need::Maps, Need::Linear]);
+    let linear = [Need::Linear, Need::LinearBeforeRounding];
+    let fit = fitting(&[&linear[..], &[Need::Pullback, Need::Maps]].concat());
     let need = Some(Need::LearnedVariance);
     check(
         "learned",
@@ -189,7 +200,7 @@ fn needs_follow_from_the_settings() {
         draws: 2,
         of: Box::new(Dps::default().into()),
     };
-    let fit = fitting(&[Need::Linear]);
+    let fit = fitting(&linear);
     check(
         "mean",
         &mean,

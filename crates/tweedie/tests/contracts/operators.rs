@@ -130,23 +130,3 @@ fn batches_are_pictures_side_by_side() {
         assert_eq!(operator.guess(&y), guessed, "{name}");
     }
 }
-
-/// What white stands for is the most that there is, so that a file clips nothing.
-#[test]
-fn full_scale_is_enough() {
-    for (name, operator) in all() {
-        let Some(most) = operator.full_scale() else {
-            continue;
-        };
-        for x in [
-            Image::ones(operator.input().batch(1)),
-            picture(1, operator.input()),
-        ] {
-            let found = operator.apply(&x).iter().fold(0.0f32, |m, &v| m.max(v));
-            assert!(
-                f64::from(found) < most * 1.0001,
-                "{name}: {found} of {most}"
-            );
-        }
-    }
-}

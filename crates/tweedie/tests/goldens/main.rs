@@ -18,6 +18,7 @@ mod plug_and_play;
 mod priors;
 mod projected;
 mod samplers;
+mod sensing;
 mod settings;
 mod split;
 mod table;

@@ -15,7 +15,7 @@
 use ndarray::s;
 
 use crate::Image;
-use crate::operator::truncated;
+use crate::truncated;
 
 /// From this share of numbers that were cut off beside one that was not, a second evaluation pays. Below it wins less than
 /// 0.1 dB. Numbers that were cut off all around are no noise: a frame, a sky that is burnt out.
@@ -36,15 +36,14 @@ pub(super) fn matters(y: &Image, (black, white): (f32, f32)) -> bool {
 
 /// `y`, with what was cut off at the limits where it is expected if the picture is `x0`.
 pub(super) fn put_back(y: &Image, x0: &Image, sigma: f64, (black, white): (f32, f32)) -> Image {
-    let far = 100.0 * sigma;
     let mut whole = y.clone();
     whole.zip_mut_with(x0, |y, &x0| {
         let mu = f64::from(x0.clamp(black, white));
         let limit = f64::from(*y);
         if *y <= black {
-            *y = truncated::mean(mu, sigma, limit - far, limit) as f32;
+            *y = truncated::mean(mu, sigma, f64::NEG_INFINITY, limit) as f32;
         } else if *y >= white {
-            *y = truncated::mean(mu, sigma, limit, limit + far) as f32;
+            *y = truncated::mean(mu, sigma, limit, f64::INFINITY) as f32;
         }
     });
     whole

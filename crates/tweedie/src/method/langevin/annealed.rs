@@ -18,14 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Image;
 use crate::batch::{add_each, norms};
-use crate::grid::{Grid, MAX_STEPS, Schedule};
+use crate::grid::{Grid, Schedule};
 use crate::level::Level;
+use crate::method::langevin::ladder::{self, Ladder, check_step};
 use crate::method::{Method, Restored, Start, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::Problem;
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
-use crate::sampler::langevin;
 
 /// How strongly the measurement pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,8 +88,7 @@ impl Described for Annealed {
     }
 
     fn nfe(&self, prior: &PriorCard) -> usize {
-        let steps = self.grid.len(prior).saturating_mul(self.repeats);
-        steps.saturating_add(usize::from(self.denoise))
+        self.ladder().nfe(prior)
     }
 }
 
@@ -112,24 +111,23 @@ impl Tuned for Annealed {
 }
 
 impl Annealed {
-    fn levels(&self, card: &PriorCard) -> Result<Vec<Level>, Error> {
-        Error::unless(self.step > 0.0 && self.step < 2.0, || {
-            format!(
-                "a Langevin step is above 0 and below 2 of the level's variance, not {}",
-                self.step
-            )
-        })?;
-        if let Pull::Matched { mse } = self.pull {
-            Error::unless(mse > 0.0 && mse.is_finite(), || {
-                format!("the measurement's pull is a positive multiple of the prior's, not {mse}")
-            })?;
+    fn ladder(&self) -> Ladder<'_> {
+        Ladder {
+            grid: &self.grid,
+            repeats: self.repeats,
+            denoise: self.denoise,
+            start: self.start,
         }
-        let levels = self.grid.levels(card)?;
-        let steps = levels.len().saturating_mul(self.repeats);
-        Error::unless((1..=MAX_STEPS).contains(&steps), || {
-            format!("Langevin takes 1 to {MAX_STEPS} steps in all, not {steps}")
-        })?;
-        Ok(levels.iter().map(|l| Level::ve(l.sigma())).collect())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_step(self.step)?;
+        match self.pull {
+            Pull::Matched { mse } => Error::unless(mse > 0.0 && mse.is_finite(), || {
+                format!("the measurement's pull is a positive multiple of the prior's, not {mse}")
+            }),
+            Pull::Likelihood => Ok(()),
+        }
     }
 
     /// The step's length at a level, and for the likelihood the precision of the residual.
@@ -155,38 +153,45 @@ impl Method for Annealed {
         problem: &Problem,
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
-        let range = prior.card().range;
-        let levels = self.levels(prior.card())?;
-        let norm2 = problem.norm2();
-        run.begin(levels.len());
-        let mut x = self.start.draw(range, problem, levels[0], run);
-        for (i, &level) in levels.iter().enumerate() {
-            let (h, precision) = self.lengths(level, problem, norm2);
-            let mut x0 = Image::default(x.raw_dim());
-            for _ in 0..self.repeats {
-                x0 = run.denoise(prior, &x, level)?;
-                run.poll(&x0)?;
-                let score = level.score_from_x0(&x, &x0);
-                let g = problem.pull(&x);
-                let mut drift = score.clone();
-                let factors: Vec<f64> = match self.pull {
-                    Pull::Likelihood => vec![precision; x.dim().0],
-                    Pull::Matched { mse } => {
-                        let pairs = norms(&score).into_iter().zip(norms(&g));
-                        // Where the measurement is met it does not pull.
-                        let factor = |(s, g): (f64, f64)| if g < 1e-12 { 0.0 } else { mse * s / g };
-                        pairs.map(factor).collect()
-                    }
-                };
-                add_each(&mut drift, &factors, &g);
-                x = langevin::step(x, &drift, h, run);
+        self.check()?;
+        let mut pulled = Pulled {
+            settings: self,
+            problem,
+            norm2: problem.norm2(),
+            precision: 0.0,
+        };
+        self.ladder().descend(prior, problem, &mut pulled, run)
+    }
+}
+
+/// The pull at the present level.
+struct Pulled<'a> {
+    settings: &'a Annealed,
+    problem: &'a Problem,
+    norm2: f64,
+    precision: f64,
+}
+
+impl ladder::Pull for Pulled<'_> {
+    fn enter(&mut self, level: Level) -> f64 {
+        let (h, precision) = self.settings.lengths(level, self.problem, self.norm2);
+        self.precision = precision;
+        h
+    }
+
+    fn drift(&mut self, x: &Image, score: Image) -> Image {
+        let g = self.problem.pull(x);
+        let factors: Vec<f64> = match self.settings.pull {
+            Pull::Likelihood => vec![self.precision; x.dim().0],
+            Pull::Matched { mse } => {
+                let pairs = norms(&score).into_iter().zip(norms(&g));
+                // Where the measurement is met it does not pull.
+                let factor = |(s, g): (f64, f64)| if g < 1e-12 { 0.0 } else { mse * s / g };
+                pairs.map(factor).collect()
             }
-            if self.denoise && i + 1 == levels.len() {
-                x0 = run.denoise(prior, &x, level)?;
-                x = x0.clone();
-            }
-            run.show(&x0, level)?;
-        }
-        Ok(x.into())
+        };
+        let mut drift = score;
+        add_each(&mut drift, &factors, &g);
+        drift
     }
 }

@@ -76,12 +76,14 @@ impl Described for PnpDrs {
 
 impl Tuned for PnpDrs {
     /// From the exact mean half as strong a denoiser begins: it has less to find, and would forget what lies farther away than
-    /// its guesses reach.
+    /// its guesses reach. Of few sums over many pixels a picture emerges slowly: twice the steps are worth 2 dB where there is a
+    /// tenth of the numbers, and nothing where there is a quarter.
     fn tuned(task: &Task) -> PnpDrs {
         let (lambda, sigma_end) = with_multiplier(task);
         let from_mean = task.pixelwise && task.maps && task.loss.pixels;
+        let few = task.loss.mixed && task.input.len() > 6 * task.output.len();
         PnpDrs {
-            steps: task.steps.unwrap_or(30),
+            steps: task.steps.unwrap_or(if few { 60 } else { 30 }),
             lambda,
             sigma_start: if from_mean { 25.0 } else { 49.0 } / 255.0,
             sigma_end,

@@ -9,7 +9,8 @@ use super::Jpeg;
 use super::component::Block;
 use crate::Image;
 use crate::image::Plane;
-use crate::operator::{Intervals, truncated};
+use crate::operator::Intervals;
+use crate::truncated;
 
 /// An interval for each DCT coefficient of each picture of a batch.
 #[derive(Debug)]

@@ -22,8 +22,6 @@ use crate::{Dims, Image};
 /// zeros below and to the right of it; the zero frequency in the middle, the masks' planes one below the other.
 ///
 /// Masks turn the phase of each pixel by a random number of quarters; a transform without any has one that turns nothing.
-/// Magnitudes are in units of the transform, up to [`Operator::full_scale`].
-///
 /// Not linear. A picture turned by half a turn has the same magnitudes as it, and so has one that is moved within the zeros;
 /// [`metric::aligned`](crate::metric::aligned) tells them apart from the truth. Behind masks there is one answer.
 #[derive(Debug)]
@@ -316,11 +314,6 @@ impl Operator for Phase {
     fn lipschitz(&self) -> Option<f64> {
         Some(1.0)
     }
-
-    /// The zero frequency of a white picture.
-    fn full_scale(&self) -> Option<f64> {
-        Some(self.unit() * (self.dims.h * self.dims.w) as f64)
-    }
 }
 
 #[cfg(test)]
@@ -367,7 +360,8 @@ mod tests {
             }
             let white = operator.apply(&Image::ones(dims.batch(1)));
             let most = white.iter().fold(0.0f32, |m, &v| m.max(v));
-            assert!((f64::from(most) - operator.full_scale().unwrap()).abs() < 1e-5);
+            let expected = (h * w) as f64 / ((ph * pw) as f64).sqrt();
+            assert!((f64::from(most) - expected).abs() < 1e-5);
             assert_eq!(white[[0, 0, ph / 2, pw / 2]], most);
         }
     }

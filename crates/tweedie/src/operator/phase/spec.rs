@@ -134,6 +134,10 @@ impl Described for PhaseSpec {
         Ok(Box::new(Phase::new(input, self.diffraction)?))
     }
 
+    fn records_pictures(&self) -> bool {
+        false
+    }
+
     fn input_for(&self, output: Dims) -> Result<Dims, Error> {
         self.diffraction.check()?;
         let input = match self.diffraction {
