@@ -130,7 +130,11 @@ fn solved(problem: &Problem, truths: &[Picture], prior: &dyn Prior) -> Result<Ve
     let mut measured = Vec::new();
     for (k, truth) in truths.iter().enumerate() {
         let y = degrade(truth, &spec, problem.sigma, k as u64)?.picture;
-        measured.push(if spec.records_pictures() { filed(&y)? } else { y });
+        measured.push(if spec.records_pictures() {
+            filed(&y)?
+        } else {
+            y
+        });
     }
     let mut tiles: Vec<Image> = Vec::new();
     for (truth, y) in truths.iter().zip(&measured).take(SHOWN) {

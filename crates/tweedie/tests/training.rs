@@ -439,7 +439,7 @@ fn recipes_without_sense_are_refused_by_name() {
         ("grey = 0.25", "sheets = true", "data.scales are [1]"),
         ("grey = 0.25", "phase = 0.0", "data.phase"),
         ("grey = 0.25", "grey = 0.25\nphase = 40.0", "data.grey"),
-        ("grey = 0.25", "phase = 40.0", "2 channels to 2"),
+        ("grey = 0.25", "phase = 40.0", "two channels, not 3"),
         (
             "[optimizer]",
             "[teacher]\nmodel = \"x\"\nshare = 2.0\n[optimizer]",

@@ -139,7 +139,7 @@ fn arrays_of_others() {
         "state it (--noise",
     );
     p.fails(
-        &line.replace("3x40x56", "3x40x55"),
+        &format!("{} -o z.png", line.replace("3x40x56", "3x40x55")),
         1,
         "the operator records",
     );

@@ -366,7 +366,7 @@ fn samples_are_written_beside_their_mean() {
     p.ok(again);
     p.fails(again, 1, "--force");
     let alone = "colorize gray.png --method dpir --samples 3 -o x.png";
-    p.fails(alone, 1, "no draws; these do: exact, mean, diffpir, ");
+    p.fails(alone, 1, "no draws; these do: exact, mean, best, diffpir, ");
 }
 
 /// Where files lie is nobody's business.

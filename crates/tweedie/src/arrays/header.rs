@@ -72,8 +72,8 @@ impl Header {
     /// How many numbers there are, complex ones counted twice.
     pub(super) fn numbers(&self) -> Result<usize, String> {
         let parts = if self.complex() { 2 } else { 1 };
-        let sides = self.shape.iter();
-        let all = sides.fold(Some(parts), |n: Option<usize>, &side| n?.checked_mul(side));
+        let mut sides = self.shape.iter();
+        let all = sides.try_fold(parts, |n: usize, &side| n.checked_mul(side));
         match all {
             Some(0) => Err(format!(
                 "its shape, {}, holds no number",

@@ -33,11 +33,14 @@ pub struct VaryingBlur {
 struct Part {
     blur: Box<dyn Operator>,
     /// What of the image it sees.
-    sees: [Range<usize>; 2],
+    sees: Window,
     /// How much it counts in each row and in each column of what is recorded.
-    rows: Vec<f32>,
-    columns: Vec<f32>,
+    rows: Vec<f64>,
+    columns: Vec<f64>,
 }
+
+/// Rows and columns of an image.
+type Window = [Range<usize>; 2];
 
 /// Kernels that are kept transformed, in numbers of their images.
 const MAX_LEN: usize = 1 << 29;
@@ -115,7 +118,7 @@ fn blur(
     margins: Margins,
     kernel: &Kernel,
     edges: Edges,
-) -> Result<(Box<dyn Operator>, [Range<usize>; 2]), Error> {
+) -> Result<(Box<dyn Operator>, Window), Error> {
     let boundary = match edges {
         Edges::Unknown => {
             let blur = ValidBlur::new(output, kernel)?;
@@ -132,14 +135,14 @@ fn blur(
 }
 
 /// How much node `k` of `n`, the first and the last at the ends, counts at each of `length` places.
-fn weights(k: usize, n: usize, length: usize) -> Vec<f32> {
+fn weights(k: usize, n: usize, length: usize) -> Vec<f64> {
     let place = |i: usize| match length {
         1 => 0.5,
         _ => i as f64 / (length - 1) as f64,
     };
     let weight = |i: usize| match n {
         1 => 1.0,
-        _ => (1.0 - (place(i) * (n - 1) as f64 - k as f64).abs()).max(0.0) as f32,
+        _ => (1.0 - (place(i) * (n - 1) as f64 - k as f64).abs()).max(0.0),
     };
     (0..length).map(weight).collect()
 }
@@ -151,7 +154,9 @@ impl Part {
             for mut plane in picture.outer_iter_mut() {
                 for (mut row, &weight) in plane.outer_iter_mut().zip(&self.rows) {
                     let pairs = row.iter_mut().zip(&self.columns);
-                    pairs.for_each(|(y, &column)| *y *= weight * column);
+                    pairs.for_each(|(y, &column)| {
+                        *y = (f64::from(*y) * weight * column) as f32;
+                    });
                 }
             }
         }

@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis};
 use rand_distr::{Distribution, Poisson};
 
 use super::{Error, ensure};
-use crate::image::{Depth, Picture};
+use crate::image::Picture;
 use crate::noise::{NoiseSource, Seeded, generator};
 use crate::operator::Spec;
 use crate::problem::Noise;

@@ -257,8 +257,8 @@ fn reduce(picture: ArrayView3<'_, u8>, factor: usize) -> Array3<u8> {
     if factor == 1 {
         return picture.to_owned();
     }
-    let (h, w, _) = picture.dim();
-    Array3::from_shape_fn((h / factor, w / factor, 3), |(i, j, c)| {
+    let (h, w, channels) = picture.dim();
+    Array3::from_shape_fn((h / factor, w / factor, channels), |(i, j, c)| {
         let block = picture.slice(s![
             i * factor..(i + 1) * factor,
             j * factor..(j + 1) * factor,

@@ -88,7 +88,8 @@ fn mcg_ends_where_the_measurement_is_explained() {
         let size = |x: &Image| x.mapv(|v| v * v).sum().sqrt();
         assert!(
             size(&left) < 0.5 * size(&grey),
-            "{} of {}",
+            "{}: {} of {}",
+            problem.operator.name(),
             size(&left),
             size(&grey)
         );

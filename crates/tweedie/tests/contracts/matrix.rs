@@ -34,7 +34,7 @@ fn schedules() -> [(&'static str, Value); 3] {
     ]
 }
 
-/// Settings whose grids, also those of a method within, visit a few levels of a schedule.
+/// Settings whose grids, also those of a method within, visit a few levels of a schedule, and who repeat little.
 fn on(schedule: &Value, settings: &Settings) -> Settings {
     fn put(value: &mut Value, grid: &Value) {
         let Some(map) = value.as_object_mut() else {
@@ -43,6 +43,8 @@ fn on(schedule: &Value, settings: &Settings) -> Settings {
         for (key, value) in map {
             match key.as_str() {
                 "grid" => *value = grid.clone(),
+                // Of what is repeated twice is enough.
+                "jump_repeat" | "runs" | "draws" if value.is_u64() => *value = 2.into(),
                 _ => put(value, grid),
             }
         }
@@ -131,7 +133,8 @@ fn cell(
     if x.dim() != expected || !x.iter().all(|v| v.is_finite()) {
         return Err(format!("{:?}, not {expected:?}, or not finite", x.dim()));
     }
-    if two.install(run).map_err(|e| e.to_string())? != x {
+    // That threads make no difference is asked where there is most to divide.
+    if problem.batch() > 1 && two.install(run).map_err(|e| e.to_string())? != x {
         return Err("other bits on two threads".into());
     }
     let Some(most) = promised else {

@@ -117,7 +117,7 @@ fn score(method: &dyn Method, matrix: &DMatrix<f64>, bits: Option<u8>) -> [f64; 
         .x;
     let (x, found) = (columns(&x), columns(&found));
     let each = x.column_iter().zip(found.column_iter()).map(|(x, f)| {
-        let error = (&f - &x).norm() / x.norm();
+        let error = (f - x).norm() / x.norm();
         [error, f.dot(&x) / (f.norm() * x.norm())]
     });
     let sum = each.fold([0.0; 2], |[a, b], [c, d]| [a + c, b + d]);

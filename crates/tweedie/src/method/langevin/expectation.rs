@@ -15,7 +15,8 @@
 //! ```
 //!
 //! The paper's code writes the same as differences of moments, which cancel, divides by `sigma`, and multiplies two matrices in
-//! each pass. At the fixed point the gradient is `sqrt(tau)*mean`.
+//! each pass. At the fixed point the gradient is `sqrt(tau)*mean`. Passes need not come to rest, as those of matrices of a low rank do
+//! not: what counts is the one that moved least.
 
 use ndarray::Array1;
 
@@ -100,6 +101,7 @@ impl<'a> Spread<'a> {
         });
         let mut before: Option<(Array1<f64>, f64)> = None;
         let mut done = passes.most;
+        let mut nearest = (f64::INFINITY, to_bins.clone());
         for pass in 0..passes.most {
             let (means, v) = moments(z, bins, &to_bins);
             let root = to_bins.tau.sqrt();
@@ -127,14 +129,19 @@ impl<'a> Spread<'a> {
             let moved = change(&h, &to_bins.h) + ((tau - to_bins.tau) / tau).abs();
             to_bins = Messages { h, tau };
             before = Some((h_g, tau_g));
+            if moved <= nearest.0 {
+                nearest = (moved, to_bins.clone());
+            }
             if moved < passes.tolerance {
                 done = pass + 1;
                 break;
             }
         }
-        let (means, _) = moments(z, bins, &to_bins);
-        let gradient = means * to_bins.tau.sqrt();
-        *messages = Some(to_bins);
+        let (moved, nearest) = nearest;
+        let (means, _) = moments(z, bins, &nearest);
+        let gradient = means * nearest.tau.sqrt();
+        // What grows from pass to pass is no beginning for the next.
+        *messages = (moved < 1.0).then_some(nearest);
         (gradient, done)
     }
 }
@@ -429,16 +436,16 @@ mod tests {
             "| matrix | bits | beta | orthogonal rows | 1 pass | 5 passes | settled (passes) |"
         );
         println!("|---|---|---|---|---|---|---|");
-        let kinds: [(&str, fn(u64) -> nalgebra::DMatrix<f64>); 5] = [
-            ("Gaussian", |seed| gaussian(50, 100, seed)),
-            ("correlated 0.4", |seed| correlated(50, 100, 0.4, seed)),
-            ("correlated 0.8", |seed| correlated(50, 100, 0.8, seed)),
-            ("condition 1e3", |seed| ill(50, 100, 1e3, seed)),
-            ("condition 1e6", |seed| ill(50, 100, 1e6, seed)),
+        let kinds = [
+            ("Gaussian", gaussian(50, 100, 3)),
+            ("correlated 0.4", correlated(50, 100, 0.4, 3)),
+            ("correlated 0.8", correlated(50, 100, 0.8, 3)),
+            ("condition 1e3", ill(50, 100, 1e3, 3)),
+            ("condition 1e6", ill(50, 100, 1e6, 3)),
         ];
         for (name, matrix) in kinds {
             for (bits, beta) in [(1, 1.0), (1, 0.2), (2, 1.0), (2, 0.2)] {
-                let case = case(matrix(3), bits, beta, 11);
+                let case = case(matrix.clone(), bits, beta, 11);
                 let truth = case.sampled(100_000);
                 let after = |most| {
                     let passes = Passes {

@@ -134,8 +134,14 @@ impl Method for Mcg {
             if problem.operator.linear().is_some() {
                 x = noised_data(problem, x, noised, run);
             } else {
-                let consistent = problem.operator.consistent(&problem.y, &estimate.x0);
-                x.scaled_add(s.a as f32, &(consistent - &estimate.x0));
+                // The last step ends at an estimate, and the gradient has moved that too.
+                let seen = if s.b > 0.0 {
+                    estimate.x0.clone()
+                } else {
+                    x.clone()
+                };
+                let consistent = problem.operator.consistent(&problem.y, &seen);
+                x.scaled_add(s.a as f32, &(consistent - seen));
             }
             run.show(&estimate.x0, t)?;
         }

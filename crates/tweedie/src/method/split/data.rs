@@ -114,7 +114,11 @@ impl<'a> Data<'a> {
     /// A draw around `x0`, which is taken to be `r` from the truth.
     pub(super) fn drawn(&self, x0: &Image, r: f64, sigma_y: f64, run: &mut Run<'_>) -> Image {
         let y = run.add_noise(self.problem.y.clone(), sigma_y);
-        let around = run.add_noise(x0.clone(), r);
+        let mut around = run.add_noise(x0.clone(), r);
+        if self.step != DataStep::Prox {
+            // Beyond black and white an operator may be steeper than for any picture.
+            self.problem.operator.range().clamp(&mut around);
+        }
         let perturbed = Problem {
             y,
             operator: Arc::clone(&self.problem.operator),
