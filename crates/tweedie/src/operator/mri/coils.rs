@@ -36,9 +36,9 @@ pub enum Coils {
     /// One coil that is equally sensitive everywhere.
     #[default]
     One,
-    /// So many loops on a circle around the picture, 1 to 128 ([`simulated`]).
+    /// So many loops on a circle around the picture, 1 to 128 (`simulated`).
     Simulated(usize),
-    /// As many as the measurement has, from its own calibration area ([`calibrated`]).
+    /// As many as the measurement has, from its own calibration area (`calibrated`).
     Calibrated,
     /// An array `[coils, height, width]` of complex numbers, `.npy`; it is scaled as all maps are.
     File(PathBuf),

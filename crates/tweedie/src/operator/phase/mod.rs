@@ -280,7 +280,7 @@ impl Operator for Phase {
         self.along_the_phase(x, u, |_, u| u)
     }
 
-    /// By putting what was measured where it belongs, a few hundred times; see [`input_output`] for transforms without masks, whose
+    /// By putting what was measured where it belongs, a few hundred times; see `input_output` for transforms without masks, whose
     /// picture may be turned.
     fn guess(&self, y: &Image) -> Image {
         plane::check(y, self.output());
