@@ -57,7 +57,8 @@ pub fn name_for_texture(task: &Task) -> &'static str {
     match task.loss {
         _ if task.quantised || !task.linear || task.elsewhere => name(task),
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "dps",
-        Loss { scales: true, .. } | Loss { detail: true, .. } => "ddiff",
+        Loss { scales: true, .. } => "ddiff",
+        Loss { detail: true, .. } => "diffpir",
         _ => name(task),
     }
 }
