@@ -271,15 +271,15 @@ fn enlarged(x: &Image) -> Image {
 }
 
 /// Noise that is not white any more is found at about the level that removes it best, which a search over levels told for such
-/// pictures: after demosaicing, enlarging and JPEG it is 0.8 to 1.2 times what the sensor had. The white part of it alone is
+/// pictures: after demosaicing and JPEG it is 0.9 to 1.2 times what the sensor had, after enlarging to twice the size 1.2 to 1.4 times. The white part of it alone is
 /// several times less.
 #[test]
 fn noise_that_is_not_white_is_found() {
     for (name, photo) in photos() {
         let noisy = noisy(&photo, 25.0, 3, true);
         for (kind, y, least, most) in [
-            ("demosaiced", demosaiced(&noisy), 19.0, 33.0),
-            ("enlarged", enlarged(&noisy), 15.0, 30.0),
+            ("demosaiced", demosaiced(&noisy), 22.0, 34.0),
+            ("enlarged", enlarged(&noisy), 24.0, 36.0),
             ("jpeg 90", through_jpeg(&noisy, 90), 22.0, 29.0),
             ("jpeg 75", through_jpeg(&noisy, 75), 20.0, 31.0),
         ] {
