@@ -4,7 +4,7 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 
 /// Side of a block.
-const SIDE: usize = 8;
+pub(super) const SIDE: usize = 8;
 /// Numbers in a block.
 const AREA: usize = SIDE * SIDE;
 /// Most blocks that are looked at; more change nothing but the time.
@@ -162,7 +162,7 @@ fn opponent(picture: ArrayView3<'_, f32>) -> Array3<f32> {
 }
 
 /// The orthonormal DCT-II of a block, as a matrix of its rows.
-fn dct() -> Array2<f32> {
+pub(super) fn dct() -> Array2<f32> {
     Array2::from_shape_fn((SIDE, SIDE), |(k, i)| {
         let scale = if k == 0 { 1.0 } else { 2.0 } / SIDE as f64;
         let phase = std::f64::consts::PI * (i as f64 + 0.5) * k as f64 / SIDE as f64;

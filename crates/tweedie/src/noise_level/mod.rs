@@ -7,6 +7,7 @@
 
 mod blocks;
 mod brightness;
+mod compressed;
 mod regression;
 mod white;
 
@@ -50,7 +51,7 @@ pub fn look(x: &Image, known: Option<ArrayView2<'_, bool>>) -> Result<Found, Err
     };
     let (level, doubt) = effective(&levels);
     let found = match is_white(&levels, white) {
-        true => Found::white(white),
+        true => Found::white(white + compressed(x, known)),
         false => Found {
             // What cannot be told from texture is not taken from the picture.
             sigma: level * (-CAUTION * (doubt - SURE).max(0.0)).exp(),
@@ -63,6 +64,14 @@ pub fn look(x: &Image, known: Option<ArrayView2<'_, bool>>) -> Result<Found, Err
         noise: brightness::fit(&blocks).unwrap_or(Noise::from(found.sigma)),
         ..found
     })
+}
+
+/// What rounding by a JPEG of all its colours, after which white noise still looks white, adds to the level that does most good: its
+/// coefficients are zero or a step, which looks like detail. Fitted to the best levels for 144 pictures.
+fn compressed(x: &Image, known: ArrayView2<'_, bool>) -> f64 {
+    let picture = x.index_axis(ndarray::Axis(0), 0);
+    let steps = compressed::steps(picture, known).unwrap_or(0.0);
+    0.25 * steps / 12f64.sqrt()
 }
 
 /// A picture of whose neighbours more are exactly equal was drawn and not taken: noise leaves few such pairs, and what lies
