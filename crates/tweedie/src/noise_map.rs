@@ -4,7 +4,7 @@
 //! covariance of its channels, as orthonormal directions in them and a variance along each. A variance may be 0, for what is
 //! known, and infinite, for what nothing is known of; that is why it is not one matrix.
 
-use ndarray::{Array2, Array4, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, Array4, ArrayView1, ArrayView2, Axis, Zip, s};
 
 use crate::Image;
 use crate::operator::Sample;
@@ -133,6 +133,26 @@ impl NoiseMap {
     /// The variance along direction `i` at a pixel of picture `k`.
     pub(crate) fn variance_at(&self, k: usize, i: usize, at: [usize; 2]) -> f32 {
         plane(&self.variance, k, i.min(self.variance.dim().1 - 1))[at]
+    }
+
+    /// The directions and the variance along each, if they are the same at every pixel of every picture, of `c` channels.
+    pub(crate) fn of_any_pixel(&self, c: usize) -> Option<Vec<(Vec<f64>, f64)>> {
+        let rows = match &self.basis {
+            Basis::Channels => Array2::eye(c),
+            Basis::One(rows) => rows.clone(),
+            Basis::Each(_) => return None,
+        };
+        let own = self.variance.dim().1;
+        let along = |(i, row): (usize, ArrayView1<'_, f32>)| {
+            let variances = self.variance.index_axis(Axis(1), i.min(own - 1));
+            let first = *variances.first()?;
+            let row = row.iter().map(|&v| f64::from(v)).collect();
+            variances
+                .iter()
+                .all(|&v| v == first)
+                .then(|| (row, f64::from(first)))
+        };
+        rows.outer_iter().enumerate().map(along).collect()
     }
 
     /// The map of picture `k` alone.

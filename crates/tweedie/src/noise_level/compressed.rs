@@ -71,32 +71,18 @@ impl<'a> Pixels<'a> {
 
     /// The blocks of the grid from `corner` on, without those that are cut off somewhere if enough are left.
     fn blocks(&self, corner: (usize, usize)) -> Vec<ArrayView2<'_, f64>> {
-        let from = s![corner.0.., corner.1..];
-        let all = |of: ArrayView2<'_, bool>| -> Vec<bool> {
-            let blocks = of.slice_move(from);
-            blocks
-                .exact_chunks((SIDE, SIDE))
-                .into_iter()
-                .map(|b| b.iter().all(|&v| v))
-                .collect()
-        };
-        let (known, fresh) = (all(self.known), all(self.fresh.view()));
-        let blocks: Vec<_> = self
-            .luma
-            .slice(from)
-            .exact_chunks((SIDE, SIDE))
-            .into_iter()
-            .collect();
-        let those = |keep: &dyn Fn(usize) -> bool| -> Vec<_> {
-            (0..blocks.len())
-                .filter(|&k| keep(k))
-                .map(|k| blocks[k])
-                .collect()
-        };
-        match those(&|k| known[k] && fresh[k]) {
-            fresh if fresh.len() >= ENOUGH => fresh,
-            _ => those(&|k| known[k]),
+        let (h, w) = self.known.dim();
+        let rows = (corner.0..h.saturating_sub(SIDE - 1)).step_by(SIDE);
+        let columns = || (corner.1..w.saturating_sub(SIDE - 1)).step_by(SIDE);
+        let places = rows.flat_map(|i| columns().map(move |j| s![i..i + SIDE, j..j + SIDE]));
+        let (mut all, mut whole) = (Vec::new(), Vec::new());
+        for place in places.filter(|&p| self.known.slice(p).iter().all(|&k| k)) {
+            all.push(self.luma.slice(place));
+            if self.fresh.slice(place).iter().all(|&f| f) {
+                whole.push(self.luma.slice(place));
+            }
         }
+        if whole.len() >= ENOUGH { whole } else { all }
     }
 
     /// Of the coefficients, but for the mean, that are told often enough on that grid, by so many blocks at most.

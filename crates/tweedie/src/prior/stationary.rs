@@ -7,7 +7,7 @@
 //! Source: Galerne, Gousseau and Morel 2011, "Random phase textures: theory and synthesis". The power is in units of the
 //! variance of one pixel, that is, for an FFT scaled to be unitary; its mean over the frequencies is that variance.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use ndarray::{Array4, ArrayView3, Axis, s};
 use rustfft::num_complex::Complex64;
 
@@ -38,6 +38,15 @@ struct Modes {
     basis: DMatrix<Complex64>,
     /// Eigenvalues, none negative.
     power: Vec<f64>,
+}
+
+impl Modes {
+    /// `P(f)` itself.
+    fn matrix(&self) -> DMatrix<Complex64> {
+        let powers = self.power.iter().map(|&p| Complex64::from(p));
+        let powers = DMatrix::from_diagonal(&DVector::from_iterator(self.power.len(), powers));
+        &self.basis * powers * self.basis.adjoint()
+    }
 }
 
 impl Stationary {
@@ -173,21 +182,38 @@ impl Stationary {
         offset: &[f64],
         gain: impl Fn(f64) -> f64,
     ) -> Array4<S> {
+        self.at_frequencies(x, offset, |f, from, to| {
+            let modes = &self.modes[f];
+            for (eigenvector, &power) in modes.basis.column_iter().zip(&modes.power) {
+                let pairs = eigenvector.iter().zip(from);
+                let mode: Complex64 = pairs.map(|(e, wave)| e.conj() * wave).sum();
+                let mode = mode * gain(power);
+                for (value, e) in to.iter_mut().zip(eigenvector) {
+                    *value += e * mode;
+                }
+            }
+        })
+    }
+
+    /// What `act` adds, at each frequency, to zeros for the waves of the channels of `x - offset`.
+    fn at_frequencies<S: Sample>(
+        &self,
+        x: &Array4<S>,
+        offset: &[f64],
+        act: impl Fn(usize, &[Complex64], &mut [Complex64]),
+    ) -> Array4<S> {
         let mut out = Array4::from_elem(x.raw_dim(), S::of(0.0));
-        let mut column = vec![Complex64::ZERO; self.dims.c];
+        let mut from = vec![Complex64::ZERO; self.dims.c];
+        let mut to = from.clone();
         for (picture, mut result) in x.outer_iter().zip(out.outer_iter_mut()) {
             let mut waves = spectra(&self.fft, picture, offset);
-            for (f, modes) in self.modes.iter().enumerate() {
-                column.fill(Complex64::ZERO);
-                for (eigenvector, &power) in modes.basis.column_iter().zip(&modes.power) {
-                    let pairs = eigenvector.iter().zip(&waves);
-                    let mode: Complex64 = pairs.map(|(e, wave)| e.conj() * wave[f]).sum();
-                    let mode = mode * gain(power);
-                    for (value, e) in column.iter_mut().zip(eigenvector) {
-                        *value += e * mode;
-                    }
+            for f in 0..self.modes.len() {
+                to.fill(Complex64::ZERO);
+                for (value, wave) in from.iter_mut().zip(&waves) {
+                    *value = wave[f];
                 }
-                for (wave, value) in waves.iter_mut().zip(&column) {
+                act(f, &from, &mut to);
+                for (wave, value) in waves.iter_mut().zip(&to) {
                     wave[f] = *value;
                 }
             }
@@ -208,6 +234,33 @@ impl Stationary {
             0.0 => 0.0,
             variance => a * l / variance,
         })
+    }
+
+    /// The estimate where the noise of every pixel has these directions and variances: `P A^H (A P A^H + V)^-1 A` at each
+    /// frequency, with a row of `A` for each direction of finite variance.
+    fn evenly_noisy(&self, m: &Image, noise: &[(Vec<f64>, f64)]) -> Image {
+        let seen: Vec<_> = noise.iter().filter(|(_, v)| v.is_finite()).collect();
+        let rows = DMatrix::from_fn(seen.len(), self.dims.c, |i, j| {
+            Complex64::from(seen[i].0[j])
+        });
+        let variances = seen.iter().map(|(_, v)| Complex64::from(*v));
+        let variances = DMatrix::from_diagonal(&DVector::from_iterator(seen.len(), variances));
+        let gains: Vec<_> = self
+            .modes
+            .iter()
+            .map(|modes| {
+                let crossed = modes.matrix() * rows.adjoint();
+                inverse(&rows * &crossed + &variances).map(|inverse| crossed * inverse * &rows)
+            })
+            .collect();
+        let mut x0 = self.at_frequencies(m, &self.mean, |f, from, to| {
+            let gain = gains[f].iter().flat_map(|gain| gain.row_iter());
+            for (value, row) in to.iter_mut().zip(gain) {
+                *value = row.iter().zip(from).map(|(g, wave)| g * wave).sum();
+            }
+        });
+        self.add_mean(&mut x0);
+        x0
     }
 
     fn check(&self, x: &Image) -> Result<(), Error> {
@@ -249,9 +302,12 @@ impl Prior for Stationary {
     }
 
     /// By conjugate gradients in the space of what is observed: `x0 = mu + K A^T z`, `(A K A^T + V) z = A (m - mu)`, with a
-    /// row of `A` for each finite variance in `V`.
+    /// row of `A` for each finite variance in `V`. Where all pixels are as noisy, at each frequency alone.
     fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
         self.check(m)?;
+        if let Some(noise) = noise.of_any_pixel(self.dims.c) {
+            return Ok(self.evenly_noisy(m, &noise).into());
+        }
         let nowhere = vec![0.0; self.dims.c];
         let mut x0 = Image::zeros(m.raw_dim());
         self.add_mean(&mut x0);
@@ -282,6 +338,22 @@ impl Prior for Stationary {
         }
         Ok(x0.into())
     }
+}
+
+/// The pseudo-inverse of a Hermitian matrix, none of whose eigenvalues is negative; `None` of no rows.
+fn inverse(matrix: DMatrix<Complex64>) -> Option<DMatrix<Complex64>> {
+    if matrix.is_empty() {
+        return None;
+    }
+    let eigen = SymmetricEigen::new(matrix);
+    let most = eigen.eigenvalues.max();
+    let inverses = eigen.eigenvalues.iter().map(|&l| match l > 1e-12 * most {
+        true => Complex64::from(1.0 / l),
+        false => Complex64::ZERO,
+    });
+    let inverses =
+        DMatrix::from_diagonal(&DVector::from_iterator(eigen.eigenvalues.len(), inverses));
+    Some(&eigen.eigenvectors * inverses * eigen.eigenvectors.adjoint())
 }
 
 /// When conjugate gradients have an answer that f32 cannot tell from the exact one.
