@@ -334,7 +334,8 @@ fn draws_have_the_law_that_was_learned() {
         answer: Answer::Mean,
         ..Sr3::default()
     });
-    assert!(largest(&mean) < 1e-4);
+    // What noise of 40 still tells of a pixel has a deviation of V/40, of which 20000 pixels are within 6.
+    assert!(largest(&mean) < 6.0 * V as f32 / 40.0);
     let edm = Edm {
         grid: Grid::all(Schedule::edm(30)),
         ..Edm::default()

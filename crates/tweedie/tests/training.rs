@@ -460,7 +460,11 @@ fn recipes_without_sense_are_refused_by_name() {
             "[condition]\noperator = { kind = \"identity\" }\n[optimizer]",
             "twice the channels",
         ),
-        ("embedding = 8", "embedding = 8\ncondition = true", "first guess"),
+        (
+            "embedding = 8",
+            "embedding = 8\ncondition = true",
+            "first guess",
+        ),
     ] {
         std::fs::write(&recipe, recipe_text(3).replace(from, to)).unwrap();
         let error = Recipe::open(&recipe).unwrap_err().to_string();
@@ -719,7 +723,13 @@ fn a_first_guess_is_trained_on() {
     std::fs::write(&recipe, other).unwrap();
     let error = reopen(&recipe, &out).unwrap_err();
     assert!(
-        matches!(error, Error::Foreign { what: "condition", .. }),
+        matches!(
+            error,
+            Error::Foreign {
+                what: "condition",
+                ..
+            }
+        ),
         "{error}"
     );
 }
@@ -771,7 +781,12 @@ fn a_conditional_network_goes_on_from_one_of_pictures() {
     let open = |model: &Model| Network::new(model, &Device::default()).unwrap();
     let before = open(&mapped.model()).denoise(&x, level).unwrap().x0;
     let network = open(&begun);
-    let now = network.given(&guess).unwrap().denoise(&x, level).unwrap().x0;
+    let now = network
+        .given(&guess)
+        .unwrap()
+        .denoise(&x, level)
+        .unwrap()
+        .x0;
     assert!(before == now);
     for (without, part) in [
         ("", "network"),

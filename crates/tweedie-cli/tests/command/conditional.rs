@@ -39,10 +39,17 @@ fn a_conditional_prior_goes_from_recipe_to_picture() {
     let prior = "--prior sr3.safetensors";
     let upscale = format!("upscale small.png --factor 4 {prior}");
     let report = p.json(&format!("{upscale} -o mean.png"));
-    assert_eq!((&report["method"], &report["nfe"]), (&"sr3".into(), &1.into()));
+    assert_eq!(
+        (&report["method"], &report["nfe"]),
+        (&"sr3".into(), &1.into())
+    );
     assert_eq!(p.size("mean.png"), (3, 40, 48));
     // Grey is at 15 dB.
-    assert!(p.psnr("clean.png", "mean.png") > 19.0, "{}", p.psnr("clean.png", "mean.png"));
+    assert!(
+        p.psnr("clean.png", "mean.png") > 19.0,
+        "{}",
+        p.psnr("clean.png", "mean.png")
+    );
 
     let report = p.json(&format!("{upscale} --steps 4 --threads 1 -o draw.png"));
     assert_eq!(report["nfe"], 7);
@@ -63,8 +70,14 @@ fn a_conditional_prior_goes_from_recipe_to_picture() {
     assert_eq!(p.json(&ancestral)["nfe"], 5);
 
     for (line, part) in [
-        (format!("denoise small.png {prior}"), "trained to undo `downsample`"),
-        (format!("upscale small.png --factor 2 {prior}"), "trained to undo"),
+        (
+            format!("denoise small.png {prior}"),
+            "trained to undo `downsample`",
+        ),
+        (
+            format!("upscale small.png --factor 2 {prior}"),
+            "trained to undo",
+        ),
         (format!("{upscale} --method dpir"), "sr3 does"),
         (format!("sample {prior} --size 16 -o x.png"), "first guess"),
         (

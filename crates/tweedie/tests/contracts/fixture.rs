@@ -43,7 +43,8 @@ impl White {
 
     /// As a method wants it: of noise, a conditional prior for the one that is for no other.
     pub(crate) fn suiting(self, method: &str) -> White {
-        let trained = || serde_json::from_value(serde_json::json!({"operator": {"kind": "identity"}}));
+        let trained =
+            || serde_json::from_value(serde_json::json!({"operator": {"kind": "identity"}}));
         let condition = (method == "sr3").then(|| trained().unwrap());
         White {
             card: Card {
