@@ -703,6 +703,7 @@ fn a_first_guess_is_trained_on() {
     let spec = Model::open(&resumed.best_path()).unwrap().spec;
     assert_eq!(spec.condition, resumed.recipe().condition);
     assert!(spec.condition.is_some() && spec.channels() == 3);
+    drop(resumed);
 
     let scores = |text: String, out: &str| {
         std::fs::write(&recipe, text.replace("validate = 40", "validate = 1000")).unwrap();
