@@ -63,6 +63,8 @@ struct Ended {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
+    // First, since a recipe's operator is tried while it is opened, on all threads that there are.
+    let device = args.machine.begin()?;
     let mut recipe = Recipe::open(&args.recipe)?;
     recipe.seed = args.seed.unwrap_or(recipe.seed);
     let out = args
@@ -70,7 +72,6 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         .clone()
         .unwrap_or_else(|| args.recipe.with_extension("run"));
     let steps = recipe.optimizer.steps;
-    let device = args.machine.begin()?;
     let mut session = Session::open(recipe, &out, &device)?;
     let (pictures, megapixels) = session.photos().size();
     eprintln!(

@@ -20,7 +20,7 @@ fn place() -> Place {
         schedule = { log = 100, validate = 300, save = 300 }
     "#;
     std::fs::write(p.path("recipe.toml"), recipe).unwrap();
-    p.ok("train recipe.toml");
+    p.ok("train recipe.toml --threads 1");
     p.ok("model halve recipe.run/best.safetensors -o sr3.safetensors");
     p.ok("degrade clean.png --operator downsample --factor 4 -o small.png");
     p

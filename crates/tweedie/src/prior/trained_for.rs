@@ -180,7 +180,8 @@ mod tests {
         assert!(spread > 0.02, "{seen:?}");
         noisy.noise = [0.0, 0.0];
         let exact = noisy.guesses(&x0, &mut rng).unwrap();
-        assert!(exact.iter().all(|v| v.abs() < 1.0 / 255.0));
+        // Half a step of 8 bits, in a range of 2.
+        assert!(exact.iter().all(|v| v.abs() < 1.01 / 255.0));
     }
 
     #[test]
