@@ -12,6 +12,8 @@ const NOISELESS: f64 = 0.015;
 
 /// The name of the method that suits a task best.
 ///
+/// A conditional prior knows one way.
+///
 /// Noise alone takes one evaluation. Where each pixel is measured alone and the prior can be told what is known of it, the exact
 /// posterior: its mean, or a draw. Pixels that are missing from a picture with little noise are found better still by thirty steps of
 /// a denoiser from that mean (PnP-DRS): of scattered ones 1.0 to 2.5 dB on photographs, of letters and lines 0.5 to 0.8, of boxes
@@ -27,6 +29,7 @@ const NOISELESS: f64 = 0.015;
 pub fn name(task: &Task) -> &'static str {
     let known = task.pixelwise && task.maps;
     match task.loss {
+        _ if task.conditional => "sr3",
         _ if task.quantised => "dequantise",
         _ if task.binned => "qcs-sgm+",
         _ if !task.linear => "diffpir",
@@ -55,7 +58,7 @@ pub fn method(task: &Task) -> Settings {
 /// pixels or colours are missing that is what suits the task anyway.
 pub fn name_for_texture(task: &Task) -> &'static str {
     match task.loss {
-        _ if task.quantised || !task.linear || task.elsewhere => name(task),
+        _ if task.conditional || task.quantised || !task.linear || task.elsewhere => name(task),
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "dps",
         Loss { scales: true, .. } => "ddiff",
         Loss { detail: true, .. } => "diffpir",
@@ -65,7 +68,12 @@ pub fn name_for_texture(task: &Task) -> &'static str {
 
 /// The method whose results have the most texture, with its settings.
 pub fn textured(task: &Task) -> Settings {
-    Settings::tuned(name_for_texture(task), task).expect("the name is a method's")
+    let task = Task {
+        // Of what was learned, a draw has texture, and the mean has none.
+        draw: task.draw || task.conditional,
+        ..*task
+    };
+    Settings::tuned(name_for_texture(&task), &task).expect("the name is a method's")
 }
 
 #[cfg(test)]

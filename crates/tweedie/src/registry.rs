@@ -30,6 +30,8 @@ pub enum Need {
     LinearBeforeRounding,
     /// A prior that knows the likelihood of a noisy image in closed form.
     Likelihood,
+    /// A conditional prior, which was trained for this very task.
+    Condition,
 }
 
 impl fmt::Display for Need {
@@ -44,6 +46,7 @@ impl fmt::Display for Need {
             Need::Intervals => "intervals",
             Need::LinearBeforeRounding => "linear before rounding",
             Need::Likelihood => "likelihood",
+            Need::Condition => "condition",
         })
     }
 }
@@ -63,6 +66,9 @@ impl Need {
             Need::Likelihood => {
                 "the likelihood of a noisy image (which Gaussians and mixtures know)"
             }
+            Need::Condition => {
+                "to be shown a first guess (by a conditional prior, trained for this task)"
+            }
             Need::Maps => "to be told the noise of each pixel (as `photo` can)",
         }
     }
@@ -81,15 +87,18 @@ impl Need {
                 operator.linear().is_some() || operator.binned().is_some()
             }
             Need::Likelihood => card.likelihood,
+            Need::Condition => card.condition.is_some(),
         }
     }
 
     /// Who would have to give it.
     pub(crate) fn of_whom(self, problem: &Problem) -> String {
         match self {
-            Need::Pullback | Need::LearnedVariance | Need::Maps | Need::Likelihood => {
-                "the prior".to_owned()
-            }
+            Need::Pullback
+            | Need::LearnedVariance
+            | Need::Maps
+            | Need::Likelihood
+            | Need::Condition => "the prior".to_owned(),
             Need::Linear
             | Need::NoiseOnly
             | Need::Pixelwise

@@ -31,6 +31,7 @@ fn random(channels: usize, maps: bool) -> (PhotoConfig, Params) {
         blocks: vec![1, 1],
         embedding: 8,
         maps,
+        condition: false,
     };
     let mut params = config.init(1).unwrap();
     for (i, array) in params.values_mut().enumerate() {

@@ -455,6 +455,16 @@ fn recipes_without_sense_are_refused_by_name() {
             "[maps]\nshare = 0.5\nkinds = { holes = 1.0 }\n[optimizer]",
             "no `maps`",
         ),
+        (
+            "[optimizer]",
+            "[condition]\noperator = { kind = \"identity\" }\n[optimizer]",
+            "twice the channels",
+        ),
+        (
+            "embedding = 8",
+            "embedding = 8\ncondition = true",
+            "first guess",
+        ),
     ] {
         std::fs::write(&recipe, recipe_text(3).replace(from, to)).unwrap();
         let error = Recipe::open(&recipe).unwrap_err().to_string();
@@ -666,4 +676,125 @@ fn half_precision_halves_the_file() {
     };
     let ratio = save("h", Precision::F16) / save("f", Precision::F32);
     assert!(ratio < 0.6, "{ratio}");
+}
+
+/// The recipe of a network that enlarges by 4.
+fn conditional_text(steps: u64) -> String {
+    recipe_text(steps)
+        .replace("embedding = 8", "embedding = 8\ncondition = true")
+        .replace(
+            "[optimizer]",
+            "[condition]\noperator = { kind = \"downsample\", factor = 4 }\nnoise = [0.0, 0.02]\n[optimizer]",
+        )
+}
+
+/// A network that is shown first guesses is resumed to the same bits, its file says what it undoes, and it learns more of the same
+/// pictures than one without: a guess tells what noise hides. Wrong: guesses of other crops, of none, or that the network does not
+/// see in validation.
+#[test]
+fn a_first_guess_is_trained_on() {
+    let (folder, recipe) = workplace(12);
+    std::fs::write(&recipe, conditional_text(12)).unwrap();
+    let straight = run(&recipe, &folder.path().join("a"), 12);
+    let out = folder.path().join("b");
+    drop(run(&recipe, &out, 6));
+    let resumed = run(&recipe, &out, 12);
+    assert_eq!(straight.params(), resumed.params());
+    let spec = Model::open(&resumed.best_path()).unwrap().spec;
+    assert_eq!(spec.condition, resumed.recipe().condition);
+    assert!(spec.condition.is_some() && spec.channels() == 3);
+    drop(resumed);
+
+    let scores = |text: String, out: &str| {
+        std::fs::write(&recipe, text.replace("validate = 40", "validate = 1000")).unwrap();
+        let mut session = run(&recipe, &folder.path().join(out), 199);
+        session.step().unwrap().scores.unwrap()
+    };
+    let without = scores(recipe_text(200), "without");
+    let shown = scores(conditional_text(200), "with");
+    assert!(shown.loss < 0.8 * without.loss, "{shown:?}, {without:?}");
+    assert!(without.given.is_none());
+    let [guess, mean] = shown.given.unwrap();
+    // From nothing but noise a network makes about 12 dB, the pictures' mean.
+    assert!(guess > 20.0 && mean > 18.0, "{guess}, {mean}");
+    let names: Vec<String> = shown.named().into_iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&"psnr/mean".to_owned()), "{names:?}");
+
+    let other = conditional_text(12).replace("factor = 4", "factor = 2");
+    std::fs::write(&recipe, other).unwrap();
+    let error = reopen(&recipe, &out).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Foreign {
+                what: "condition",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// Wrong: an operator that no crop fits found at the first step, one whose file would have to go with the model.
+#[test]
+fn conditions_without_sense_are_refused_by_name() {
+    let (_folder, recipe) = workplace(3);
+    for (from, to, part) in [
+        ("factor = 4", "factor = 4000", "256"),
+        ("factor = 4", "factor = 4, filter = \"k.txt\"", "k.txt"),
+        ("noise = [0.0, 0.02]", "noise = [0.02, 0.0]", "noise"),
+        ("noise = [0.0, 0.02]", "sigma = 1.0", "sigma"),
+        ("grey = 0.25", "phase = 40.0", "condition"),
+        (
+            "[condition]",
+            "[teacher]\nmodel = \"x\"\nshare = 0.5\n[condition]",
+            "no `teacher`",
+        ),
+    ] {
+        std::fs::write(&recipe, conditional_text(3).replace(from, to)).unwrap();
+        let error = Recipe::open(&recipe).unwrap_err().to_string();
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+/// It begins as a network of pictures was left, which may know more than is needed. Wrong: new weights that are not zero, parts that
+/// come along unasked, a part of no model that is left out without a word.
+#[test]
+fn a_conditional_network_goes_on_from_one_of_pictures() {
+    let (folder, recipe) = workplace(4);
+    std::fs::write(&recipe, mapped_text(4)).unwrap();
+    let mapped = run(&recipe, &folder.path().join("tiny.run"), 4);
+    let path = folder.path().join("tiny.safetensors");
+    mapped.model().save(&path, Precision::F32).unwrap();
+    let from = |without: &str| {
+        let text = conditional_text(4);
+        let seed = format!("seed = 3\nfrom = \"tiny.safetensors\"\n{without}");
+        std::fs::write(&recipe, text.replace("seed = 3", &seed)).unwrap();
+        Session::open(
+            Recipe::open(&recipe).unwrap(),
+            &folder.path().join("next"),
+            &Device::default(),
+        )
+    };
+    let begun = from("without = [\"stem.map\"]").unwrap().model();
+    let draw = |seed| Seeded::new(seed, "test").normal(1, Dims::new(3, 24, 40)) * 0.3 + 0.5;
+    let (x, guess, level) = (draw(1), draw(2), Level::ve(0.2));
+    let open = |model: &Model| Network::new(model, &Device::default()).unwrap();
+    let before = open(&mapped.model()).denoise(&x, level).unwrap().x0;
+    let network = open(&begun);
+    let now = network
+        .given(&guess)
+        .unwrap()
+        .denoise(&x, level)
+        .unwrap()
+        .x0;
+    assert!(before == now);
+    for (without, part) in [
+        ("", "network"),
+        ("without = [\"embed\"]", "stem.map"),
+        ("without = [\"stem.map\", \"stem.mop\"]", "stem.mop"),
+    ] {
+        let error = from(without).unwrap_err().to_string();
+        assert!(error.contains(part), "{without}: {error}");
+    }
 }

@@ -71,6 +71,7 @@ fn small_model() -> Vec<u8> {
         blocks: vec![1, 1],
         embedding: 2,
         maps: false,
+        condition: false,
     };
     let model = Model {
         params: config.init(0).unwrap(),

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tweedie::method::{Handling, Task};
 use tweedie::operator::{Entry, Spec};
+use tweedie::prior::TrainedFor;
 use tweedie::registry::Need;
 use tweedie::{Dims, method, metric, prior, recommend, sampler};
 
@@ -130,11 +131,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
 }
 
 /// Evaluations with the settings that the command gives a method, the least and the most over all operators that suit it, with
-/// noise and without; with a prior that is told the noise of each pixel only if it takes one.
+/// noise and without; with a prior that is told the noise of each pixel, or is conditional, only if it takes one.
 fn tuned_nfe(name: &str) -> [usize; 2] {
-    let over = |maps: bool| {
+    let over = |maps: bool, condition: Option<TrainedFor>| {
         let card = prior::Card {
             maps,
+            condition,
             ..everything()
         };
         let mut all = Vec::new();
@@ -147,6 +149,7 @@ fn tuned_nfe(name: &str) -> [usize; 2] {
                 let task = Task {
                     sigma,
                     maps,
+                    conditional: card.condition.is_some(),
                     ..Task::exact(operator.as_ref())
                 };
                 let settings = method::Settings::tuned(name, &task).expect("listed names exist");
@@ -155,8 +158,14 @@ fn tuned_nfe(name: &str) -> [usize; 2] {
         }
         Some([*all.iter().min()?, *all.iter().max()?])
     };
-    over(false)
-        .or_else(|| over(true))
+    let identity = serde_json::json!({ "kind": "identity" });
+    let any = TrainedFor {
+        operator: serde_json::from_value(identity).expect("an operator without settings"),
+        noise: [0.0; 2],
+    };
+    over(false, None)
+        .or_else(|| over(true, None))
+        .or_else(|| over(false, Some(any)))
         .expect("a method suits some operator")
 }
 

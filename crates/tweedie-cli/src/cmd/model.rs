@@ -66,6 +66,14 @@ impl fmt::Display for Report {
         writeln!(f, "network          {:?}", spec.network)?;
         writeln!(f, "parametrisation  {:?}", spec.parametrisation)?;
         writeln!(f, "conditioning     {:?}", spec.conditioning)?;
+        if let Some(trained) = &spec.condition {
+            let [least, most] = trained.noise;
+            let task = trained.in_words();
+            writeln!(
+                f,
+                "condition        a first guess; undoes {task}, noise {least} to {most}"
+            )?;
+        }
         writeln!(
             f,
             "sigma            {low:.4} to {high:.1} for pictures in [0, 1]"

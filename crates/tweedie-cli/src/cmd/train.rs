@@ -48,6 +48,9 @@ struct Validated<'a> {
     valid: f64,
     /// In dB at sigma 15, 25 and 50 of 255.
     psnr: &'a [f64],
+    /// Of a conditional network: of the first guess and of the mean, in dB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given: Option<[f64; 2]>,
     best: bool,
 }
 
@@ -60,6 +63,8 @@ struct Ended {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
+    // First, since a recipe's operator is tried while it is opened, on all threads that there are.
+    let device = args.machine.begin()?;
     let mut recipe = Recipe::open(&args.recipe)?;
     recipe.seed = args.seed.unwrap_or(recipe.seed);
     let out = args
@@ -67,7 +72,6 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<()> {
         .clone()
         .unwrap_or_else(|| args.recipe.with_extension("run"));
     let steps = recipe.optimizer.steps;
-    let device = args.machine.begin()?;
     let mut session = Session::open(recipe, &out, &device)?;
     let (pictures, megapixels) = session.photos().size();
     eprintln!(
@@ -132,6 +136,7 @@ fn tell(json: bool, report: &Report, mean: &Mean) -> anyhow::Result<()> {
         loss: mean.0.unwrap_or(f64::NAN),
         valid: scores.loss,
         psnr: &scores.psnr,
+        given: scores.given,
         best: report.best,
     })
 }
@@ -166,8 +171,11 @@ fn line(report: &Report, mean: &Mean) -> String {
     let mapped: String = mapped
         .map(|(kind, psnr)| format!("  {} {psnr:.2}", kind.name()))
         .collect();
+    let given = scores.given.map_or(String::new(), |[guess, mean]| {
+        format!("  guess {guess:.2}, mean {mean:.2}")
+    });
     format!(
-        "step {:>6}  loss {:.4}  valid {:.4}  psnr {a:.2} {b:.2} {c:.2} dB at sigma 15 25 50{mapped}{}",
+        "step {:>6}  loss {:.4}  valid {:.4}  psnr {a:.2} {b:.2} {c:.2} dB at sigma 15 25 50{mapped}{given}{}",
         report.step,
         mean.0.unwrap_or(f64::NAN),
         scores.loss,

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod bent;
+mod conditional;
 mod files;
 mod guides;
 mod masks;

@@ -125,6 +125,7 @@ fn methods(case: &Case, draws: usize) -> Result<()> {
         let card = case.prior.card();
         let task = Task {
             maps: card.maps,
+            conditional: card.condition.is_some(),
             draw: true,
             ..Task::of(&problem, None)
         };

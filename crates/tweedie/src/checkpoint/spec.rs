@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::level;
 use crate::net::{Architecture, ParamsError};
-use crate::prior::{Conditioning, Parametrisation};
+use crate::prior::{Conditioning, Parametrisation, TrainedFor};
 
 /// What must be known of a network besides its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,10 @@ pub struct ModelSpec {
     /// black and white are -1 and 1 outside of the network, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub complex: bool,
+    /// What it was trained for, if it is conditional: a first guess of each picture comes as further channels of its input, as
+    /// many as the picture's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<TrainedFor>,
     /// What the file is, in a line.
     #[serde(default)]
     pub about: String,
@@ -64,13 +68,23 @@ impl ModelSpec {
             mean: None,
             variance: None,
             complex: false,
+            condition: None,
             about: String::new(),
+        }
+    }
+
+    /// The channels of its pictures.
+    pub fn channels(&self) -> usize {
+        let shown = self.network.facts().channels_in;
+        match self.condition {
+            Some(_) => shown / 2,
+            None => shown,
         }
     }
 
     /// The channels of the answer that the parametrisation speaks of.
     pub fn mean(&self) -> Range<usize> {
-        let first = || 0..self.network.facts().channels_in;
+        let first = || 0..self.channels();
         self.mean.clone().unwrap_or_else(first)
     }
 
@@ -148,7 +162,14 @@ impl ModelSpec {
             let what = format!("a network that is told one of {n} classes makes no prior");
             return Err(("network", what));
         }
-        let (own, out) = (facts.channels_in, facts.channels_out);
+        let (own, out) = (self.channels(), facts.channels_out);
+        if let Some(trained) = &self.condition {
+            trained.check().map_err(|what| ("condition", what))?;
+            if facts.channels_in != 2 * own || own == 0 || facts.maps || self.complex {
+                let what = "a conditional network takes twice the channels of its pictures, no maps and no complex pictures";
+                return Err(("condition", what.to_owned()));
+            }
+        }
         if self.complex && own != 2 {
             let what = format!("a complex picture has two channels, not {own}");
             return Err(("complex", what));
@@ -158,7 +179,14 @@ impl ModelSpec {
         for (key, part) in parts {
             let Some(part) = part else { continue };
             if part.len() != own || part.end > out {
-                let what = format!("{own} of the answer's {out} channels are wanted, not {part:?}");
+                let shown = match out < own {
+                    true => {
+                        "; a network that is shown a first guess says in `condition` what it undoes"
+                    }
+                    false => "",
+                };
+                let what =
+                    format!("{own} of the answer's {out} channels are wanted, not {part:?}{shown}");
                 return Err((key, what));
             }
         }

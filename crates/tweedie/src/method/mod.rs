@@ -134,8 +134,12 @@ pub trait Method: Send + Sync {
     /// That a prior of this card and the problem meet its needs.
     ///
     /// # Errors
-    /// [`Error::Lacks`], which names the methods that would do.
+    /// [`Error::Lacks`], which names the methods that would do; [`Error::Unfit`] for a conditional prior that was trained for
+    /// another task.
     fn check(&self, card: &prior::Card, problem: &Problem) -> Result<(), Error> {
+        if let Some(trained) = &card.condition {
+            suits(trained, &self.needs(), problem.operator.as_ref())?;
+        }
         let unmet = |need: &Need| !need.met(card, problem.operator.as_ref());
         match self.needs().into_iter().find(unmet) {
             None => Ok(()),
@@ -148,16 +152,40 @@ pub trait Method: Send + Sync {
     }
 }
 
+/// That a conditional prior was trained for what an operator did, and the method shows it a first guess.
+fn suits(
+    trained: &prior::TrainedFor,
+    needs: &[Need],
+    operator: &dyn Operator,
+) -> Result<(), Error> {
+    Error::unless(trained.is(operator), || {
+        format!(
+            "the prior was trained to undo {} and nothing else, which `{}` here is not; take a prior of pictures, such as `photo`",
+            trained.in_words(),
+            operator.name()
+        )
+    })?;
+    Error::unless(needs.contains(&Need::Condition), || {
+        format!(
+            "the prior was trained to undo {}, and must be shown a first guess, which this method does not; sr3 does",
+            trained.in_words()
+        )
+    })
+}
+
 /// The methods whose needs, with the settings that suit the operator, a prior and the operator meet.
 pub fn fitting(card: &prior::Card, operator: &dyn Operator) -> Vec<&'static str> {
     let task = Task {
         maps: card.maps,
+        conditional: card.condition.is_some(),
         ..Task::exact(operator)
     };
     let fits = |name: &&'static str| {
         let settings = Settings::tuned(name, &task).expect("a listed name");
         let needs = settings.as_dyn().needs();
-        needs.iter().all(|need| need.met(card, operator))
+        // A conditional prior answers no other method.
+        (!task.conditional || needs.contains(&Need::Condition))
+            && needs.iter().all(|need| need.met(card, operator))
     };
     Settings::NAMES.iter().copied().filter(fits).collect()
 }
@@ -177,6 +205,7 @@ registry! {
         Exact in direct::exact = "exact",
         Mean in direct::draws = "mean",
         Best in direct::best = "best",
+        Sr3 in direct::sr3 = "sr3",
         DiffPir in split::diffpir = "diffpir",
         Ddiff in split::ddiff = "ddiff",
         RedDiff in split::red_diff = "red-diff",

@@ -21,6 +21,8 @@ pub struct Task {
     pub binned: bool,
     /// Whether the prior can be told the noise of each pixel.
     pub maps: bool,
+    /// Whether the prior is conditional: shown a first guess, and trained for this task.
+    pub conditional: bool,
     /// Whether a draw from the posterior is wanted in the place of the best estimate.
     pub draw: bool,
     /// Standard deviation of the noise in the measurement, for pictures in [0, 1]; 0 for none.
@@ -59,6 +61,7 @@ impl Task {
             quantised: operator.quantised().is_some(),
             binned: operator.binned().is_some(),
             maps: false,
+            conditional: false,
             draw: false,
             sigma: 0.0,
             input: operator.input(),

@@ -9,6 +9,10 @@
 //! the embedding of the levels around it, and the stem sees what the map says within a block of pixels. Told one level, it
 //! is the same network without a map, at the same cost.
 //!
+//! With a `condition` it is shown another picture beside the noisy one, a first guess of what it should answer: a conditional
+//! model, as SR3 (Saharia et al. 2021). The stem has weights of its own for it, which begin at zero, so that training goes on from
+//! a network without.
+//!
 //! ```text
 //! x (3) -unshuffle-> 12 -3x3-> [64] ---------- + -> [64] -silu-3x3-> 12 -shuffle-> F (3)
 //!                               |down          |up
@@ -47,6 +51,9 @@ pub struct PhotoConfig {
     /// Whether it can be told the noise of each pixel.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maps: bool,
+    /// Whether it is shown a picture beside the noisy one, whose channels come after its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub condition: bool,
 }
 
 impl Default for PhotoConfig {
@@ -57,6 +64,7 @@ impl Default for PhotoConfig {
             blocks: vec![2, 2, 2],
             embedding: 64,
             maps: false,
+            condition: false,
         }
     }
 }
@@ -72,6 +80,11 @@ impl PhotoConfig {
                 .all(|list| list.iter().all(|&v| (1..=4096).contains(&v)))
             && (1..=64).contains(&self.channels)
             && (1..=4096).contains(&self.embedding);
+        if sound && self.maps && self.condition {
+            return Err(ParamsError::Config(
+                "a photo network has `maps` or a `condition`, not both".into(),
+            ));
+        }
         if sound {
             return Ok(());
         }
@@ -83,7 +96,7 @@ impl PhotoConfig {
     /// What must be known to ask the network; of a configuration that describes one.
     pub fn facts(&self) -> Facts {
         Facts {
-            channels_in: self.channels,
+            channels_in: self.channels * (1 + usize::from(self.condition)),
             channels_out: self.channels,
             reach: Some(self.reach()),
             multiple: 1 << self.widths.len(),
@@ -110,7 +123,7 @@ impl PhotoConfig {
     }
 
     /// Random weights to start training from: He's normal, and zeros where a branch ends, so that at first every block and
-    /// every coarser scale is the identity, maps say nothing, and the network's answer is 0.
+    /// every coarser scale is the identity, maps and a picture beside say nothing, and the network's answer is 0.
     pub fn init(&self, seed: u64) -> Result<Params, ParamsError> {
         let shapes = self.shapes()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -122,6 +135,7 @@ impl PhotoConfig {
                 || name.ends_with(".film.weight")
                 || name.starts_with("up.")
                 || name == "stem.map.weight"
+                || name == "stem.condition.weight"
                 || name == "out.weight";
             let std = if zero {
                 0.0
@@ -191,11 +205,14 @@ struct Scale<T> {
 /// The photo network; see the module's head.
 #[derive(Clone, Debug)]
 pub struct Photo<T = Tensor<4>> {
+    channels: usize,
     multiple: usize,
     embed: [Layer<T>; 2],
     stem: Layer<T>,
     /// The stem's part for maps, without a bias.
     stem_map: Option<T>,
+    /// Its part for the picture beside, without a bias.
+    stem_condition: Option<T>,
     scales: Vec<Scale<T>>,
     middle: Vec<Block<T>>,
     out: Layer<T>,
@@ -227,6 +244,15 @@ impl<T> Photo<T> {
             .maps
             .then(|| source.take("stem.map.weight".to_owned(), shape))
             .transpose()?;
+        let stem_condition = config
+            .condition
+            .then(|| {
+                source.take(
+                    "stem.condition.weight".to_owned(),
+                    [widths[0], pixels, 3, 3],
+                )
+            })
+            .transpose()?;
         let scales = (0..coarsest)
             .map(|i| {
                 let (fine, coarse) = (widths[i], widths[i + 1]);
@@ -242,9 +268,11 @@ impl<T> Photo<T> {
             embed,
             stem,
             stem_map,
+            stem_condition,
             scales,
             middle: blocks(source, "middle", coarsest)?,
             out: Layer::take(source, "out", [pixels, widths[0], 3])?,
+            channels: config.channels,
             multiple: config.facts().multiple,
         })
     }
@@ -257,13 +285,15 @@ impl Photo {
     }
 
     /// `F(x, c)`: x `[n, c, h, w]` of any size with unit variance or so, `condition` the noise level as `ln(sigma)/4`
-    /// (Karras et al. 2022, table 1), of each picture or each pixel. The answer has the shape of `x`.
+    /// (Karras et al. 2022, table 1), of each picture or each pixel. The answer has the shape of `x`; where a picture is shown
+    /// beside, as channels of `x` after its own, that of the noisy one.
     ///
     /// # Panics
     /// If it is told a map, and has no `maps`.
     pub fn forward<'a>(&self, x: Tensor<4>, condition: impl Into<Condition<'a>>) -> Tensor<4> {
-        let [n, c, h, w] = x.dims();
-        let x = self.pad(x);
+        let [n, _, h, w] = x.dims();
+        let c = self.channels;
+        let (x, shown) = self.apart(self.pad(x));
         let (embeddings, map) = match condition.into() {
             Condition::Levels(levels) => (vec![self.embed_levels(levels, &x)], None),
             Condition::Map(map) => self.embed_map(map, &x),
@@ -271,8 +301,8 @@ impl Photo {
         // One embedding serves all scales, or each has its own.
         let embedding = |scale: usize| &embeddings[scale.min(embeddings.len() - 1)];
         let mut x = self.stem.conv3(pixel_unshuffle(x));
-        if let Some(map) = map {
-            x = add(x, map);
+        for beside in [map, shown].into_iter().flatten() {
+            x = add(x, beside);
         }
         let mut skips = Vec::with_capacity(self.scales.len());
         for (i, scale) in self.scales.iter().enumerate() {
@@ -286,6 +316,18 @@ impl Photo {
             x = forward(&scale.decode, x, embedding(i));
         }
         pixel_shuffle(self.out.conv3(silu(x))).slice([0..n, 0..c, 0..h, 0..w])
+    }
+
+    /// The noisy picture, and what the stem adds for the one beside it.
+    fn apart(&self, x: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
+        let Some(weight) = &self.stem_condition else {
+            return (x, None);
+        };
+        let ([n, both, h, w], c) = (x.dims(), self.channels);
+        let shown = x.clone().slice([0..n, c..both, 0..h, 0..w]);
+        let none = beside(&x, &Image::zeros((1, weight.dims()[0], 1, 1)));
+        let stem = conv3x3(pixel_unshuffle(shown), weight.clone(), none);
+        (x.slice([0..n, 0..c, 0..h, 0..w]), Some(stem))
     }
 
     /// Repeats the last row and column until both sides are multiples of the coarsest block.

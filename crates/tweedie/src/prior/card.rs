@@ -1,6 +1,6 @@
 //! What a prior says of itself.
 
-use super::Error;
+use super::{Error, TrainedFor};
 use crate::level::{Level, Range};
 use crate::noise_map::NoiseMap;
 use crate::{Dims, Image};
@@ -28,6 +28,8 @@ pub struct Card {
     pub maps: bool,
     /// Whether it knows the likelihood of a noisy image ([`Prior::likelihood_score`](super::Prior::likelihood_score)).
     pub likelihood: bool,
+    /// What it was trained for, if it is conditional: then it is asked through [`Prior::given`](super::Prior::given) alone.
+    pub condition: Option<TrainedFor>,
 }
 
 /// How a part of a picture is cut out, so that a prior answers for it as it would in the whole.
@@ -84,6 +86,7 @@ impl Card {
             parts: None,
             maps: false,
             likelihood: false,
+            condition: None,
         }
     }
 
@@ -104,8 +107,12 @@ impl Card {
     /// That it can be asked for the clean image of `x` at `level`.
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::Level`], which name what it takes and what came.
+    /// [`Error::Shape`] or [`Error::Level`], which name what it takes and what came; [`Error::Conditional`] if it has to be
+    /// shown a first guess.
     pub fn check(&self, x: &Image, level: Level) -> Result<(), Error> {
+        if let Some(trained) = &self.condition {
+            return Err(Error::Conditional(trained.in_words()));
+        }
         self.check_shape(x)?;
         if !(level.a > 0.0 && self.knows(level.sigma())) {
             return Err(Error::Level {
@@ -134,7 +141,7 @@ impl Card {
         })
     }
 
-    fn check_shape(&self, x: &Image) -> Result<(), Error> {
+    pub(super) fn check_shape(&self, x: &Image) -> Result<(), Error> {
         let (n, c, h, w) = x.dim();
         if n == 0 || !self.channels.contains(&c) || !self.sides.hold(h, w) {
             let channels: Vec<String> = self.channels.iter().map(usize::to_string).collect();

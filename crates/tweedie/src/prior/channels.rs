@@ -13,6 +13,8 @@ use crate::noise_map::NoiseMap;
 /// shown to a grey prior channel by channel.
 #[derive(Debug)]
 pub struct AnyChannels<P> {
+    /// Channels of the prior inside.
+    own: usize,
     inner: P,
     card: Card,
 }
@@ -28,7 +30,7 @@ impl<P: Prior> AnyChannels<P> {
             2 => vec![2],
             _ => vec![own, 1],
         };
-        AnyChannels { inner, card }
+        AnyChannels { own, inner, card }
     }
 
     /// The prior inside.
@@ -41,14 +43,29 @@ impl<P: Prior> AnyChannels<P> {
         self.inner
     }
 
-    fn own(&self) -> usize {
-        self.card.channels[0]
+    /// Another prior with the channels of the one inside, for pictures of `c` channels.
+    pub(super) fn around<Q: Prior>(&self, inner: Q, c: usize) -> AnyChannels<Q> {
+        let mut card = inner.card().clone();
+        card.channels = vec![c];
+        AnyChannels {
+            own: self.own,
+            inner,
+            card,
+        }
+    }
+
+    /// `x` with the channels of the prior inside, whatever its own.
+    pub(super) fn with_own(&self, x: &Image) -> Image {
+        match x.dim().1 == self.own {
+            true => x.clone(),
+            false => self.there(x),
+        }
     }
 
     /// `x` with the channels of the prior inside.
     fn there(&self, x: &Image) -> Image {
         let (n, c, h, w) = x.dim();
-        let own = self.own();
+        let own = self.own;
         if own == 1 {
             let planes = x.as_standard_layout().into_owned();
             return planes
@@ -62,7 +79,7 @@ impl<P: Prior> AnyChannels<P> {
     /// The answer with `c` channels.
     fn back(&self, x: Image, c: usize) -> Image {
         let (n, _, h, w) = x.dim();
-        if self.own() == 1 {
+        if self.own == 1 {
             return x
                 .into_shape_with_order((n / c, c, h, w))
                 .expect("the same numbers");
@@ -79,7 +96,7 @@ impl<P: Prior> Prior for AnyChannels<P> {
 
     fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
         let c = x.dim().1;
-        if c == self.own() {
+        if c == self.own {
             return self.inner.estimate(x, level);
         }
         let Estimate { x0, share } = self.inner.estimate(&self.there(x), level)?;
@@ -95,7 +112,7 @@ impl<P: Prior> Prior for AnyChannels<P> {
         level: Level,
     ) -> Result<(Estimate, Pullback<'a>), Error> {
         let c = x.dim().1;
-        if c == self.own() {
+        if c == self.own {
             return self.inner.estimate_with_pullback(x, level);
         }
         let (estimate, pullback) = self.inner.estimate_with_pullback(&self.there(x), level)?;
@@ -105,7 +122,7 @@ impl<P: Prior> Prior for AnyChannels<P> {
             share: share.map(|share| self.back(share, c)),
         };
         // Transposed: to repeat becomes to add up, to average becomes to hand on a part.
-        let own = self.own() as f32;
+        let own = self.own as f32;
         let transposed = move |v: &Image| Ok(self.back(pullback(&(self.there(v) / own))?, c) * own);
         Ok((estimate, Box::new(transposed)))
     }
@@ -113,10 +130,10 @@ impl<P: Prior> Prior for AnyChannels<P> {
     /// A grey picture's noise is shown as that of each channel.
     fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
         let c = m.dim().1;
-        if c == self.own() {
+        if c == self.own {
             return self.inner.estimate_mapped(m, noise);
         }
-        if self.own() == 1 {
+        if self.own == 1 {
             return Err(Error::NoMaps);
         }
         let Estimate { x0, .. } = self.inner.estimate_mapped(&self.there(m), noise)?;

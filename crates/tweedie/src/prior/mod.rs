@@ -16,6 +16,7 @@ mod shown;
 mod stationary;
 mod tensor;
 mod tiles;
+mod trained_for;
 
 pub use card::{Card, Parts, Sides};
 pub use channels::AnyChannels;
@@ -29,6 +30,7 @@ pub use parametrisation::{Factors, Parametrisation, Path};
 pub(crate) use shown::Shown;
 pub use stationary::Stationary;
 pub(crate) use tensor::{from_tensor, in_pool, to_tensor};
+pub use trained_for::TrainedFor;
 
 use crate::Image;
 use crate::level::Level;
@@ -80,6 +82,16 @@ pub trait Prior: Send + Sync {
     /// that they know maps. What `m` holds along a direction of infinite variance does not matter.
     fn estimate_mapped(&self, _m: &Image, _noise: &NoiseMap) -> Result<Estimate, Error> {
         Err(Error::NoMaps)
+    }
+
+    /// The prior of pictures of which this is the first guess, `[batch, channel, height, width]` in the card's range: one for
+    /// batches of as many pictures of that size, which can be asked like any other. For conditional priors, whose card says
+    /// what they were trained for.
+    ///
+    /// # Errors
+    /// [`Error::NoCondition`] if it is none, [`Error::Shape`] if the guess does not fit.
+    fn given(&self, _guess: &Image) -> Result<Box<dyn Prior + '_>, Error> {
+        Err(Error::NoCondition)
     }
 
     /// The gradient of `log p(y | x)` by `x = a*x0 + b*eps`, for each picture of a batch, given what is measured of it; for
@@ -151,6 +163,14 @@ pub enum Error {
     /// The prior knows one noise level for a whole picture.
     #[error("the prior cannot be told the noise of each pixel")]
     NoMaps,
+    /// The prior is not conditional.
+    #[error("the prior is not shown a first guess: it was trained for pictures, not for a task")]
+    NoCondition,
+    /// The prior is conditional, and was asked without a first guess.
+    #[error(
+        "the prior was trained to undo {0}, and cannot be asked without a first guess; the method `sr3` shows it one"
+    )]
+    Conditional(String),
     /// The prior has no closed form of the likelihood.
     #[error("the prior does not know the likelihood of a noisy image")]
     NoLikelihood,

@@ -1,5 +1,6 @@
 //! A trained network as a prior.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -77,6 +78,16 @@ impl Prior for Network {
     fn estimate_mapped(&self, m: &Image, noise: &NoiseMap) -> Result<Estimate, Error> {
         self.0.estimate_mapped(m, noise)
     }
+
+    fn given(&self, guess: &Image) -> Result<Box<dyn Prior + '_>, Error> {
+        let adapter = self.0.inner();
+        if adapter.card.condition.is_none() {
+            return Err(Error::NoCondition);
+        }
+        self.0.card().check_shape(guess)?;
+        let given = Given::new(adapter, &self.0.with_own(guess));
+        Ok(Box::new(self.0.around(given, guess.dim().1)))
+    }
 }
 
 /// The network as a prior for pictures of its own channels.
@@ -116,8 +127,10 @@ impl fmt::Debug for Tell {
 }
 
 /// A question in the network's terms: `x/a` in its range, and what follows from the noise.
-struct Question {
+struct Question<'a> {
     x: Image,
+    /// The picture that is shown beside it.
+    guess: Option<&'a Image>,
     factors: Factors,
     condition: f32,
 }
@@ -146,7 +159,7 @@ impl Adapter {
         })
     }
 
-    fn question(&self, x: &Image, level: Level) -> Question {
+    fn question<'a>(&self, x: &Image, guess: Option<&'a Image>, level: Level) -> Question<'a> {
         let (data, range) = (self.data, self.card.range);
         let unit = data.half / range.half;
         let (scale, shift) = (unit / level.a, data.center - unit * range.center);
@@ -154,29 +167,36 @@ impl Adapter {
         let sigma = level.sigma() * unit;
         Question {
             x: x.mapv(|v| v * scale + shift),
+            guess,
             factors: self.parametrisation.factors(sigma),
             condition: self.conditioning.of(sigma, data),
         }
     }
 
-    /// `F(input*x)` for a part of the question.
-    fn forward(&self, question: &Question, x: Tensor<4>) -> Tensor<4> {
-        let condition = vec![question.condition; x.dims()[0]];
-        self.net.forward(
-            x * question.factors.input as f32,
-            Condition::Levels(&condition),
-        )
+    /// `F(input*x)` for a part of what the question [shows](Question::shown).
+    fn forward(&self, question: &Question<'_>, shown: Tensor<4>) -> Tensor<4> {
+        let [n, both, h, w] = shown.dims();
+        let condition = vec![question.condition; n];
+        let (c, input) = (question.x.dim().1, question.factors.input as f32);
+        let input = match both == c {
+            true => shown * input,
+            false => {
+                let x = shown.clone().slice([0..n, 0..c, 0..h, 0..w]) * input;
+                Tensor::cat(vec![x, shown.slice([0..n, c..both, 0..h, 0..w])], 1)
+            }
+        };
+        self.net.forward(input, Condition::Levels(&condition))
     }
 
     /// `F(input*x)` of the whole question, in tiles.
-    fn answer(&self, question: &Question) -> Result<Image, Error> {
+    fn answer(&self, question: &Question<'_>) -> Result<Image, Error> {
         let network = |tile: &Image| {
             let tile = to_tensor(tile, &self.device);
             from_tensor(in_pool(|| self.forward(question, tile)))
         };
         let done = |tile, tiles| self.tell.done(tile, tiles);
         self.tiling
-            .map(&question.x, self.facts.channels_out, network, done)
+            .map(&question.shown(), self.facts.channels_out, network, done)
     }
 
     /// `F` of a question with a map, in tiles: the picture and what is told of its noise are cut together.
@@ -195,7 +215,7 @@ impl Adapter {
     }
 
     /// What the network's answer says.
-    fn read(&self, question: &Question, answer: &Image) -> Estimate {
+    fn read(&self, question: &Question<'_>, answer: &Image) -> Estimate {
         let channels = |of: &Range<usize>| answer.slice(s![.., of.clone(), .., ..]);
         let share = |of| channels(of).mapv(|v| 0.5 * (v + 1.0));
         Estimate {
@@ -205,7 +225,7 @@ impl Adapter {
     }
 
     /// `skip*x + out*F`, back in the range of pictures.
-    fn x0(&self, question: &Question, f: ArrayView4<'_, f32>) -> Image {
+    fn x0(&self, question: &Question<'_>, f: ArrayView4<'_, f32>) -> Image {
         let (data, range) = (self.data, self.card.range);
         let unit = range.half / data.half;
         let Factors { skip, out, .. } = question.factors;
@@ -217,8 +237,8 @@ impl Adapter {
     }
 
     /// Input and answer, for the gradient.
-    fn tracked(&self, question: &Question, x: &Image) -> Tracked {
-        let input = to_tensor(x, &self.device.clone().autodiff()).require_grad();
+    fn tracked(&self, question: &Question<'_>, shown: &Image) -> Tracked {
+        let input = to_tensor(shown, &self.device.clone().autodiff()).require_grad();
         let answer = in_pool(|| self.forward(question, input.clone()));
         Tracked { input, answer }
     }
@@ -259,7 +279,7 @@ fn card(spec: &ModelSpec, facts: Facts) -> Card {
     let native = spec.conditioning.native(spec.range());
     let levels = |levels: Vec<Level>| levels.into_iter().map(|l| l.scaled(unit)).collect();
     Card {
-        channels: vec![facts.channels_in],
+        channels: vec![spec.channels()],
         range,
         sigma: spec.sigma.map(|sigma| sigma * unit),
         levels: native.map(levels),
@@ -269,12 +289,17 @@ fn card(spec: &ModelSpec, facts: Facts) -> Card {
         },
         pullback: true,
         variance: spec.variance.is_some(),
-        parts: facts.reach.map(|reach| Parts {
-            margin: reach.next_multiple_of(facts.multiple),
-            multiple: facts.multiple,
-        }),
+        parts: facts
+            .reach
+            // A part of a picture is measured by another operator than the one that it was trained for.
+            .filter(|_| spec.condition.is_none())
+            .map(|reach| Parts {
+                margin: reach.next_multiple_of(facts.multiple),
+                multiple: facts.multiple,
+            }),
         maps: facts.maps,
         likelihood: false,
+        condition: spec.condition.clone(),
     }
 }
 
@@ -284,8 +309,7 @@ impl Prior for Adapter {
     }
 
     fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
-        let question = self.question(x, level);
-        Ok(self.read(&question, &self.answer(&question)?))
+        self.estimate_beside(x, None, level)
     }
 
     fn estimate_with_pullback<'a>(
@@ -293,27 +317,7 @@ impl Prior for Adapter {
         x: &Image,
         level: Level,
     ) -> Result<(Estimate, Pullback<'a>), Error> {
-        let question = self.question(x, level);
-        // What the way forward leaves for the way back is kept, or for large pictures made anew, tile by tile.
-        let (answer, tracked) = if self.tiling.pulls_whole(&question.x) {
-            let tracked = self.tracked(&question, &question.x);
-            (from_tensor(tracked.answer.clone().inner())?, Some(tracked))
-        } else {
-            (self.answer(&question)?, None)
-        };
-        let estimate = self.read(&question, &answer);
-        let pullback = move |v: &Image| {
-            let through = match tracked {
-                Some(tracked) => self.pull(tracked, v)?,
-                None => self.tiling.pull(&question.x, v, |tile, v| {
-                    self.pull(self.tracked(&question, tile), v)
-                })?,
-            };
-            // x0 = unit*(skip*z + out*F(input*z)) + shift with z = x/(a*unit) + another shift.
-            let Factors { skip, out, .. } = question.factors;
-            Ok(level::combine(skip / level.a, v, out / level.a, &through))
-        };
-        Ok((estimate, Box::new(pullback)))
+        self.tracked_beside(x, None, level)
     }
 
     /// As [`Shown`] says.
@@ -326,5 +330,118 @@ impl Prior for Adapter {
         let mut x0 = shown.x0(&answer);
         x0.par_mapv_inplace(|v| ((f64::from(v) - data.center) / unit + range.center) as f32);
         Ok(x0.into())
+    }
+}
+
+impl Adapter {
+    /// The estimate of a picture, shown this guess beside it in the network's range.
+    fn estimate_beside(
+        &self,
+        x: &Image,
+        guess: Option<&Image>,
+        level: Level,
+    ) -> Result<Estimate, Error> {
+        let question = self.question(x, guess, level);
+        Ok(self.read(&question, &self.answer(&question)?))
+    }
+
+    /// The same with the pullback to the picture.
+    fn tracked_beside<'a>(
+        &'a self,
+        x: &Image,
+        guess: Option<&'a Image>,
+        level: Level,
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        let question = self.question(x, guess, level);
+        // What the way forward leaves for the way back is kept, or for large pictures made anew, tile by tile.
+        let (answer, tracked) = if self.tiling.pulls_whole(&question.x) {
+            let tracked = self.tracked(&question, &question.shown());
+            (from_tensor(tracked.answer.clone().inner())?, Some(tracked))
+        } else {
+            (self.answer(&question)?, None)
+        };
+        let estimate = self.read(&question, &answer);
+        let pullback = move |v: &Image| {
+            let through = match tracked {
+                Some(tracked) => self.pull(tracked, v)?,
+                None => self.tiling.pull(&question.shown(), v, |tile, v| {
+                    self.pull(self.tracked(&question, tile), v)
+                })?,
+            };
+            // The guess stays as it is.
+            let through = through.slice_move(s![.., ..question.x.dim().1, .., ..]);
+            // x0 = unit*(skip*z + out*F(input*z)) + shift with z = x/(a*unit) + another shift.
+            let Factors { skip, out, .. } = question.factors;
+            Ok(level::combine(skip / level.a, v, out / level.a, &through))
+        };
+        Ok((estimate, Box::new(pullback)))
+    }
+}
+
+impl Question<'_> {
+    /// What is shown: the picture, and the guess as further channels.
+    fn shown(&self) -> Cow<'_, Image> {
+        match self.guess {
+            None => Cow::Borrowed(&self.x),
+            Some(guess) => {
+                let both = ndarray::concatenate(Axis(1), &[self.x.view(), guess.view()]);
+                Cow::Owned(both.expect("of one size"))
+            }
+        }
+    }
+}
+
+/// A conditional network that is shown a guess.
+struct Given<'a> {
+    adapter: &'a Adapter,
+    /// In the network's range.
+    guess: Image,
+    card: Card,
+}
+
+impl<'a> Given<'a> {
+    fn new(adapter: &'a Adapter, guess: &Image) -> Given<'a> {
+        let (data, range) = (adapter.data, adapter.card.range);
+        let (unit, (_, _, h, w)) = (data.half / range.half, guess.dim());
+        Given {
+            guess: guess.mapv(|v| ((f64::from(v) - range.center) * unit + data.center) as f32),
+            card: Card {
+                condition: None,
+                sides: Sides::Exactly(h, w),
+                ..adapter.card.clone()
+            },
+            adapter,
+        }
+    }
+
+    /// That a batch has as many pictures as there are guesses.
+    fn check(&self, x: &Image) -> Result<(), Error> {
+        match x.dim() == self.guess.dim() {
+            true => Ok(()),
+            false => Err(Error::Shape {
+                expected: format!("{:?}, as the first guess", self.guess.dim()),
+                got: x.shape().to_vec(),
+            }),
+        }
+    }
+}
+
+impl Prior for Given<'_> {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        self.check(x)?;
+        self.adapter.estimate_beside(x, Some(&self.guess), level)
+    }
+
+    fn estimate_with_pullback<'a>(
+        &'a self,
+        x: &Image,
+        level: Level,
+    ) -> Result<(Estimate, Pullback<'a>), Error> {
+        self.check(x)?;
+        self.adapter.tracked_beside(x, Some(&self.guess), level)
     }
 }

@@ -228,6 +228,7 @@ impl Job {
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
+            conditional: card.condition.is_some(),
             draw: self.samples.is_some(),
             ..Task::of(&problem, self.steps)
         };

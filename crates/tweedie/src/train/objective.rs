@@ -142,7 +142,7 @@ impl NoiseLaw {
 /// What a network is shown and told, and what it should answer.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
-    /// `input*(x0 + sigma*eps)`.
+    /// `input*(x0 + sigma*eps)`, and after its channels those of the first guess of a conditional network.
     pub(super) input: Image,
     told: Told,
     /// `(x0 - skip*x)/out`.
@@ -201,6 +201,15 @@ impl Task {
             target: stacked(&targets),
             noise: noises,
         }
+    }
+
+    /// The same where the network is shown first guesses as well, if there are any.
+    pub(super) fn beside(mut self, guesses: Option<&Image>) -> Task {
+        if let Some(guesses) = guesses {
+            let both = ndarray::concatenate(Axis(1), &[self.input.view(), guesses.view()]);
+            self.input = both.expect("of one size");
+        }
+        self
     }
 
     /// What the network is told.

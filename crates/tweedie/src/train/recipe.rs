@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Cut, Error, Maps, NoiseLaw, Optimizer, Teacher};
+use crate::Dims;
 use crate::checkpoint::ModelSpec;
 use crate::files;
 use crate::net::Architecture;
-use crate::prior::{Conditioning, Parametrisation};
+use crate::prior::{Conditioning, Parametrisation, TrainedFor};
 
 /// What to train, on what, how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Recipe {
     /// the model lacks starts as in a new network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed: Option<BTreeMap<String, String>>,
+    /// Parts of that model that this network does not have: `["stem.map"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// The pictures.
     pub data: Data,
     /// The network.
@@ -38,6 +42,9 @@ pub struct Recipe {
     pub conditioning: Conditioning,
     /// At which noise levels it is trained.
     pub noise: NoiseLaw,
+    /// What it is to undo, if it is conditional: each crop is measured so, and the network shown the first guess beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<TrainedFor>,
     /// Which maps of noise it is told, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
@@ -221,14 +228,36 @@ impl Recipe {
         self.spec()
             .check()
             .map_err(|e| Error::Recipe(e.to_string()))?;
-        self.check_network()
+        self.check_network()?;
+        self.check_condition()
+    }
+
+    /// That every crop can be measured.
+    fn check_condition(&self) -> Result<(), Error> {
+        let Some(condition) = &self.condition else {
+            return Ok(());
+        };
+        if self.maps.is_some() || self.teacher.is_some() || self.data.phase.is_some() {
+            return Err(Error::Recipe(
+                "with `condition` there are no `maps`, no `teacher` and no data.phase".to_owned(),
+            ));
+        }
+        for growth in &self.data.growth {
+            let side = self.data.crop * growth;
+            let crop = Dims::new(self.spec().channels(), side, side);
+            condition.build(crop).map_err(|e| {
+                Error::Recipe(format!("condition, for crops of {side}x{side}: {e}"))
+            })?;
+        }
+        Ok(())
     }
 
     /// That crops fit the network, and its answer the loss.
     fn check_network(&self) -> Result<(), Error> {
         let facts = self.network.facts();
         let wrong = |what: String| Err(Error::Recipe(what));
-        let channels = (facts.channels_in, facts.channels_out);
+        // Those of a first guess, which a conditional network is shown as well, are as many again.
+        let channels = (self.spec().channels(), facts.channels_out);
         let (allowed, in_words) = match self.data.phase {
             None => (
                 [(3, 3), (1, 1)],
@@ -266,7 +295,7 @@ impl Recipe {
             // Complex pictures are made of grey ones.
             channels: match self.data.phase {
                 Some(_) => 1,
-                None => self.network.facts().channels_in,
+                None => self.spec().channels(),
             },
             upright: self.data.upright,
             sheets: self.data.sheets,
@@ -280,6 +309,7 @@ impl Recipe {
             known: self.maps.as_ref().and_then(|maps| maps.known),
             about: self.about.clone(),
             complex: self.data.phase.is_some(),
+            condition: self.condition.clone(),
             ..ModelSpec::new(
                 self.network.clone(),
                 self.parametrisation,

@@ -20,7 +20,7 @@ use crate::image;
 use crate::net::{Loader, Params, fits};
 use crate::noise::{NoiseSource, Seeded};
 use crate::prior::{Network, from_tensor, in_pool, to_tensor};
-use crate::{Dims, Image};
+use crate::{Dims, Image, operator};
 
 /// A training run that can be taken step by step.
 #[derive(Debug)]
@@ -211,7 +211,10 @@ impl Session {
                 teacher.teach(&mut x0, &mut noise, (i, sigma), &mut rng)?;
             }
         }
-        Ok(Task::plain(&self.recipe, &x0, &sigmas, &noise))
+        let condition = self.recipe.condition.as_ref();
+        let guesses = condition.map(|condition| condition.guesses(&x0, &mut rng));
+        let guesses = guesses.transpose().map_err(unmeasured)?;
+        Ok(Task::plain(&self.recipe, &x0, &sigmas, &noise).beside(guesses.as_ref()))
     }
 
     fn after(&mut self, mut report: Report) -> Result<Report, Error> {
@@ -311,7 +314,9 @@ fn first_weights(recipe: &Recipe) -> Result<Params, Error> {
     for (what, same) in [
         (
             "network",
-            recipe.renamed.is_some() || spec.network == wanted.network,
+            recipe.renamed.is_some()
+                || !recipe.without.is_empty()
+                || spec.network == wanted.network,
         ),
         (
             "parametrisation",
@@ -325,8 +330,16 @@ fn first_weights(recipe: &Recipe) -> Result<Params, Error> {
             return Err(fail(format!("this model's {what} is not the recipe's")));
         }
     }
-    if let Some(renamed) = &recipe.renamed {
-        params = grown(params, renamed, recipe.network.init(recipe.seed)?);
+    for part in &recipe.without {
+        let before = params.len();
+        params.retain(|name, _| !is_in(name, part));
+        if params.len() == before {
+            return Err(fail(format!("this model has no `{part}` to be without")));
+        }
+    }
+    if recipe.renamed.is_some() || !recipe.without.is_empty() {
+        let renamed = recipe.renamed.clone().unwrap_or_default();
+        params = grown(params, &renamed, recipe.network.init(recipe.seed)?);
     }
     recipe
         .network
@@ -334,6 +347,17 @@ fn first_weights(recipe: &Recipe) -> Result<Params, Error> {
         .and_then(|shapes| fits(&params, &shapes))
         .map_err(|e| fail(e.to_string()))?;
     Ok(params)
+}
+
+/// Whether an array belongs to a part of a network.
+fn is_in(name: &str, part: &str) -> bool {
+    name.strip_prefix(part)
+        .is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// A recipe's operator was built for every size of crop before.
+pub(super) fn unmeasured(e: operator::Error) -> Error {
+    Error::Recipe(format!("condition: {e}"))
 }
 
 /// A model's arrays by their new names, and those of a new network that it lacks.

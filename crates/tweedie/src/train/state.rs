@@ -183,6 +183,7 @@ fn difference(a: &Recipe, b: &Recipe) -> Option<&'static str> {
         ("conditioning", a.conditioning == b.conditioning),
         ("noise", a.noise == b.noise),
         ("maps", a.maps == b.maps),
+        ("condition", a.condition == b.condition),
         ("data", data(a) == data(b)),
     ]
     .into_iter()

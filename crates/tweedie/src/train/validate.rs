@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::maps::{Kind, Seen};
 use super::objective::Task;
+use super::session::unmeasured;
 use super::{Error, Photos, Recipe, phase};
 use crate::Image;
 use crate::level::{Level, Range};
@@ -17,6 +18,8 @@ use crate::prior::{Network, Prior};
 pub struct Validation {
     crops: Image,
     noise: Image,
+    /// First guesses, for a conditional network.
+    guesses: Option<Image>,
     sigmas: Vec<f64>,
     /// The first crops as they are seen with maps of each kind.
     mapped: Vec<(Kind, Vec<Seen>)>,
@@ -32,6 +35,8 @@ pub struct Scores {
     pub psnr: [f64; 3],
     /// PSNR in dB of one estimate from what each kind of map leaves, over all its crops.
     pub mapped: Vec<(Kind, f64)>,
+    /// Of a conditional network: mean PSNR in dB of the first guess, and of one estimate that is made from it and pure noise.
+    pub given: Option<[f64; 2]>,
 }
 
 impl Scores {
@@ -42,6 +47,10 @@ impl Scores {
         all.extend(levels.map(|(level, psnr)| (format!("psnr/{level}"), psnr)));
         let kinds = self.mapped.iter();
         all.extend(kinds.map(|(kind, psnr)| (format!("psnr/{}", kind.name()), *psnr)));
+        let given = ["guess", "mean"]
+            .into_iter()
+            .zip(self.given.into_iter().flatten());
+        all.extend(given.map(|(what, psnr)| (format!("psnr/{what}"), psnr)));
         all
     }
 }
@@ -65,7 +74,8 @@ impl Validation {
     pub fn new(recipe: &Recipe) -> Result<Validation, Error> {
         let facts = recipe.network.facts();
         let multiple = if facts.any_size { 1 } else { facts.multiple };
-        let side = match recipe.data.sheets {
+        let side = match recipe.data.sheets || recipe.condition.is_some() {
+            // What the operator was built for.
             true => recipe.data.crop,
             false => SIDE.max(recipe.data.crop).next_multiple_of(multiple),
         };
@@ -77,6 +87,9 @@ impl Validation {
         }
         let noise = Seeded::new(recipe.seed, "validation").normal(CROPS, crate::Dims::of(&crops));
         let mut sigmas = recipe.noise.draw(CROPS, &mut rng);
+        let condition = recipe.condition.as_ref();
+        let guesses = condition.map(|condition| condition.guesses(&crops, &mut rng));
+        let guesses = guesses.transpose().map_err(unmeasured)?;
         sigmas.sort_by(f64::total_cmp);
         let maps = recipe.maps.as_ref();
         let kinds = maps.into_iter().flat_map(|maps| maps.kinds.keys());
@@ -92,6 +105,7 @@ impl Validation {
             skipped: photos.into_skipped(),
             crops,
             noise,
+            guesses,
             sigmas,
         })
     }
@@ -101,7 +115,8 @@ impl Validation {
         let mut loss = 0.0;
         for i in 0..CROPS {
             let (x0, eps) = (self.picture(&self.crops, i), self.picture(&self.noise, i));
-            let task = Task::plain(recipe, &x0, &self.sigmas[i..=i], &eps);
+            let guess = self.guess(i);
+            let task = Task::plain(recipe, &x0, &self.sigmas[i..=i], &eps).beside(guess.as_ref());
             loss += self.loss(&task, network)? / CROPS as f64;
         }
         if let Some(maps) = &recipe.maps {
@@ -119,6 +134,7 @@ impl Validation {
             loss,
             psnr,
             mapped: mapped.collect::<Result<_, Error>>()?,
+            given: self.given(network)?,
         })
     }
 
@@ -150,12 +166,42 @@ impl Validation {
         let n = CROPS / 2;
         let mut sum = 0.0;
         for i in 0..n {
-            let clean = self.picture(&self.crops, i) * half as f32 + center as f32;
+            let outside = |x: Image| x * half as f32 + center as f32;
+            let clean = outside(self.picture(&self.crops, i));
             let x = level.mix(&clean, &self.picture(&self.noise, i));
-            let error = (network.denoise(&x, level)?.x0 - clean).mapv(|v| v.clamp(-1.0, 1.0));
+            let x0 = match self.guess(i) {
+                None => network.denoise(&x, level)?.x0,
+                Some(guess) => network.given(&outside(guess))?.denoise(&x, level)?.x0,
+            };
+            let error = (x0 - clean).mapv(|v| v.clamp(-1.0, 1.0));
             sum -= 10.0 * mean_square(&error).log10();
         }
         Ok(sum / n as f64)
+    }
+
+    /// How close first guesses are, and the mean of what they leave open.
+    fn given(&self, network: &Network) -> Result<Option<[f64; 2]>, Error> {
+        let noisiest = Level::ve(network.card().sigma[1]);
+        let (n, mut sums) = (CROPS / 2, [0.0; 2]);
+        for i in 0..n {
+            let Some(guess) = self.guess(i) else {
+                return Ok(None);
+            };
+            let [clean, guess] = [self.picture(&self.crops, i), guess].map(|x| 0.5 * x + 0.5);
+            let x = level_of_noise(&self.picture(&self.noise, i), noisiest);
+            let mean = network.given(&guess)?.denoise(&x, noisiest)?.x0;
+            for (sum, x0) in sums.iter_mut().zip([guess, mean]) {
+                let error = (x0 - &clean).mapv(|v| v.clamp(-1.0, 1.0));
+                *sum -= 10.0 * mean_square(&error).log10() / n as f64;
+            }
+        }
+        Ok(Some(sums))
+    }
+
+    fn guess(&self, i: usize) -> Option<Image> {
+        self.guesses
+            .as_ref()
+            .map(|guesses| self.picture(guesses, i))
     }
 
     fn psnr_mapped(&self, network: &Network, seen: &[Seen]) -> Result<f64, Error> {
@@ -171,6 +217,11 @@ impl Validation {
     fn picture(&self, of: &Image, i: usize) -> Image {
         of.index_axis(Axis(0), i).insert_axis(Axis(0)).to_owned()
     }
+}
+
+/// Pure noise of a level, around the middle of the range of pictures.
+fn level_of_noise(eps: &Image, level: Level) -> Image {
+    eps.mapv(|z| 0.5 + level.b as f32 * z)
 }
 
 fn mean_square(x: &Image) -> f64 {

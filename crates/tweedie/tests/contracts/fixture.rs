@@ -41,6 +41,20 @@ impl White {
         })
     }
 
+    /// As a method wants it: of noise, a conditional prior for the one that is for no other.
+    pub(crate) fn suiting(self, method: &str) -> White {
+        let trained =
+            || serde_json::from_value(serde_json::json!({"operator": {"kind": "identity"}}));
+        let condition = (method == "sr3").then(|| trained().unwrap());
+        White {
+            card: Card {
+                condition,
+                ..self.card
+            },
+            ..self
+        }
+    }
+
     pub(crate) fn knowing(sigma: [f64; 2]) -> White {
         White::new(Card {
             sigma,
@@ -89,9 +103,31 @@ impl Prior for White {
         Ok((self.estimate(x, level)?, Box::new(pullback)))
     }
 
+    /// Whatever is shown tells nothing.
+    fn given(&self, _: &Image) -> Result<Box<dyn Prior + '_>, Error> {
+        let card = Card {
+            condition: None,
+            ..self.card.clone()
+        };
+        Ok(Box::new(Shown(self, card)))
+    }
+
     /// Whatever is measured tells nothing.
     fn likelihood_score(&self, x: &Image, _: Level, _: &Measured) -> Result<Image, Error> {
         Ok(Image::zeros(x.dim()))
+    }
+}
+
+/// [`White`], shown a first guess.
+struct Shown<'a>(&'a White, Card);
+
+impl Prior for Shown<'_> {
+    fn card(&self) -> &Card {
+        &self.1
+    }
+
+    fn estimate(&self, x: &Image, level: Level) -> Result<Estimate, Error> {
+        self.0.estimate(x, level)
     }
 }
 

@@ -55,7 +55,7 @@ fn methods_visit_as_many_levels_as_they_are_told() {
                 let task = Task::of(&problem, Some(n));
                 let named = method::Settings::named(name).unwrap().with_steps(n);
                 for settings in [named, method::Settings::tuned(name, &task).unwrap()] {
-                    let prior = White::knowing(sigma);
+                    let prior = White::knowing(sigma).suiting(name);
                     let mut run = Run::new(1);
                     let result = settings.as_dyn().restore(&prior, &problem, &mut run);
                     result.unwrap_or_else(|e| panic!("{name}, {n}, {sigma:?}: {e}"));
@@ -63,6 +63,8 @@ fn methods_visit_as_many_levels_as_they_are_told() {
                         (_, Some(nfe)) => (nfe, Some(nfe)),
                         ("mean", _) => (4 * n, Some(n)),
                         ("best", _) => (settings.nfe(prior.card()), None),
+                        // Its sampler's.
+                        ("sr3", _) => (settings.nfe(prior.card()), Some(n)),
                         // Chains stay at one level; annealed ones are some steps at each.
                         ("pnp-ula" | "ppgn", _) => (n, Some(1)),
                         ("annealed-langevin" | "qcs-sgm" | "qcs-sgm+", _) => {
@@ -167,7 +169,6 @@ fn curves_beyond_the_prior_are_errors() {
 #[test]
 fn settings_without_bounds_are_refused_at_once() {
     let begun = Instant::now();
-    let prior = White::any();
     let mut refused = Vec::new();
     for n in [0, 1_000_000_000_000, usize::MAX] {
         for name in method::Settings::NAMES {
@@ -190,6 +191,7 @@ fn settings_without_bounds_are_refused_at_once() {
     }
     for settings in refused {
         // Nothing is to overflow here either.
+        let prior = White::any().suiting(settings.name());
         settings.nfe(prior.card());
         let problem = suiting(settings.name(), 0.1);
         let result = settings
@@ -198,6 +200,7 @@ fn settings_without_bounds_are_refused_at_once() {
         let refused = matches!(result, Err(Error::Grid(_) | Error::Unfit(_)));
         assert!(refused, "{settings:?}: {result:?}");
     }
+    let prior = White::any();
     for n in [0, 1_000_000_000_000, usize::MAX] {
         for name in sampler::Settings::NAMES {
             let settings = sampler::Settings::named(name).unwrap().with_steps(n);

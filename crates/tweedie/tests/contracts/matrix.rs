@@ -238,6 +238,7 @@ fn every_method_with_a_network() {
         blocks: vec![1, 1],
         embedding: 4,
         maps: true,
+        condition: false,
     };
     let mut params = config.init(1).unwrap();
     for (i, array) in params.values_mut().enumerate() {

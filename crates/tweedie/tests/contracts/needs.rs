@@ -47,6 +47,7 @@ fn words(need: Need) -> &'static str {
         Need::Intervals => "rounded numbers",
         Need::Likelihood => "likelihood of a noisy image",
         Need::LinearBeforeRounding => "a few bits a number",
+        Need::Condition => "shown a first guess",
         _ => unreachable!("no other need is tested"),
     }
 }
@@ -54,13 +55,15 @@ fn words(need: Need) -> &'static str {
 /// What methods need, from their papers; those that are not listed need nothing.
 fn needs(name: &str) -> &'static [Need] {
     use Need::{
-        Intervals, Likelihood, Linear, LinearBeforeRounding, Maps, NoiseOnly, Pixelwise, Pullback,
+        Condition, Intervals, Likelihood, Linear, LinearBeforeRounding, Maps, NoiseOnly, Pixelwise,
+        Pullback,
     };
     match name {
         "tweedie" => &[NoiseOnly],
         "exact" => &[Pixelwise, Maps],
         "dequantise" => &[Intervals],
         "exact-guidance" => &[Linear, Likelihood],
+        "sr3" => &[Condition],
         "dps" => &[Pullback],
         "pigdm" | "mcg" => &[Pullback],
         "ot-ode" => &[Pullback, Linear],

@@ -1,8 +1,10 @@
-//! What is known as soon as the prior has looked: one evaluation, or the exact posterior, or what several draws agree on.
+//! What is known as soon as the prior has looked: one evaluation, or the exact posterior, or one that was learned, or what several
+//! draws agree on.
 
 pub(super) mod best;
 mod clipping;
 pub(super) mod draws;
 pub(super) mod exact;
+pub(super) mod sr3;
 mod stabilise;
 pub(super) mod tweedie;

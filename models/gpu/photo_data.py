@@ -3,42 +3,55 @@ or with a map of it. The same draws as Tweedie's trainer makes (`train/data.rs`,
 
 import math
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from photo_net import SIGMA, factors, features_of_levels, back, shown, turn
+from photo_net import DATA, SIGMA, factors, features_of_levels, back, shown, turn
 
 KINDS = {"pixels": 2.0, "holes": 3.0, "mosaic": 1.5, "grey": 2.0, "bright": 1.0, "smooth": 0.5}
 GREY, ROUNDED, JITTER = 0.1, 0.25, 0.12
 FLOOR = 0.02
+# Of noise levels: the mean and deviation of their logarithms, and the share of those that are uniform there.
+LAW = dict(mean=-1.5, std=1.2, uniform=0.25, min=SIGMA[0], max=SIGMA[1])
 
 
-def read(path):
-    return np.asarray(Image.open(path).convert("RGB"))
+def read(path, channels):
+    picture = np.asarray(Image.open(path).convert("RGB" if channels == 3 else "L"))
+    return picture.reshape(*picture.shape[:2], channels)
+
+
+def pictures(folders):
+    """The pictures of folders and of all in them: those to train on, and those of folders whose name begins with `valid`."""
+    paths = sorted(p for f in folders for p in Path(f).rglob("*") if p.suffix in {".jpg", ".png", ".webp"})
+    valid = [p for p in paths if any(part.startswith("valid") for part in p.parts)]
+    return [p for p in paths if p not in set(valid)], valid
 
 
 class Photos:
-    """All pictures of folders in one buffer, whole and halved."""
+    """All pictures in one buffer, whole and halved or one of these: of 3 channels, or grey ones of 1."""
 
-    def __init__(self, paths, device):
+    def __init__(self, paths, device, channels=3, scales=(1, 2)):
         with ProcessPoolExecutor() as pool:
-            whole = list(pool.map(read, paths, chunksize=4))
+            whole = list(pool.map(partial(read, channels=channels), paths, chunksize=4))
+        self.channels = channels
         self.buffer, self.scales, at = [], [], 0
-        for factor in [1, 2]:
+        for factor in scales:
             places = []
             for picture in whole:
                 h, w = (n // factor for n in picture.shape[:2])
                 if factor == 2:
-                    blocks = torch.from_numpy(picture[: 2 * h, : 2 * w].copy()).to(device).view(h, 2, w, 2, 3)
+                    blocks = torch.from_numpy(picture[: 2 * h, : 2 * w].copy()).to(device).view(h, 2, w, 2, channels)
                     picture = ((blocks.sum((1, 3), dtype=torch.int32) + 2) // 4).to(torch.uint8)
                 else:
                     picture = torch.from_numpy(picture.copy()).to(device)
                 places.append((at, h, w))
                 self.buffer.append(picture.flatten())
-                at += 3 * h * w
+                at += channels * h * w
             self.scales.append(torch.tensor(places, device=device))
         self.buffer = torch.cat(self.buffer)
         self.by_side = {}
@@ -57,7 +70,7 @@ class Photos:
         return self.by_side[side]
 
     def crops(self, n, side):
-        """[n, 3, side, side] in [-1, 1], in one of eight orientations; pictures drawn by the root of their area."""
+        """[n, channels, side, side] in [-1, 1], in one of eight orientations; pictures drawn by the root of their area."""
         device = self.buffer.device
         chosen = [places[drawn(below, n)] for places, below in self.that_hold(side)]
         which = torch.randint(2, (n, 1), device=device)
@@ -70,8 +83,8 @@ class Photos:
         y, x = torch.where(flips[0], x, y), torch.where(flips[0], y, x)
         y = torch.where(flips[1], side - 1 - y, y)
         x = torch.where(flips[2], side - 1 - x, x)
-        place = at.view(-1, 1, 1) + 3 * ((top + y) * w.view(-1, 1, 1) + left + x)
-        pixels = self.buffer[place.unsqueeze(1) + torch.arange(3, device=device).view(1, 3, 1, 1)]
+        place = at.view(-1, 1, 1) + self.channels * ((top + y) * w.view(-1, 1, 1) + left + x)
+        pixels = self.buffer[place.unsqueeze(1) + torch.arange(self.channels, device=device).view(1, -1, 1, 1)]
         return pixels.float() / 127.5 - 1
 
 
@@ -81,20 +94,20 @@ def drawn(below, n):
     return chosen.clamp(max=len(below) - 1)
 
 
-def jittered(x0):
+def jittered(x0, jitter=JITTER):
     """A random gamma and a gain of each channel, not above white."""
     n = x0.shape[0]
-    gamma = (JITTER * torch.randn(n, 1, 1, 1, device=x0.device)).exp()
-    gain = (0.5 * JITTER * torch.randn(n, 3, 1, 1, device=x0.device)).exp()
+    gamma = (jitter * torch.randn(n, 1, 1, 1, device=x0.device)).exp()
+    gain = (0.5 * jitter * torch.randn(n, x0.shape[1], 1, 1, device=x0.device)).exp()
     return 2 * (gain * (0.5 * x0 + 0.5).clamp(min=0) ** gamma).clamp(max=1) - 1
 
 
-def levels(n, device):
-    """Noise levels: log-normal, a quarter uniform in the logarithm."""
-    low, high = (math.log(s) for s in SIGMA)
+def levels(n, device, law=LAW):
+    """Noise levels: log-normal, a share uniform in the logarithm."""
+    low, high = (math.log(law[end]) for end in ("min", "max"))
     uniform = low + (high - low) * torch.rand(n, device=device)
-    normal = -1.5 + 1.2 * torch.randn(n, device=device)
-    return torch.where(torch.rand(n, device=device) < 0.25, uniform, normal).clamp(low, high).exp()
+    normal = law["mean"] + law["std"] * torch.randn(n, device=device)
+    return torch.where(torch.rand(n, device=device) < law["uniform"], uniform, normal).clamp(low, high).exp()
 
 
 def as_in_a_file(x):
@@ -123,13 +136,23 @@ def lessons(x0, eps, sigma, teacher):
     return x, skip * x + out * teacher(inp * x, features_of_levels(sigma)).float()
 
 
+def greyed(x0, eps, share):
+    """Some crops made grey, with the same noise in all channels."""
+    grey = torch.rand(len(x0), 1, 1, 1, device=x0.device) < share
+    return torch.where(grey, x0.mean(1, keepdim=True), x0), torch.where(grey, eps[:, :1], eps)
+
+
+def task(x0, x, sigma, data=DATA):
+    """What the network is shown and told of noisy pictures, and what it should answer."""
+    inp, skip, out = factors((sigma * sigma).view(-1, 1, 1, 1), data)
+    return dict(x=inp * x, features=features_of_levels(sigma), target=(x0 - skip * x) / out)
+
+
 def plain(x0, teacher=None):
     """Crops with one level of noise each: what the network is shown, told and should answer; a fifth are the teacher's."""
     n, device = x0.shape[0], x0.device
     sigma, eps = levels(n, device), torch.randn_like(x0)
-    grey = torch.rand(n, 1, 1, 1, device=device) < GREY
-    x0 = torch.where(grey, x0.mean(1, keepdim=True), x0)
-    eps = torch.where(grey, eps[:, :1], eps)
+    x0, eps = greyed(x0, eps, GREY)
     s = sigma.view(-1, 1, 1, 1)
     filed = (torch.rand(n, 1, 1, 1, device=device) < ROUNDED) & (s >= 4 / 255) & (s < 1)
     x = x0 + s * eps
@@ -138,8 +161,7 @@ def plain(x0, teacher=None):
         k = max(n // 5, 1)
         x, x0 = x.clone(), x0.clone()
         x[:k], x0[:k] = lessons(x0[:k], eps[:k], sigma[:k], teacher)
-    inp, skip, out = factors(s * s)
-    return dict(x=inp * x, features=features_of_levels(sigma), target=(x0 - skip * x) / out)
+    return task(x0, x, sigma)
 
 
 def log_uniform(low, high, *shape, device):

@@ -4,6 +4,7 @@
 import json
 import math
 import struct
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -43,6 +44,34 @@ def save(path, arrays, about):
         file.write(struct.pack("<Q", len(text)) + text + b"".join(bodies))
 
 
+def shapes(net):
+    """Shapes of the arrays of a network that is described as in a model file (without maps), by name."""
+    e, pixels, widths = net["embedding"], 4 * net["channels"], net["widths"]
+    convs = {"embed.0": (e, 32, 1), "embed.1": (e, e, 1), "stem": (widths[0], pixels, 3), "out": (pixels, widths[0], 3)}
+    for scale, (fine, coarse) in enumerate(zip(widths, widths[1:])):
+        convs |= {f"down.{scale}": (coarse, 4 * fine, 1), f"up.{scale}": (4 * fine, coarse, 1)}
+    for scale, (width, blocks) in enumerate(zip(widths, net["blocks"])):
+        for part in ["middle"] if scale == len(widths) - 1 else ["encode", "decode"]:
+            for k in range(blocks):
+                name = f"{part}.{scale}.{k}."
+                convs |= {name + "conv1": (width, width, 3), name + "conv2": (width, width, 3), name + "film": (2 * width, e, 1)}
+    found = {name + ".weight": (o, i, side, side) for name, (o, i, side) in convs.items()}
+    found |= {name + ".bias": (1, o, 1, 1) for name, (o, _, _) in convs.items()}
+    if net.get("condition"):
+        found["stem.condition.weight"] = (widths[0], pixels, 3, 3)
+    return found
+
+
+def new(net, seed):
+    """Random weights to start from, as Tweedie's: He's normal, and zeros where a branch ends."""
+    rng, arrays = np.random.default_rng(seed), {}
+    zeros = (".bias", ".conv2.weight", ".film.weight", "stem.condition.weight", "out.weight")
+    for name, (o, i, h, w) in shapes(net).items():
+        std = 0.0 if name.endswith(zeros) or name.startswith("up.") else math.sqrt(2 / (i * h * w))
+        arrays[name] = (std * rng.standard_normal((o, i, h, w))).astype(np.float32)
+    return arrays
+
+
 def grow(arrays, about, blocks, seed):
     """More residual blocks at each scale; new ones are the identity at first, since they end in zeros."""
     spec = json.loads(about["tweedie"])
@@ -64,10 +93,13 @@ def grow(arrays, about, blocks, seed):
 
 
 class Photo:
-    """The network as a function of its arrays `p` (name to tensor)."""
+    """The network as a function of its arrays `p` (name to tensor).
 
-    def __init__(self, p, blocks):
-        self.p, self.blocks = p, blocks
+    With `fine_stem` its first convolution is of single precision under autocast, too: the least noise is less than what half
+    precision rounds off pictures."""
+
+    def __init__(self, p, blocks, fine_stem=False):
+        self.p, self.blocks, self.fine_stem = p, blocks, fine_stem
 
     def conv(self, name, x, padding=0):
         return F.conv2d(x, self.p[name + ".weight"], self.p[name + ".bias"].flatten(), padding=padding)
@@ -90,17 +122,26 @@ class Photo:
         y = y.reshape(n, h, w, c // 4, 2, 2).permute(0, 1, 4, 2, 5, 3).reshape(n, 2 * h, 2 * w, c // 4)
         return y.permute(0, 3, 1, 2)
 
-    def __call__(self, x, features, details=None):
-        """`x` [n, 3, h, w], sides multiples of 16; `features` [n, 32, 1, 1] or of each 2x2 block; `details` of a map."""
+    def stem(self, x, details, guess):
+        y = self.conv("stem", F.pixel_unshuffle(x, 2), 1)
+        for beside, name in [(details, "stem.map.weight"), (guess, "stem.condition.weight")]:
+            if beside is not None:
+                y = y + F.conv2d(F.pixel_unshuffle(beside, 2), self.p[name], padding=1)
+        return y
+
+    def __call__(self, x, features, details=None, guess=None):
+        """`x` [n, c, h, w], sides multiples of 16; `features` [n, 32, 1, 1] or of each 2x2 block; `details` of a map; `guess`
+        of a conditional network, in the range of the data."""
         embeddings = []
         for scale in range(len(self.blocks)):
             hidden = F.silu(self.conv("embed.0", features))
             embeddings.append(F.silu(self.conv("embed.1", hidden)))
             if details is not None:
                 features = F.avg_pool2d(features, 2) if scale + 1 < len(self.blocks) else features
-        y = self.conv("stem", F.pixel_unshuffle(x, 2), 1)
-        if details is not None:
-            y = y + F.conv2d(F.pixel_unshuffle(details, 2), self.p["stem.map.weight"], padding=1)
+        with torch.autocast(x.device.type, enabled=False) if self.fine_stem else nullcontext():
+            y = self.stem(x, details, guess)
+        if self.fine_stem:
+            y = y.to(embeddings[0].dtype)
         y = y.contiguous(memory_format=torch.channels_last)
         coarsest, skips = len(self.blocks) - 1, []
         for scale in range(coarsest):
@@ -129,10 +170,10 @@ def features_of_levels(sigma):
     return fourier((sigma.log() / 4).view(-1, 1, 1))
 
 
-def factors(v):
-    """EDM's input, skip and out of variances, infinite ones too."""
-    norm = v + DATA**2
-    return norm.rsqrt(), DATA**2 / norm, DATA / (1 + DATA**2 / v).sqrt()
+def factors(v, data=DATA):
+    """EDM's input, skip and out of variances, infinite ones too, for data of this standard deviation."""
+    norm = v + data**2
+    return norm.rsqrt(), data**2 / norm, data / (1 + data**2 / v).sqrt()
 
 
 def turn(rows, x):
