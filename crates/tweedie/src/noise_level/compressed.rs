@@ -161,7 +161,8 @@ mod tests {
     /// In steps of 8 bits, without what lies above and left of a corner.
     fn seen(x: &Image, corner: (usize, usize)) -> Option<f64> {
         let part = x.slice(s![0, .., corner.0.., corner.1..]);
-        let known = Array2::from_elem((part.dim().1, part.dim().2), true);
+        let (_, h, w) = part.dim();
+        let known = Array2::from_elem((h, w), true);
         steps(part, known.view()).map(|s| 255.0 * s)
     }
 
