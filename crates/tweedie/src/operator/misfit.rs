@@ -9,7 +9,9 @@
 //! excess(k) = max over groups g of  exp( mean_g log P/(|k|^2 S + sigma^2) ),    weighted by |W|^2 (|k|^2 S + sigma^2)/S
 //! ```
 //!
-//! is about 1 to 4 for the true kernel (scenes are no power law) and 10 for one that is a quarter too wide. Groups are rings of
+//! is about 1 to 4 for the true kernel (scenes are no power law) and 10 for one that is a quarter too wide. `|k|^2 S` is taken as the
+//! window shows it through which the picture is seen: what strong frequencies leak into the zeros of a kernel, and more of it where
+//! burnt-out pixels are cut out, is no excess. Groups are rings of
 //! frequencies, each split in three by how much the kernel weakens them. Means of logarithms are not moved by the few strong
 //! lines that streets and windows have.
 //!
@@ -69,6 +71,9 @@ struct Spectra {
     typical: Vec<f64>,
     kernel: Vec<Complex>,
     scene: Vec<f64>,
+    fft: Fft2,
+    /// Mean autocorrelation of the channels' windows, 1 at no lag.
+    window: Vec<f64>,
 }
 
 /// How the kernel suits a picture recorded with this noise; `None` where that cannot be told: the picture is too small, or
@@ -126,10 +131,14 @@ impl Spectra {
         let fft = Fft2::new(h, w);
         let n = fft.half() * h;
         let (mut power, mut logs) = (vec![0.0; n], vec![0.0; n]);
+        let mut seen_through = vec![Complex::ZERO; n];
         for (i, channel) in y.index_axis(Axis(0), 0).outer_iter().enumerate() {
             let plane: Vec<f64> = channel.iter().map(|&v| f64::from(v)).collect();
             let believed = believed.map(|b| b.index_axis(Axis(0), i));
             let window = window(believed, h, w)?;
+            for (sum, s) in seen_through.iter_mut().zip(fft.forward(&window, w)) {
+                *sum += s.norm_sqr();
+            }
             let spectrum = fft.forward(&windowed(plane, &window), w);
             for ((power, log), s) in power.iter_mut().zip(&mut logs).zip(&spectrum) {
                 let p = s.norm_sqr() / (h * w) as f64;
@@ -141,12 +150,18 @@ impl Spectra {
             let (u, v) = (i / h, i % h);
             (u as f64 / w as f64).hypot(v.min(h - v) as f64 / h as f64)
         });
+        let mut window = vec![0.0; h * w];
+        fft.inverse(seen_through, &mut window, w, |to, v| *to = v);
+        let size = window[0];
+        window.iter_mut().for_each(|v| *v /= size);
         let mut spectra = Spectra {
+            window,
             frequency: frequency.collect(),
             power,
             typical: logs.iter().map(|log| MEAN * log.exp()).collect(),
             kernel: transfer(&fft, kernel.taps(), kernel.origin()),
             scene: Vec::new(),
+            fft,
         };
         let (level, slope) = spectra.power_law(noise)?;
         let least = 1.0 / h.max(w) as f64;
@@ -191,12 +206,27 @@ impl Spectra {
         Some((y - slope * x, slope))
     }
 
+    /// The scene's power behind the kernel mixed with a part of no blur, as the window shows it: convolved with the window's power.
+    fn behind(&self, part: f64) -> Vec<f64> {
+        let (h, w) = (self.fft.height(), self.fft.width());
+        let passed = self.kernel.iter().zip(&self.scene);
+        let mut waves: Vec<Complex> = passed
+            .map(|(k, scene)| Complex::from((k * (1.0 - part) + part).norm_sqr() * scene))
+            .collect();
+        // The mean was taken off.
+        waves[0] = Complex::ZERO;
+        let mut lags = vec![0.0; h * w];
+        self.fft.inverse(waves, &mut lags, w, |to, v| *to = v);
+        lags.iter_mut().zip(&self.window).for_each(|(l, w)| *l *= w);
+        let waves = self.fft.forward(&lags, w);
+        waves.iter().map(|wave| wave.re.max(0.0)).collect()
+    }
+
     /// Power where the kernel leaves less of the scene than there is noise: the mean, and the most that a ring of
     /// frequencies has.
     fn unexplained(&self, noise: f64) -> [f64; 2] {
         let mut rings = [(0.0, 0usize); 9];
-        for i in 0..self.power.len() {
-            let scene = self.kernel[i].norm_sqr() * self.scene[i];
+        for (i, scene) in self.behind(0.0).into_iter().enumerate() {
             if self.frequency[i] > 0.02 && scene < noise {
                 let ring = &mut rings[((self.frequency[i] / 0.06) as usize).min(8)];
                 ring.0 += (self.typical[i] / (scene + noise)).ln();
@@ -237,12 +267,13 @@ impl Spectra {
 
     /// The largest excess of a group, of the kernel mixed with a part of no blur.
     fn excess(&self, groups: &[Vec<usize>], part: f64, noise: f64) -> f64 {
+        let behind = self.behind(part);
         let of = |group: &Vec<usize>| {
             let (mut sum, mut weights) = (0.0, 0.0);
             for &i in group {
                 let k = (self.kernel[i] * (1.0 - part) + part).norm_sqr();
                 let scene = self.scene[i];
-                let expected = k * scene + noise;
+                let expected = behind[i] + noise;
                 // Wiener's filter squared is k/(k + noise/scene)^2.
                 let weight = k * expected / scene / (k + noise / scene).powi(2);
                 sum += weight * (self.typical[i] / expected).ln();
