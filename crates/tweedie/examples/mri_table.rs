@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use common::{Result, pictures};
 use ndarray::Axis;
 use tweedie::checkpoint::Model;
-use tweedie::grid::{Grid, Subset};
 use tweedie::image::{Overwrite, Picture};
 use tweedie::method::{Settings, Task};
 use tweedie::metric::{psnr, ssim};
@@ -168,18 +167,17 @@ fn score(x: &Image, heads: &Image) -> Result<String> {
     ))
 }
 
-/// DDS as its paper has it, with more and fewer steps of conjugate gradients.
+/// DDS with more and fewer steps of conjugate gradients.
 fn ablation(prior: &Network, heads: &Image) -> Result<()> {
     println!("\nuniform1d:4, noiseless, DDS 49 by steps of conjugate gradients\n");
     println!("| 1 | 3 | 5 | 10 |\n|---|---|---|---|");
     let problem = recorded(heads, "uniform1d:4", 0.0)?;
+    let tuned = Settings::tuned("dds", &Task::of(&problem, Some(49))).ok_or("there is no dds")?;
     let mut scores = Vec::new();
     for iterations in [1, 3, 5, 10] {
-        let settings: Settings = serde_json::from_value(serde_json::json!({
-            "name": "dds",
-            "iterations": iterations,
-            "grid": Grid::ddpm(Subset::Uniform { steps: 49 }),
-        }))?;
+        let mut settings = serde_json::to_value(&tuned)?;
+        settings["iterations"] = iterations.into();
+        let settings: Settings = serde_json::from_value(settings)?;
         scores.push(score(&solved(&settings, prior, &problem)?, heads)?);
     }
     println!("| {} |", scores.join(" | "));
