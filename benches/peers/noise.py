@@ -1,8 +1,8 @@
 """Denoising by default on noise as files have it, beside the best level that a search finds, and beside BM3D.
 
-    python noise.py TWEEDIE FOLDER [EVERY]
+    python noise.py TWEEDIE FOLDER [EVERY [SIDE]]
 
-Of the clean pictures in FOLDER every EVERY-th is given noise of 25/255 (or noise that grows with brightness) and saved in ten
+Of the clean pictures in FOLDER every EVERY-th, or the middle SIDE by SIDE pixels of it, is given noise of 25/255 (or noise that grows with brightness) and saved in ten
 ways. Prints, for each, the mean gain in dB over the input: of `tweedie denoise` when nothing is said, of the best single
 `--noise` for each picture, and of BM3D at the best of four levels for each way, by the first four pictures. Needs numpy, scipy, pillow and
 bm3d.
@@ -49,8 +49,12 @@ def psnr(a, b):
     return -10 * np.log10(np.mean((a - b) ** 2))
 
 
-def load(path):
-    return np.asarray(Image.open(path).convert("RGB")) / 255
+def load(path, side=None):
+    picture = Image.open(path).convert("RGB")
+    if side:
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        picture = picture.crop((left, top, left + side, top + side))
+    return np.asarray(picture) / 255
 
 
 def levels(of, way):
@@ -72,14 +76,14 @@ def bm3d_gains(pictures, way):
     return first[best] + gains(pictures[4:], best)
 
 
-def main(tweedie, folder, every="1"):
+def main(tweedie, folder, every="1", side="0"):
     paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".png", ".jpg", ".bmp", ".tif"))
     gains = {}
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
         truths = {}
         for k, path in enumerate(paths[:: int(every)]):
-            for way, y, truth in ways(load(path), k):
+            for way, y, truth in ways(load(path, int(side)), k):
                 name = f"{len(truths):05}"
                 truths[name] = (way, y, truth)
                 (work / "in" / way).mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-WIDTHS, BLOCKS, EMBEDDING, FREQUENCIES = (64, 128, 256), 2, 64, 16
+EMBEDDING, FREQUENCIES = 64, 16
+# Widths and blocks at each scale: of the embedded prior, and of the recipe whose training is timed (models/photo/recipe.toml).
+PRIOR = (64, 128, 256, 320), (4, 3, 1, 2)
+RECIPE = (64, 128, 256), (2, 2, 2)
 
 
 class Block(nn.Module):
@@ -21,22 +24,23 @@ class Block(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(x)) * (1 + scale) + shift))
 
 
-def blocks(c):
-    return nn.ModuleList(Block(c) for _ in range(BLOCKS))
+def chain(c, n):
+    return nn.ModuleList(Block(c) for _ in range(n))
 
 
 class Photo(nn.Module):
-    def __init__(self):
+    def __init__(self, widths, blocks):
         super().__init__()
-        pairs = list(zip(WIDTHS, WIDTHS[1:]))
+        pairs = list(zip(widths, widths[1:]))
+        sides = list(zip(widths[:-1], blocks))
         self.embed = nn.ModuleList([nn.Linear(2 * FREQUENCIES, EMBEDDING), nn.Linear(EMBEDDING, EMBEDDING)])
-        self.stem = nn.Conv2d(12, WIDTHS[0], 3, padding=1)
-        self.encode = nn.ModuleList(blocks(c) for c in WIDTHS[:-1])
+        self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
+        self.encode = nn.ModuleList(chain(c, n) for c, n in sides)
         self.down = nn.ModuleList(nn.Conv2d(4 * fine, coarse, 1) for fine, coarse in pairs)
-        self.middle = blocks(WIDTHS[-1])
+        self.middle = chain(widths[-1], blocks[-1])
         self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairs)
-        self.decode = nn.ModuleList(blocks(c) for c in WIDTHS[:-1])
-        self.out = nn.Conv2d(WIDTHS[0], 12, 3, padding=1)
+        self.decode = nn.ModuleList(chain(c, n) for c, n in sides)
+        self.out = nn.Conv2d(widths[0], 12, 3, padding=1)
 
     def forward(self, x, condition):
         periods = 0.25 * 256 ** (torch.arange(FREQUENCIES) / (FREQUENCIES - 1))

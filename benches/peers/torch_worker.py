@@ -11,7 +11,7 @@ import sys
 import torch
 
 from adm import Adm
-from photo import Photo
+from photo import PRIOR, RECIPE, Photo
 from timing import report
 
 
@@ -20,7 +20,7 @@ def model_and_input(case):
     if case.startswith("ffhq"):
         return Adm(), torch.randn(1, 3, 256, 256), torch.tensor([500.0])
     side = 1024 if "1024" in case else 256
-    return Photo(), torch.randn(1, 3, side, side), torch.tensor([-0.5])
+    return Photo(*PRIOR), torch.randn(1, 3, side, side), torch.tensor([-0.5])
 
 
 def forward(case):
@@ -46,7 +46,7 @@ def gradient(case):
 
 
 def train(_):
-    model = Photo()
+    model = Photo(*RECIPE)
     ema = copy.deepcopy(model).requires_grad_(False)
     adam = torch.optim.Adam(model.parameters(), lr=1e-4)
     x, target = torch.randn(2, 16, 3, 64, 64)
