@@ -129,6 +129,48 @@ fn g4_is_one_pixel() {
     }
 }
 
+/// DAPS whose image of each level is drawn from `p(x0 | x, y)` itself draws from the posterior, few levels or many (B-25). The way from `x` to
+/// `E[x0 | x, y]` is what the prior says when it is told both. Wrong: the measurement told at the level alone, or twice.
+#[test]
+fn daps_with_exact_draws_is_exact() {
+    let a = operator().0;
+    let inverse = |m: DMatrix<f64>| m.try_inverse().unwrap();
+    let precision = inverse(DMatrix::from_fn(4, 4, |i, j| covariance()[[i, j]]));
+    let seen = a.transpose() / (SIGMA_Y * SIGMA_Y);
+    let told = &seen * DVector::from_row_slice(&Y);
+    for levels in [6, 40] {
+        let sigma = |k: usize| 100.0 * 1e-3f64.powf(k as f64 / (levels - 1) as f64);
+        let (mut mean, mut spread) = (DVector::zeros(4), DMatrix::zeros(4, 4));
+        for s in (0..levels).map(sigma) {
+            spread += DMatrix::identity(4, 4) * (s * s);
+            let known = DMatrix::identity(4, 4) / (s * s) + &seen * &a;
+            let eigen = known.clone().symmetric_eigen();
+            let rows = Array2::from_shape_fn((4, 4), |(i, j)| eigen.eigenvectors[(j, i)] as f32);
+            let variance = Image::from_shape_fn((1, 4, 1, 1), |(_, i, ..)| {
+                (1.0 / eigen.eigenvalues[i]) as f32
+            });
+            let noise = NoiseMap::new(variance, Basis::One(rows));
+            // At zero, and at as much as the noise in each number.
+            let at = |k: usize| DVector::from_fn(4, |i, _| if i + 1 == k { s } else { 0.0 });
+            let m: Vec<DVector<f64>> = (0..5)
+                .map(|k| inverse(known.clone()) * (at(k) / (s * s) + &told))
+                .collect();
+            let m = Image::from_shape_fn((5, 4, 1, 1), |(k, i, ..)| m[k][i] as f32);
+            let x0 = columns(&prior().denoise_mapped(&m, &noise).unwrap().x0);
+            let base = x0.column(0).into_owned();
+            let slope = DMatrix::from_fn(4, 4, |i, j| (x0[(i, j + 1)] - base[i]) / s);
+            mean = base + &slope * mean;
+            spread = &slope * spread * slope.transpose() + inverse(&precision + known);
+        }
+        let (expected, variance) = posterior(SIGMA_Y);
+        assert!(distance(mean.as_slice(), &expected) < 1e-5, "{mean}");
+        assert!(
+            distance(spread.diagonal().as_slice(), &variance) < 1e-5,
+            "{spread}"
+        );
+    }
+}
+
 /// The variance that Heun's rule gives a Gaussian number of variance `v`, from pure noise down the levels: along each
 /// eigenvector of a covariance it is a product of numbers.
 fn heun(levels: &[Level], v: f64) -> f64 {
