@@ -226,7 +226,8 @@ impl Spectra {
     /// frequencies has.
     fn unexplained(&self, noise: f64) -> [f64; 2] {
         let mut rings = [(0.0, 0usize); 9];
-        for (i, scene) in self.behind(0.0).into_iter().enumerate() {
+        for i in 0..self.power.len() {
+            let scene = self.kernel[i].norm_sqr() * self.scene[i];
             if self.frequency[i] > 0.02 && scene < noise {
                 let ring = &mut rings[((self.frequency[i] / 0.06) as usize).min(8)];
                 ring.0 += (self.typical[i] / (scene + noise)).ln();
