@@ -61,6 +61,12 @@ pub fn name_for_texture(task: &Task) -> &'static str {
         _ if task.conditional || task.quantised || !task.linear || task.elsewhere => name(task),
         Loss { scales: true, .. } if task.enlarged() > 6.0 => "dps",
         Loss { scales: true, .. } => "ddiff",
+        // What a Gaussian took must be invented; a disk or a motion left most of it.
+        Loss {
+            detail: true,
+            faded,
+            ..
+        } if faded > 0.4 => "hqs",
         Loss { detail: true, .. } => "diffpir",
         _ => name(task),
     }
@@ -81,8 +87,8 @@ mod tests {
     use super::*;
     use crate::Dims;
     use crate::operator::{
-        Bayer, Downsample, Gray, GrayWeights, Hadamard, Identity, Jpeg, Mask, MaskSpec, Mosaic,
-        Operator, Quantiser, Ratio, Subsampling,
+        Bayer, Blur, Boundary, Downsample, Gray, GrayWeights, Hadamard, Identity, Jpeg, Kernel,
+        Mask, MaskSpec, Mosaic, Operator, Quantiser, Ratio, Subsampling,
     };
 
     /// Where the prior knows maps and pixels are measured alone it is the exact posterior, also for draws; else draws are
@@ -137,6 +143,11 @@ mod tests {
             name_for_texture(&Task::exact(&small)),
             name(&Task::exact(&small))
         );
+        let blur = |kernel: Kernel| Blur::new(Dims::new(3, 64, 64), kernel, Boundary::Symmetric);
+        let textured = |kernel| name_for_texture(&Task::exact(&blur(kernel).unwrap()));
+        assert_eq!(textured(Kernel::gaussian(1.6, None).unwrap()), "hqs");
+        assert_eq!(textured(Kernel::disk(3.0).unwrap()), "diffpir");
+        assert_eq!(textured(Kernel::motion(13.0, 20.0).unwrap()), "diffpir");
     }
 
     /// Compressed sensing has many steps of a denoiser, with noise too; its draws are DiffPIR's.
