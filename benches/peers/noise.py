@@ -3,11 +3,12 @@
     python noise.py TWEEDIE FOLDER [EVERY [SIDE]]
 
 Of the clean pictures in FOLDER every EVERY-th, or the middle SIDE by SIDE pixels of it, is given noise of 25/255 (or noise that grows with brightness) and saved in ten
-ways. Prints, for each, the mean gain in dB over the input: of `tweedie denoise` when nothing is said, of the best single
+ways, JPEGs as the files that they are. Prints, for each, the mean gain in dB over the input: of `tweedie denoise` when nothing is said, of the best single
 `--noise` for each picture, and of BM3D at the best of four levels for each way, by the first four pictures. Needs numpy, scipy, pillow and
 bm3d.
 """
 
+import io
 import json
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "noise"))
-from examples import demosaiced, jpeg, resized, rounded  # noqa: E402
+from examples import demosaiced, resized, rounded  # noqa: E402
 
 SIGMA, LAW = 25 / 255, (0.0005, 0.01)
 LEVELS = {"jpeg": (16, 18, 20, 22, 25, 28), "poisson": (12, 14, 16, 18, 20, 23), "": (19, 22, 25, 28, 31)}
@@ -27,22 +28,28 @@ BM3D = {"jpeg": (20, 24, 28, 33), "poisson": (14, 17, 20, 24), "": (22, 26, 30, 
 QUALITIES = [(q, s) for s in (2, 0) for q in (95, 90, 75)]
 
 
+def file(y, kind="PNG", **settings):
+    file = io.BytesIO()
+    Image.fromarray(rounded(y)).save(file, kind, **settings)
+    return file.getvalue()
+
+
 def ways(x, seed):
-    """Name, what was saved (values k/255), and the truth."""
+    """Name, the file that was saved, and the truth."""
     white = lambda n: x + np.random.default_rng([seed, n]).normal(0, SIGMA, x.shape)
     for i, (quality, subsampling) in enumerate(QUALITIES):
         kind = "4:2:0" if subsampling else "4:4:4"
-        yield f"jpeg {quality} {kind}", jpeg(white(i), quality, subsampling), x
-    yield "demosaiced", rounded(demosaiced(white(10))) / 255, x
+        yield f"jpeg {quality} {kind}", file(white(i), "JPEG", quality=quality, subsampling=subsampling), x
+    yield "demosaiced", file(demosaiced(white(10))), x
     size = (int(x.shape[1] * 1.5), int(x.shape[0] * 1.5))
     y = resized(rounded(white(11)) / 255, size, Image.BICUBIC)
-    yield "enlarged by 1.5", rounded(y) / 255, np.clip(resized(x, size, Image.BICUBIC), 0, 1)
+    yield "enlarged by 1.5", file(y), np.clip(resized(x, size, Image.BICUBIC), 0, 1)
     grey = np.repeat((x @ [0.299, 0.587, 0.114])[..., None], 3, -1)
     noise = np.random.default_rng([seed, 12]).normal(0, SIGMA, x.shape[:2])[..., None]
-    yield "grey as RGB", rounded(grey + noise) / 255, grey
+    yield "grey as RGB", file(grey + noise), grey
     a, b = LAW
     noise = np.random.default_rng([seed, 13]).normal(0, 1, x.shape)
-    yield "poisson", rounded(x + noise * np.sqrt(a + b * x)) / 255, x
+    yield "poisson", file(x + noise * np.sqrt(a + b * x)), x
 
 
 def psnr(a, b):
@@ -83,17 +90,18 @@ def main(tweedie, folder, every="1", side="0"):
         work = Path(work)
         truths = {}
         for k, path in enumerate(paths[:: int(every)]):
-            for way, y, truth in ways(load(path, int(side)), k):
+            for way, saved, truth in ways(load(path, int(side)), k):
                 name = f"{len(truths):05}"
-                truths[name] = (way, y, truth)
+                truths[name] = (way, load(io.BytesIO(saved)), truth)
                 (work / "in" / way).mkdir(parents=True, exist_ok=True)
-                Image.fromarray(rounded(y)).save(work / "in" / way / f"{name}.png")
+                kind = "jpg" if way.startswith("jpeg") else "png"
+                (work / "in" / way / f"{name}.{kind}").write_bytes(saved)
         for folder in sorted((work / "in").iterdir()):
             way = folder.name
             for level in (None, *levels(LEVELS, way)):
                 noise = [] if level is None else ["--noise", f"{level}/255"]
                 out = work / "out"
-                command = [tweedie, "denoise", folder, "-o", out, "--json", "--force", *noise]
+                command = [tweedie, "denoise", folder, "-o", out, "--json", "--force", "--format", "png", *noise]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 for line in done.stdout.splitlines():
                     result = Path(json.loads(line)["output"])

@@ -49,7 +49,9 @@ fn main() -> Result<()> {
             for (sum, noisy) in sums.iter_mut().zip([noisy, saved]) {
                 let operator = Box::new(Identity::new(Dims::of(&clean))?);
                 let problem = Problem::new(noisy, operator, level.b)?;
-                let restored = Tweedie {}.restore(&network, &problem, &mut Run::new(0))?.x;
+                let restored = Tweedie::default()
+                    .restore(&network, &problem, &mut Run::new(0))?
+                    .x;
                 *sum += psnr(&clean, &restored.mapv(|v| v.clamp(0.0, 1.0)))?;
             }
         }

@@ -29,6 +29,7 @@ pub mod registry;
 pub mod restore;
 pub mod run;
 pub mod sampler;
+pub mod spectrum;
 pub mod train;
 mod truncated;
 

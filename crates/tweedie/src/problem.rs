@@ -9,6 +9,7 @@ use crate::level::Range;
 use crate::operator::{
     AnySpectrum, Error, Lanczos, Linear, Operator, Weighted, cg, lanczos, norm_at, tikhonov,
 };
+use crate::spectrum::Spectrum;
 use crate::{Dims, Image};
 
 /// What stands between `A(x)` and the measurement.
@@ -29,23 +30,43 @@ pub enum Noise {
         /// What brightness adds to it, from black to white.
         b: f64,
     },
+    /// Noise that neighbouring pixels and colours share, as demosaicing, resizing, compression and in-camera denoising make it.
+    Correlated(Spectrum),
 }
 
 impl Noise {
-    /// Its variance where the measurement, without noise, is `v`; beyond black and white it is theirs.
+    /// Its variance where the measurement, without noise, is `v`; beyond black and white it is theirs. Of noise that neighbours share that
+    /// of its level.
     pub fn variance(self, v: f64) -> f64 {
         match self {
             Noise::Exact => 0.0,
             Noise::White(sigma) => sigma * sigma,
             Noise::Poisson { a, b } => a + b * v.clamp(0.0, 1.0),
+            Noise::Correlated(spectrum) => match spectrum.brightness {
+                Some([a, b]) => a + b * v.clamp(0.0, 1.0),
+                None => spectrum.white * spectrum.white,
+            },
         }
     }
 
-    /// The standard deviation in a measurement `y`: where it depends on brightness, the root of the mean variance.
+    /// The same noise as a prior knows it that knows white noise: its neighbours share nothing.
+    pub fn unshared(self) -> Noise {
+        match self {
+            Noise::Correlated(spectrum) => match spectrum.brightness {
+                Some([a, b]) => Noise::Poisson { a, b },
+                None => Noise::from(spectrum.white),
+            },
+            noise => noise,
+        }
+    }
+
+    /// The standard deviation in a measurement `y`: where it depends on brightness, the root of the mean variance; where neighbours share
+    /// it, the level of white noise at which a denoiser does most good.
     pub fn level(self, y: &Image) -> f64 {
         match self {
             Noise::Exact => 0.0,
             Noise::White(sigma) => sigma,
+            Noise::Correlated(spectrum) => spectrum.white,
             Noise::Poisson { .. } => {
                 let variances = y.iter().map(|&v| self.variance(f64::from(v)));
                 (variances.sum::<f64>() / y.len() as f64).sqrt()
@@ -65,6 +86,7 @@ impl Noise {
                     "noise of variance a + b*x must have some from x = 0 to 1, finite and never below 0; not {a} + {b}*x"
                 )))
             }
+            Noise::Correlated(spectrum) => spectrum.check().map_err(Error::Invalid),
             _ => Ok(()),
         }
     }
@@ -144,21 +166,23 @@ impl Problem {
     }
 
     /// The same problem with white noise: where the noise differs from pixel to pixel, operator and measurement are weighted,
-    /// `W A x = W y`, so that all of it has the level [`Problem::sigma`].
+    /// `W A x = W y`, so that all of it has the level [`Problem::sigma`]. Noise that neighbours share is taken for white noise
+    /// ([`Noise::unshared`]).
     ///
     /// The brightness that says how noisy a pixel is comes from the measurement, averaged over 5x5 pixels.
     pub fn whitened(&self) -> Problem {
-        let Noise::Poisson { .. } = self.noise else {
-            return self.with_noise(self.noise);
+        let noise = self.noise.unshared();
+        let Noise::Poisson { .. } = noise else {
+            return self.with_noise(noise);
         };
-        let sigma = self.sigma();
-        if self.operator.binned().is_some() {
+        let sigma = noise.level(&self.y);
+        if self.operator.binned().is_some() || self.operator.quantised().is_some() {
             // Weights do not reach what was rounded: the mean variance must do.
             return self.with_noise(Noise::White(sigma));
         }
         let weights = averaged(&self.y, 2).mapv(|v| {
             // No pixel is trusted more than a hundred times the others.
-            let variance = self.noise.variance(f64::from(v)).max(1e-4 * sigma * sigma);
+            let variance = noise.variance(f64::from(v)).max(1e-4 * sigma * sigma);
             (sigma / variance.sqrt()) as f32
         });
         Problem {
@@ -262,7 +286,7 @@ impl Problem {
 }
 
 /// The mean of the pixels up to `reach` rows and columns away, as far as there are any.
-fn averaged(y: &Image, reach: usize) -> Image {
+pub(crate) fn averaged(y: &Image, reach: usize) -> Image {
     let mut out = y.clone();
     for axis in [2, 3] {
         let before = out.clone();
@@ -320,5 +344,18 @@ mod tests {
         assert!((there / back - 1.0).abs() < 1e-4, "{there} is not {back}");
         let guess = white.operator.guess(&white.y) - blur().guess(&y);
         assert!(guess.iter().all(|d| d.abs() < 1e-4));
+    }
+
+    /// What was rounded keeps its intervals, with the mean of the noise. Wrong: weights, behind which no interval is known.
+    #[test]
+    fn what_was_rounded_is_not_weighted() {
+        use crate::operator::{Jpeg, Subsampling};
+        let dims = Dims::new(3, 16, 16);
+        let jpeg = Jpeg::new(dims, 50, Subsampling::Quarter).unwrap();
+        let y = Image::from_elem(dims.batch(1), 0.5);
+        let noise = Noise::Poisson { a: 0.001, b: 0.01 };
+        let white = Problem::new(y, Box::new(jpeg), noise).unwrap().whitened();
+        assert!(white.operator.quantised().is_some());
+        assert!((white.sigma() - 0.006f64.sqrt()).abs() < 1e-6);
     }
 }

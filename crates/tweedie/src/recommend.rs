@@ -10,6 +10,9 @@ use crate::operator::Loss;
 /// Below this deviation of the noise a measurement is as good as without.
 const NOISELESS: f64 = 0.015;
 
+/// From so many times more noise than rounding on, what was rounded is best taken for noise that was rounded.
+const NOISIER: f64 = 1.4;
+
 /// The name of the method that suits a task best.
 ///
 /// A conditional prior knows one way.
@@ -21,7 +24,7 @@ const NOISELESS: f64 = 0.015;
 /// noise, a spectrum of which places are missing: 0.5 dB on heads in MRI, 2 dB in tomography, of two slices each. Large holes are
 /// filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
 ///
-/// Of rounded numbers each is put where it is expected in its interval; where noise came before the rounding, and pixels are mixed, a
+/// Of rounded numbers each is put where it is expected in its interval, and where there was more noise before, that is drawn anew and removed (MCEM); where noise came before the rounding, and pixels are mixed, a
 /// chain weighs what all bins tell (QCS-SGM+). Where the operator is not linear, gradients must do, from near the first guess
 /// (DiffPIR, equation 13; docs/non-linear.md). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
 /// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR); where fewer are, PnP-DRS is 0.1 to 0.2 dB
@@ -30,6 +33,7 @@ pub fn name(task: &Task) -> &'static str {
     let known = task.pixelwise && task.maps;
     match task.loss {
         _ if task.conditional => "sr3",
+        _ if task.quantised && task.sigma > NOISIER * task.rounding => "mcem",
         _ if task.quantised => "dequantise",
         _ if task.binned => "qcs-sgm+",
         _ if !task.linear => "diffpir",
@@ -175,6 +179,16 @@ mod tests {
     fn of_rounded_numbers_intervals_are_known() {
         let jpeg = Jpeg::new(Dims::new(3, 8, 8), 50, Subsampling::Quarter).unwrap();
         assert_eq!(name(&Task::exact(&jpeg)), "dequantise");
+        let noisy = Task {
+            sigma: 0.1,
+            ..Task::exact(&jpeg)
+        };
+        assert_eq!([name(&noisy), name_for_texture(&noisy)], ["mcem"; 2]);
+        let less = Task {
+            sigma: 0.01,
+            ..noisy
+        };
+        assert_eq!(name(&less), "dequantise");
         let of = Box::new(Identity::new(Dims::new(1, 8, 8)).unwrap());
         let signs = Quantiser::new(of, 1, None).unwrap();
         assert_eq!(name(&Task::exact(&signs)), "qcs-sgm+");

@@ -9,6 +9,8 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, PI};
 
+use statrs::function::erf::erfc_inv;
+
 /// What is known of `t ~ N(0, 1)` given `l <= t <= u`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Truncated {
@@ -22,6 +24,8 @@ pub(crate) struct Truncated {
 
 /// Where the interval is so narrow beside the slope of the density that series have all digits.
 const NARROW: f64 = 1e-2;
+/// Numbers that are surer are drawn as if they were no surer than this.
+const LEAST_SIGMA: f64 = 1e-9;
 /// Variances are not told below this.
 const LEAST: f64 = 1e-12;
 
@@ -62,6 +66,38 @@ impl Truncated {
 pub(crate) fn mean(mean: f64, sigma: f64, low: f64, high: f64) -> f64 {
     let standard = Truncated::within((low - mean) / sigma, (high - mean) / sigma);
     (mean + sigma * standard.mean).clamp(low, high)
+}
+
+/// A draw of `v ~ N(mean, sigma^2)` of which is known that `low <= v <= high`: the one below which a share `u` of them lies, from 0 to 1.
+/// In the interval for all numbers with `low < high` and `sigma > 0`.
+pub(crate) fn drawn(mean: f64, sigma: f64, low: f64, high: f64, u: f64) -> f64 {
+    let (l, h) = ((low - mean) / sigma, (high - mean) / sigma);
+    // Mirrored so that the lower tail counts, which has all its digits.
+    if l + h > 0.0 {
+        return -drawn_below(-mean, sigma, (-high, -low), 1.0 - u);
+    }
+    drawn_below(mean, sigma, (low, high), u)
+}
+
+/// [`drawn`], with a standard normal number in the place of the share of them that lie below.
+pub(crate) fn of_normal(mean: f32, sigma: f32, (low, high): (f32, f32), normal: f32) -> f32 {
+    let share = 0.5 * libm::erfc(-f64::from(normal) * FRAC_1_SQRT_2);
+    let sigma = f64::from(sigma).max(LEAST_SIGMA);
+    drawn(mean.into(), sigma, low.into(), high.into(), share) as f32
+}
+
+fn drawn_below(mean: f64, sigma: f64, (low, high): (f64, f64), u: f64) -> f64 {
+    let below = |v: f64| libm::erfc(-(v - mean) / sigma * FRAC_1_SQRT_2);
+    let (l, h) = (below(low), below(high));
+    let twice = l + (h - l) * u;
+    let t = -erfc_inv(twice) / FRAC_1_SQRT_2;
+    // Where even the tail has no digits left, the nearer end is all that there is.
+    let v = if t.is_finite() {
+        mean + sigma * t
+    } else {
+        high
+    };
+    v.clamp(low, high)
 }
 
 /// `sqrt(2/pi)`.
@@ -258,5 +294,43 @@ mod tests {
         }
         assert_eq!(mean(0.0, 1.0, -3.0, 3.0), 0.0);
         assert!(mean(1e9, 1e-3, -1.0, 1.0) <= 1.0);
+    }
+
+    /// Draws have the moments of what is drawn from, in the middle and far out in a tail, of wide and narrow intervals. Wrong: the
+    /// other tail, a share of the whole.
+    #[test]
+    fn draws_have_the_moments() {
+        let infinity = f64::INFINITY;
+        for (low, high) in [
+            (-infinity, infinity),
+            (-0.3, 0.4),
+            (1.0, infinity),
+            (-infinity, 1.5),
+            (-infinity, -6.0),
+            (-9.0, -8.9),
+            (7.0, 30.0),
+        ] {
+            let n = 20_000;
+            let (mu, sigma) = (0.7, 2.0);
+            let (from, to) = (mu + sigma * low, mu + sigma * high);
+            let shares = (0..n).map(|k| (f64::from(k) + 0.5) / f64::from(n));
+            let draws: Vec<f64> = shares.map(|u| drawn(mu, sigma, from, to, u)).collect();
+            assert!(draws.is_sorted() && draws.iter().all(|v| (from..=to).contains(v)));
+            let mean = draws.iter().sum::<f64>() / f64::from(n);
+            let square = draws.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
+            let law = Truncated::within(low, high);
+            assert!(
+                (mean - mu - sigma * law.mean).abs() < 1e-3 * sigma,
+                "{low} {high}: {mean}"
+            );
+            let variance = sigma * sigma * law.variance;
+            assert!(
+                (square / variance - 1.0).abs() < 0.01,
+                "{low} {high}: {square} {variance}"
+            );
+        }
+        // Beyond all digits.
+        assert_eq!(drawn(0.0, 1.0, 60.0, 61.0, 0.3), 60.0);
+        assert_eq!(drawn(0.0, 1.0, -61.0, -60.0, 0.3), -60.0);
     }
 }

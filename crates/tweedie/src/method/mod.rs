@@ -72,8 +72,8 @@ pub enum Handling {
     Ignored,
     /// It is told the level of white noise; a problem with other noise is given to it whitened ([`Problem::whitened`]).
     White,
-    /// It takes noise that depends on brightness as it is.
-    Brightness,
+    /// It takes noise as it is, also where that depends on brightness or neighbours share it.
+    Any,
 }
 
 /// A way back from a measurement to an image.
@@ -124,10 +124,9 @@ pub trait Method: Send + Sync {
     ) -> Result<Restored, Error> {
         self.check(prior.card(), problem)?;
         match problem.noise {
-            Noise::Poisson { .. } if self.handling() != Handling::Brightness => {
-                self.solve(prior, &problem.whitened(), run)
-            }
-            _ => self.solve(prior, problem, run),
+            Noise::Exact | Noise::White(_) => self.solve(prior, problem, run),
+            _ if self.handling() == Handling::Any => self.solve(prior, problem, run),
+            _ => self.solve(prior, &problem.whitened(), run),
         }
     }
 
@@ -230,6 +229,7 @@ registry! {
         ExactGuidance in guided::exact_guidance = "exact-guidance",
         Dpir in plug_and_play::dpir = "dpir",
         Dequantise in plug_and_play::dequantise = "dequantise",
+        Mcem in plug_and_play::mcem = "mcem",
         PnpAdmm in plug_and_play::admm = "pnp-admm",
         PnpDrs in plug_and_play::drs = "pnp-drs",
         PnpFista in plug_and_play::fista = "pnp-fista",

@@ -17,6 +17,8 @@ pub struct Task {
     pub pixelwise: bool,
     /// Whether it records rounded numbers, of which intervals are known.
     pub quantised: bool,
+    /// How far rounding puts such a picture off, for pictures in [0, 1]; 0 if nothing is rounded.
+    pub rounding: f64,
     /// Whether it rounds what a linear operator records.
     pub binned: bool,
     /// Whether the prior can be told the noise of each pixel.
@@ -59,6 +61,7 @@ impl Task {
             linear: operator.linear().is_some(),
             pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),
             quantised: operator.quantised().is_some(),
+            rounding: operator.quantised().map_or(0.0, |q| q.coarseness()),
             binned: operator.binned().is_some(),
             maps: false,
             conditional: false,

@@ -16,6 +16,7 @@ use ndarray::{Array2, ArrayView2};
 pub use white::{Error, estimate};
 
 use crate::problem::Noise;
+use crate::spectrum::Spectrum;
 use crate::{Dims, Image};
 use blocks::Blocks;
 use regression::Levels;
@@ -52,18 +53,67 @@ pub fn look(x: &Image, known: Option<ArrayView2<'_, bool>>) -> Result<Found, Err
     let (level, doubt) = effective(&levels);
     let found = match is_white(&levels, white) {
         true => Found::white(white + compressed(x, known)),
-        false => Found {
+        false => {
             // What cannot be told from texture is not taken from the picture.
-            sigma: level * (-CAUTION * (doubt - SURE).max(0.0)).exp(),
-            doubt,
-            grain: grain(&levels),
-            noise: Noise::Exact,
-        },
+            let caution = (-CAUTION * (doubt - SURE).max(0.0)).exp();
+            Found {
+                noise: shared(&levels, caution, level, x.dim().1),
+                sigma: caution * level,
+                doubt,
+                grain: grain(&levels),
+            }
+        }
     };
-    Ok(Found {
-        noise: brightness::fit(&blocks).unwrap_or(Noise::from(found.sigma)),
-        ..found
-    })
+    let noise = match (brightness::fit(&blocks), found.noise) {
+        (Some(Noise::Poisson { a, b }), Noise::Correlated(spectrum)) => {
+            Noise::Correlated(Spectrum {
+                brightness: Some([a, b]),
+                ..spectrum
+            })
+        }
+        (law, noise) => law.unwrap_or(noise),
+    };
+    Ok(Found { noise, ..found })
+}
+
+/// Bands of which the strongest is no more than so many times the weakest are as good as white.
+const EVEN: f64 = 1.25;
+
+/// The noise of which `caution` is taken: that neighbours share, unless all bands are about alike.
+fn shared(levels: &Levels, caution: f64, white: f64, channels: usize) -> Noise {
+    let taken = levels.sigma.map(|s| caution * s);
+    let spectrum = spectrum(taken, caution * white);
+    let told = if channels == 3 {
+        &taken[..]
+    } else {
+        &taken[..3]
+    };
+    let most = told.iter().fold(0.0f64, |m, &s| m.max(s));
+    let least = told.iter().fold(f64::INFINITY, |m, &s| m.min(s));
+    match most > EVEN * least && spectrum.white > 0.0 {
+        true => Noise::Correlated(spectrum),
+        false => Noise::from(spectrum.white),
+    }
+}
+
+/// The standard deviation of the noise that a picture `[1, 1 or 3, height, width]` in [0, 1] shows in each band; `None` if it is too small
+/// to tell.
+pub(crate) fn bands(x: &Image) -> Option<Spectrum> {
+    let Dims { h, w, .. } = Dims::of(x);
+    let all = Array2::from_elem((h, w), true);
+    let blocks = Blocks::of(x.index_axis(ndarray::Axis(0), 0), all.view());
+    let levels = regression::levels(&blocks)?;
+    Some(spectrum(levels.sigma, effective(&levels).0))
+}
+
+fn spectrum(sigma: [f64; blocks::LEVELS], white: f64) -> Spectrum {
+    let [grey, colours] = [0, 3].map(|first| std::array::from_fn(|g| sigma[first + g]));
+    Spectrum {
+        grey,
+        colours,
+        white,
+        brightness: None,
+    }
 }
 
 /// What rounding by a JPEG of all its colours, after which white noise still looks white, adds to the level that does most good: its

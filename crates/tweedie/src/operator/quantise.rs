@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::Axis;
+use ndarray::{Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Described, Flag, Flags, parses};
@@ -277,6 +277,22 @@ impl Intervals for Cells<'_> {
             let mean = truncated::mean(z.into(), both.sqrt(), low.into(), high.into());
             (f64::from(z) + own / both * (mean - f64::from(z))) as f32
         })
+    }
+
+    /// Each number by itself, whatever it was before. What is black or white may have been beyond.
+    fn drawn(&self, x: &Image, sigma: &Image, _: &Image, normal: &Image) -> Image {
+        let mut out = self.map(x, |_, low, _, _| low);
+        let highest = self.map(x, |_, _, high, _| high);
+        let ends = Zip::from(&mut out).and(&highest);
+        ends.and(x)
+            .and(sigma)
+            .and(normal)
+            .for_each(|out, &high, &x, &sigma, &n| {
+                let low = if *out <= 0.0 { f32::NEG_INFINITY } else { *out };
+                let high = if high >= 1.0 { f32::INFINITY } else { high };
+                *out = truncated::of_normal(x, sigma, (low, high), n);
+            });
+        out
     }
 
     fn nearest(&self, z: &Image) -> (Image, usize) {

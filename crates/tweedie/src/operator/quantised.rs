@@ -24,6 +24,12 @@ pub trait Intervals: Debug {
     /// out. For images in [0, 1].
     fn expected(&self, z: &Image, sigma: f64, noise: f64) -> Image;
 
+    /// A draw of the noisy picture that was rounded: of `w ~ N(x, sigma^2)`, independent in each number, of which is known that the rounded
+    /// numbers lie in their intervals. One sweep of Gibbs sampling from `w`, made of the standard normal `normal`; what it makes of
+    /// `-normal` is its opposite, as far as the intervals let it. `sigma` is told for each number; it is taken to be alike in the
+    /// channels. All `[batch, channel, height, width]`, for images in [0, 1].
+    fn drawn(&self, x: &Image, sigma: &Image, w: &Image, normal: &Image) -> Image;
+
     /// The picture near `z` that is in [0, 1] and in all intervals, a little inside of them where they are wide enough for
     /// that, and how many numbers are not, if no such picture was found.
     fn nearest(&self, z: &Image) -> (Image, usize);

@@ -89,6 +89,14 @@ fn add_noise(y: &mut Image, noise: Noise, seed: u64) {
         _ => {}
     }
     let draw = Seeded::new(seed, "measurement").normal(1, Dims::of(y));
+    if let Noise::Correlated(spectrum) = noise {
+        let mut shared = spectrum.coloured(&draw);
+        shared.zip_mut_with(y, |n, &y| {
+            *n *= (noise.variance(y.into()).sqrt() / spectrum.white) as f32
+        });
+        *y += &shared;
+        return;
+    }
     y.zip_mut_with(&draw, |v, n| {
         let variance = match noise {
             // Light was counted.

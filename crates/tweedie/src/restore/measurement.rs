@@ -14,6 +14,7 @@ use crate::arrays::{self, Archive, Array, Member};
 use crate::image::{self, Depth, Limits, Overwrite, Picture};
 use crate::operator::Spec;
 use crate::problem::Noise;
+use crate::spectrum::Spectrum;
 use crate::{Dims, Image, files};
 
 /// What is known of how a measurement was made.
@@ -69,6 +70,12 @@ impl Made {
                 a: (a + b * black) / (width * width),
                 b: b / width,
             },
+            Noise::Correlated(spectrum) => Noise::Correlated(Spectrum {
+                brightness: spectrum
+                    .brightness
+                    .map(|[a, b]| [(a + b * black) / (width * width), b / width]),
+                ..spectrum.scaled(1.0 / width)
+            }),
         })
     }
 

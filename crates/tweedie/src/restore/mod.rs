@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod compression;
 mod degrade;
 mod guard;
 mod measurement;
@@ -223,8 +224,8 @@ impl Job {
         let largest = largest.max().map_or(input.len(), |n| n * input.c);
         ensure(copies * largest)?;
         let (operator, noise) = self.measured(&picture, operator, &mut notes)?;
-        let estimated =
-            self.noise.is_none() && operator.quantised().is_none() && operator.binned().is_none();
+        let rounded = operator.quantised().is_some() || operator.binned().is_some();
+        let estimated = self.noise.is_none() && (!rounded || noise != Noise::Exact);
         let problem = Problem::new(picture.pixels.clone(), operator, noise)?;
         let task = Task {
             maps: card.maps,
@@ -298,12 +299,24 @@ impl Job {
         let estimated = self.noise.is_none();
         let (operator, noise) = guard::checked(operator, noise, estimated, &picture.pixels, notes);
         notes.extend(noise::compressed(picture, operator.as_ref(), noise));
+        if estimated
+            && self.chosen_freely()
+            && let Some(before) = compression::before(picture, operator.as_ref(), noise, notes)
+        {
+            return Ok(before);
+        }
         if operator.quantised().is_some()
             && let Some(quality) = picture.jpeg.as_ref().and_then(Jpeg::quality)
         {
             notes.push(format!("JPEG quality about {quality:.0}"));
         }
         Ok((operator, noise))
+    }
+
+    /// Whether the best estimate is wanted, by whatever method and steps.
+    fn chosen_freely(&self) -> bool {
+        let best = matches!(self.method, Choice::Best | Choice::Texture);
+        best && self.samples.is_none() && self.steps != Some(1)
     }
 
     /// The method with its settings.

@@ -102,7 +102,7 @@ fn rounding(depth: Depth) -> f64 {
 /// What is special about the noise, in a line.
 fn told(found: &Found, noise: Noise, picture: &Picture) -> Option<String> {
     let mut parts = Vec::new();
-    if let Noise::Poisson { b, .. } = noise {
+    if let Noise::Poisson { b, .. } = noise.unshared() {
         let where_more = if b > 0.0 { "bright" } else { "dark" };
         parts.push(format!("more in {where_more} parts"));
     }
@@ -124,7 +124,7 @@ fn told(found: &Found, noise: Noise, picture: &Picture) -> Option<String> {
 
 /// The noise, at least `sigma`.
 fn at_least(noise: Noise, sigma: f64, notes: &mut Vec<String>) -> Noise {
-    let less = match noise {
+    let less = match noise.unshared() {
         Noise::Exact => true,
         Noise::White(found) => found < sigma,
         _ => false,

@@ -36,7 +36,7 @@ fn at_one_strength(settings: &method::Settings) -> bool {
 fn suiting(method: &str, sigma: f64) -> Problem {
     let noisy = noisy(PIXELS, sigma);
     match method {
-        "dequantise" => {
+        "dequantise" | "mcem" => {
             let jpeg = Jpeg::new(PIXELS, 50, Subsampling::Full).unwrap();
             Problem::new(noisy.y, Box::new(jpeg), sigma).unwrap()
         }

@@ -61,7 +61,7 @@ fn needs(name: &str) -> &'static [Need] {
     match name {
         "tweedie" => &[NoiseOnly],
         "exact" => &[Pixelwise, Maps],
-        "dequantise" => &[Intervals],
+        "dequantise" | "mcem" => &[Intervals],
         "exact-guidance" => &[Linear, Likelihood],
         "sr3" => &[Condition],
         "dps" => &[Pullback],

@@ -3,8 +3,9 @@
 
 pub(super) mod best;
 mod clipping;
+mod correlated;
 pub(super) mod draws;
 pub(super) mod exact;
 pub(super) mod sr3;
-mod stabilise;
+pub(super) mod stabilise;
 pub(super) mod tweedie;

@@ -10,7 +10,7 @@ use crate::Image;
 
 /// The transform of noise of variance `a + b*x`, for pictures in `[0, 1]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stabiliser {
+pub(in crate::method) struct Stabiliser {
     a: f64,
     b: f64,
     /// `f` of black.
@@ -21,7 +21,7 @@ pub(super) struct Stabiliser {
 
 impl Stabiliser {
     /// For variances that are not negative from black to white, and `b` other than 0.
-    pub(super) fn new(a: f64, b: f64) -> Stabiliser {
+    pub(in crate::method) fn new(a: f64, b: f64) -> Stabiliser {
         let black = root(a, b, 0.0);
         Stabiliser {
             a,
@@ -32,17 +32,17 @@ impl Stabiliser {
     }
 
     /// The noise of what it gives.
-    pub(super) fn sigma(&self) -> f64 {
+    pub(in crate::method) fn sigma(&self) -> f64 {
         1.0 / self.span
     }
 
     /// A measurement, with equal noise.
-    pub(super) fn there(&self, y: &Image) -> Image {
+    pub(in crate::method) fn there(&self, y: &Image) -> Image {
         y.mapv(|v| ((root(self.a, self.b, f64::from(v)) - self.black) / self.span) as f32)
     }
 
     /// The mean that belongs to a denoised answer.
-    pub(super) fn back(&self, x: &Image) -> Image {
+    pub(in crate::method) fn back(&self, x: &Image) -> Image {
         if self.b < 0.0 {
             return self.back_plainly(x);
         }

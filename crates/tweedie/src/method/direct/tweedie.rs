@@ -5,29 +5,41 @@
 //! noise has hidden the detail. Robbins 1956; Efron 2011.
 //!
 //! Noise that grows with brightness is made equal first, and the answer brought back without bias
-//! ([`stabilise`](super::stabilise)); noise that a file cut off is put back, which takes a second evaluation ([`clipping`]).
+//! ([`stabilise`](super::stabilise)); noise that a file cut off is put back, which takes a second evaluation ([`clipping`]); noise that
+//! neighbours share is made white at some levels, two evaluations each ([`correlated`]).
 
 use serde::{Deserialize, Serialize};
 
 use crate::Image;
+use crate::grid::MAX_STEPS;
 use crate::level::Level;
-use crate::method::direct::clipping;
 use crate::method::direct::stabilise::Stabiliser;
+use crate::method::direct::{clipping, correlated};
 use crate::method::{Handling, Method, Restored, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::{Noise, Problem};
 use crate::registry::{Card, Described, Need};
 use crate::run::{Error, Run};
 
-/// The posterior mean of pictures with noise and nothing else. It has no settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The posterior mean of pictures with noise and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tweedie {}
+pub struct Tweedie {
+    /// Levels at which noise is made white that neighbours share, two evaluations each; 0 to take it for white noise, with one. Of no
+    /// account for other noise.
+    pub levels: usize,
+}
+
+impl Default for Tweedie {
+    fn default() -> Tweedie {
+        Tweedie { levels: 2 }
+    }
+}
 
 impl Described for Tweedie {
     const CARD: Card = Card {
-        summary: "the posterior mean of a picture that has noise only: one evaluation, two where a file cut the noise off",
-        paper: "Robbins 1956; Efron 2011",
+        summary: "the posterior mean of a picture that has noise only: one evaluation, two where a file cut the noise off, four where neighbours share it",
+        paper: "Robbins 1956; Efron 2011; correlated noise: Kawar et al. 2021, 2022",
     };
 
     fn with_steps(self, _: usize) -> Tweedie {
@@ -51,7 +63,7 @@ impl Method for Tweedie {
     }
 
     fn handling(&self) -> Handling {
-        Handling::Brightness
+        Handling::Any
     }
 
     fn solve(
@@ -60,14 +72,30 @@ impl Method for Tweedie {
         problem: &Problem,
         run: &mut Run<'_>,
     ) -> Result<Restored, Error> {
+        Error::unless(self.levels <= MAX_STEPS, || {
+            format!(
+                "tweedie takes up to {MAX_STEPS} levels, not {}",
+                self.levels
+            )
+        })?;
         run.begin(1);
-        let x0 = match problem.noise {
+        let noise = match problem.noise {
+            Noise::Correlated(_) if self.levels > 0 => problem.noise,
+            noise => noise.unshared(),
+        };
+        let once = |y: &Image, sigma: f64, run: &mut Run<'_>| match noise {
+            Noise::Correlated(spectrum) => {
+                let even = spectrum.scaled(sigma / spectrum.white);
+                correlated::removed(prior, y, &even, self.levels, run)
+            }
+            _ => once(prior, y, sigma, run),
+        };
+        let x0 = match noise.unshared() {
             Noise::Poisson { a, b } if b != 0.0 => {
                 let even = Stabiliser::new(a, b);
-                let x0 = once(prior, &even.there(&problem.y), even.sigma(), run)?;
-                even.back(&x0)
+                even.back(&once(&even.there(&problem.y), even.sigma(), run)?)
             }
-            _ => once(prior, &problem.y, problem.sigma(), run)?,
+            white => once(&problem.y, white.level(&problem.y), run)?,
         };
         Ok(x0.into())
     }
@@ -151,7 +179,10 @@ mod tests {
             let operator = Box::new(Identity::new(dims).unwrap());
             let problem = Problem::new(y.clone(), operator, sigma).unwrap();
             let mut run = Run::new(0);
-            let x = Tweedie {}.restore(&prior, &problem, &mut run).unwrap().x;
+            let x = Tweedie::default()
+                .restore(&prior, &problem, &mut run)
+                .unwrap()
+                .x;
             assert_eq!((run.nfe(), x == y), (nfe, nfe == 0), "{sigma}");
             assert_eq!(run.notes().len(), usize::from(!says.is_empty()));
             assert!(run.notes().iter().all(|note| note.contains(says)));

@@ -12,6 +12,7 @@ pub(super) mod drs;
 pub(super) mod fista;
 pub(super) mod hqs;
 pub(super) mod idbp;
+pub(super) mod mcem;
 pub(super) mod pgd;
 pub(super) mod red_admm;
 pub(super) mod red_bp;

@@ -23,6 +23,29 @@ const WHITE: f32 = 255.0;
 /// What is taken from it before the transform; differences of colour are around 0 already.
 const MIDDLE: f32 = 128.0;
 
+/// The deviation of the first component of pixels with white noise of deviation 1.
+pub(super) fn luma(transform: Transform, channels: usize) -> f64 {
+    match transform {
+        Transform::YCbCr if channels == 3 => {
+            let square: f32 = YCBCR[0].iter().map(|w| w * w).sum();
+            f64::from(square).sqrt()
+        }
+        _ => 1.0,
+    }
+}
+
+/// The precision of components whose pixels have white noise of variance 1, in the units of [`split`] times 255: how components hang
+/// together. Row `a` of it divided by its diagonal says what `a` is expected to be for the others.
+pub(super) fn precision(transform: Transform, channels: usize) -> Vec<Vec<f32>> {
+    let entry = |a: usize, b: usize| match transform {
+        Transform::YCbCr if channels == 3 => RGB.iter().map(|row| row[a] * row[b]).sum(),
+        _ => f32::from(u8::from(a == b)),
+    };
+    (0..channels)
+        .map(|a| (0..channels).map(|b| entry(a, b)).collect())
+        .collect()
+}
+
 /// A picture `[channel, height, width]` in [0, 1] as components around 0, in units of 1/255.
 pub(super) fn split(x: ArrayView3<'_, f32>, transform: Transform) -> Vec<Array2<f32>> {
     match transform {

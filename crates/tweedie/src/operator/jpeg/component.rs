@@ -42,6 +42,16 @@ impl Component {
         }
     }
 
+    /// Rows and columns of pixels in a sample.
+    pub(super) fn factors(&self) -> (usize, usize) {
+        self.factors
+    }
+
+    /// The same component of pictures of another size.
+    pub(super) fn of_size(&self, size: (usize, usize)) -> Component {
+        Component::new(self.steps, size, self.factors)
+    }
+
     /// Blocks down and across.
     pub(super) fn blocks(&self) -> (usize, usize) {
         (self.samples.0.div_ceil(8), self.samples.1.div_ceil(8))

@@ -15,9 +15,9 @@ use crate::truncated;
 /// An interval for each DCT coefficient of each picture of a batch.
 #[derive(Debug)]
 pub(super) struct Coefficients<'a> {
-    operator: &'a Jpeg,
+    pub(super) operator: &'a Jpeg,
     /// Of each picture of the batch the components.
-    recorded: Vec<Cow<'a, [Plane]>>,
+    pub(super) recorded: Vec<Cow<'a, [Plane]>>,
 }
 
 /// How far inside of its interval a number is put, in units of 1/255, so that it stays there when the pixels are rounded to 8
@@ -77,6 +77,10 @@ impl Intervals for Coefficients<'_> {
             let mean = truncated::mean(c.into(), spread, low.into(), high.into());
             (own / both * (mean - f64::from(c))) as f32
         })
+    }
+
+    fn drawn(&self, x: &Image, sigma: &Image, w: &Image, normal: &Image) -> Image {
+        self.drawn_from(x, sigma, w, normal)
     }
 
     /// By projections onto both in turn.

@@ -5,6 +5,7 @@
 
 mod colours;
 mod component;
+mod drawn;
 mod intervals;
 mod spec;
 
@@ -109,12 +110,42 @@ impl Jpeg {
                 .all(|(component, plane)| component.blocks() == plane.blocks)
     }
 
-    /// The components of one picture, as they lie in the file.
-    fn planes(&self, x: &Image) -> Vec<Array2<f32>> {
-        let filed = match &self.file {
+    /// The same compression of pictures of other sides, with no numbers of a file.
+    pub fn of_size(&self, h: usize, w: usize) -> Jpeg {
+        let components = self.components.iter();
+        Jpeg {
+            dims: Dims { h, w, ..self.dims },
+            transform: self.transform,
+            components: components.map(|c| c.of_size((h, w))).collect(),
+            file: None,
+        }
+    }
+
+    /// Whether several pixels share a sample of their colours.
+    pub fn shares_colours(&self) -> bool {
+        self.components.iter().any(|c| c.factors() != (1, 1))
+    }
+
+    /// The standard deviation of white noise, in images in [0, 1], that has as much in a coefficient of the luma as its steps are wide, by
+    /// their root mean square.
+    pub fn rounding(&self) -> f64 {
+        let steps = &self.components[0].steps[1..];
+        let square = steps.iter().map(|s| f64::from(s * s)).sum::<f64>() / steps.len() as f64;
+        let luma = colours::luma(self.transform, self.components.len());
+        square.sqrt() / 255.0 / luma
+    }
+
+    /// One picture as it lies in the file, which may be turned.
+    fn as_filed(&self, x: &Image) -> Image {
+        match &self.file {
             Some(file) => file.says.as_filed(x),
             None => x.clone(),
-        };
+        }
+    }
+
+    /// The components of one picture, as they lie in the file.
+    fn planes(&self, x: &Image) -> Vec<Array2<f32>> {
+        let filed = self.as_filed(x);
         colours::split(filed.index_axis(Axis(0), 0), self.transform)
     }
 
