@@ -15,7 +15,7 @@ use crate::grid::MAX_STEPS;
 use crate::level::Level;
 use crate::method::direct::stabilise::Stabiliser;
 use crate::method::direct::{clipping, correlated};
-use crate::method::{Handling, Method, Restored, Tuned};
+use crate::method::{Handling, Method, Restored, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
 use crate::problem::{Noise, Problem};
 use crate::registry::{Card, Described, Need};
@@ -42,8 +42,11 @@ impl Described for Tweedie {
         paper: "Robbins 1956; Efron 2011; correlated noise: Kawar et al. 2021, 2022",
     };
 
-    fn with_steps(self, _: usize) -> Tweedie {
-        self
+    /// So many evaluations where neighbours share the noise: one takes it for white.
+    fn with_steps(self, steps: usize) -> Tweedie {
+        Tweedie {
+            levels: (steps / 2).min(MAX_STEPS),
+        }
     }
 
     fn nfe(&self, _: &PriorCard) -> usize {
@@ -51,7 +54,13 @@ impl Described for Tweedie {
     }
 }
 
-impl Tuned for Tweedie {}
+impl Tuned for Tweedie {
+    fn tuned(task: &Task) -> Tweedie {
+        let settings = Tweedie::default();
+        task.steps
+            .map_or(settings, |steps| settings.with_steps(steps))
+    }
+}
 
 impl Method for Tweedie {
     fn needs(&self) -> Vec<Need> {
