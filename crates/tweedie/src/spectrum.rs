@@ -5,7 +5,6 @@
 //! in all directions. Between the bands its logarithm is linear.
 
 use std::f64::consts::PI;
-use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use ndarray::Axis;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Image;
 use crate::fft::Basis2;
+use crate::noise_level::blocks::{BANDS, COUNTS, OPPONENT, dct};
 
 /// Noise in three bands of frequency. A frequency is the sum of the two indices that a cosine has in blocks of 8x8: the bands are 2 to 3, 4
 /// to 6, 7 to 14.
@@ -30,18 +30,15 @@ pub struct Spectrum {
     pub brightness: Option<[f64; 2]>,
 }
 
-/// The bands, and their middles.
-const BANDS: [RangeInclusive<usize>; 3] = [2..=3, 4..=6, 7..=14];
+/// The middles of the bands.
 const KNOTS: [f64; 3] = [2.6, 5.2, 9.0];
 
-/// Orthonormal: grey, and two colours.
-static OPPONENT: LazyLock<[[f32; 3]; 3]> = LazyLock::new(|| {
-    let row = |row: [f32; 3], square: f32| row.map(|v| v / square.sqrt());
-    [
-        row([1.0, 1.0, 1.0], 3.0),
-        row([1.0, 0.0, -1.0], 2.0),
-        row([1.0, -2.0, 1.0], 6.0),
-    ]
+/// Grey and two colours, orthonormal.
+static AXES: LazyLock<[[f32; 3]; 3]> = LazyLock::new(|| {
+    OPPONENT.map(|row| {
+        let square: f32 = row.iter().map(|v| v * v).sum();
+        row.map(|v| v / square.sqrt())
+    })
 });
 
 impl Spectrum {
@@ -168,7 +165,7 @@ impl Curve {
                 }
             }
         }
-        let pairs = sums.iter().zip([7.0, 18.0, 36.0]);
+        let pairs = sums.iter().zip(COUNTS);
         let logs: Vec<f64> = pairs.map(|(sum, n)| 0.5 * (sum / n).ln()).collect();
         [logs[0], logs[1], logs[2]]
     }
@@ -209,15 +206,14 @@ fn frequency(k: usize) -> f64 {
 
 /// How much each of the eight cosines of a block hears of each frequency; of all, one.
 static HEARD: LazyLock<[[f64; 8]; FREQUENCIES]> = LazyLock::new(|| {
+    let waves = dct().mapv(f64::from);
     std::array::from_fn(|k| {
         let turn = PI * frequency(k) / 8.0;
         std::array::from_fn(|u| {
-            let scale = if u == 0 { 0.125f64.sqrt() } else { 0.5 };
-            let wave = |x: usize| scale * ((2 * x + 1) as f64 * u as f64 * PI / 16.0).cos();
             let (mut re, mut im) = (0.0, 0.0);
-            for x in 0..8 {
-                re += wave(x) * (turn * x as f64).cos();
-                im += wave(x) * (turn * x as f64).sin();
+            for (x, wave) in waves.row(u).iter().enumerate() {
+                re += wave * (turn * x as f64).cos();
+                im += wave * (turn * x as f64).sin();
             }
             (re * re + im * im) / FREQUENCIES as f64
         })
@@ -226,12 +222,12 @@ static HEARD: LazyLock<[[f64; 8]; FREQUENCIES]> = LazyLock::new(|| {
 
 /// Red, green and blue as grey and colours; other pictures as they are.
 fn opponent(x: &Image) -> Image {
-    mixed(x, |to, from| OPPONENT[to][from])
+    mixed(x, |to, from| AXES[to][from])
 }
 
 /// And back.
 fn back(x: &Image) -> Image {
-    mixed(x, |to, from| OPPONENT[from][to])
+    mixed(x, |to, from| AXES[from][to])
 }
 
 fn mixed(x: &Image, weight: impl Fn(usize, usize) -> f32) -> Image {
@@ -270,7 +266,7 @@ mod tests {
                         let sum = k / 8 + k % 8;
                         if let Some(g) = BANDS.iter().position(|band| band.contains(&sum)) {
                             let share = if c == 0 { 1.0 } else { 0.5 };
-                            sums[c.min(1)][g] += share * v * v / [7.0, 18.0, 36.0][g];
+                            sums[c.min(1)][g] += share * v * v / COUNTS[g];
                         }
                     }
                 }

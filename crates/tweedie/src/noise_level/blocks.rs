@@ -16,7 +16,11 @@ const SATURATED: f64 = 0.1;
 /// Added to each energy, so that none is zero: the square of a fifth of a step of 8 bits.
 const FLOOR: f64 = (0.2 / 255.0) * (0.2 / 255.0);
 /// Bands of frequency, by the sum of a coefficient's two indices; below lies what shading may be.
-const BANDS: [std::ops::RangeInclusive<usize>; 3] = [2..=3, 4..=6, 7..=14];
+pub(crate) const BANDS: [std::ops::RangeInclusive<usize>; 3] = [2..=3, 4..=6, 7..=14];
+/// How many coefficients each has.
+pub(crate) const COUNTS: [f64; 3] = [7.0, 18.0, 36.0];
+/// The grey and two differences of colours, orthogonal.
+pub(crate) const OPPONENT: [[f32; 3]; 3] = [[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]];
 /// Grey and colour, in three bands each.
 pub(super) const LEVELS: usize = 6;
 /// Which quantiles of the blocks are told.
@@ -152,8 +156,7 @@ fn opponent(picture: ArrayView3<'_, f32>) -> Array3<f32> {
     if picture.dim().0 != 3 {
         return picture.slice(ndarray::s![..1, .., ..]).to_owned();
     }
-    let rows: [[f32; 3]; 3] = [[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]];
-    let planes = rows.map(|row| {
+    let planes = OPPONENT.map(|row| {
         let length = row.iter().map(|v| v * v).sum::<f32>().sqrt();
         let weighed = |c: usize| picture.index_axis(Axis(0), c).mapv(|v| v * row[c] / length);
         weighed(0) + weighed(1) + weighed(2)
@@ -162,7 +165,7 @@ fn opponent(picture: ArrayView3<'_, f32>) -> Array3<f32> {
 }
 
 /// The orthonormal DCT-II of a block, as a matrix of its rows.
-pub(super) fn dct() -> Array2<f32> {
+pub(crate) fn dct() -> Array2<f32> {
     Array2::from_shape_fn((SIDE, SIDE), |(k, i)| {
         let scale = if k == 0 { 1.0 } else { 2.0 } / SIDE as f64;
         let phase = std::f64::consts::PI * (i as f64 + 0.5) * k as f64 / SIDE as f64;

@@ -5,7 +5,7 @@
 //! neighbouring pixels and colours. [`look`] tells of all this what a prior needs to know that was made for white noise: which
 //! level of that does most good, and whether it depends on brightness.
 
-mod blocks;
+pub(crate) mod blocks;
 mod brightness;
 mod compressed;
 mod regression;
@@ -179,11 +179,10 @@ fn is_white(levels: &Levels, white: f64) -> bool {
 
 /// The side of a square over which white noise would be averaged to be as much stronger at low frequencies than on average.
 fn grain(levels: &Levels) -> f64 {
-    // How many of the coefficients each band has.
-    const SHARES: [f64; 3] = [7.0 / 61.0, 18.0 / 61.0, 36.0 / 61.0];
+    let all: f64 = blocks::COUNTS.iter().sum();
     let variances: Vec<f64> = levels.sigma.iter().map(|s| s * s).collect();
     let band = |g: usize| variances[g] + 2.0 * variances[g + 3];
-    let mean: f64 = (0..3).map(|g| SHARES[g] * band(g)).sum();
+    let mean: f64 = (0..3).map(|g| blocks::COUNTS[g] / all * band(g)).sum();
     (band(0) / mean.max(1e-12)).sqrt().max(1.0)
 }
 

@@ -1,7 +1,7 @@
 //! Noise that was there before a picture was compressed: how much, and whether it was white.
 //!
 //! A JPEG changes noise: it takes that of the colours between their samples, rounds most of what is at high frequencies away, and turns the
-//! rest of it into single steps. What it would make of white noise can be tried: noise on a grey plane is compressed as the
+//! rest of it into single steps. What it would make of white noise can be tried: noise on the picture's means is compressed as the
 //! file says, and looked at as the picture was. If for some level all bands show about the same, the noise was white before, and
 //! the file is best undone together with it; and where rounding did more than the noise, in any case.
 
@@ -17,7 +17,7 @@ use crate::problem::{Noise, averaged};
 use crate::spectrum::Spectrum;
 use crate::{Dims, Image};
 
-/// Pixels a side of the plane that is compressed.
+/// Pixels a side of the part that is compressed.
 const SIDE: usize = 512;
 /// Blocks of samples of 4x4 pixels begin at multiples.
 const CORNERS: usize = 32;

@@ -63,17 +63,16 @@ impl Made {
     pub fn noise(&self) -> Option<Noise> {
         let [black, white] = self.range();
         let width = white - black;
+        let law = |[a, b]: [f64; 2]| [(a + b * black) / (width * width), b / width];
         self.noise.map(|noise| match noise {
             Noise::Exact => Noise::Exact,
             Noise::White(sigma) => Noise::White(sigma / width),
-            Noise::Poisson { a, b } => Noise::Poisson {
-                a: (a + b * black) / (width * width),
-                b: b / width,
-            },
+            Noise::Poisson { a, b } => {
+                let [a, b] = law([a, b]);
+                Noise::Poisson { a, b }
+            }
             Noise::Correlated(spectrum) => Noise::Correlated(Spectrum {
-                brightness: spectrum
-                    .brightness
-                    .map(|[a, b]| [(a + b * black) / (width * width), b / width]),
+                brightness: spectrum.brightness.map(law),
                 ..spectrum.scaled(1.0 / width)
             }),
         })

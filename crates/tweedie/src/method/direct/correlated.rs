@@ -1,7 +1,7 @@
 //! Noise that neighbouring pixels and colours share, removed by a denoiser that knows white noise.
 //!
 //! In the cosine basis the noise is independent, with deviation `s` at each frequency. What is shown to the denoiser is made white, level
-//! by level, from near the largest `s` down:
+//! by level, from the largest `s` down:
 //!
 //! ```text
 //! w = x + min(1, l/s)*(y - x) + sqrt(l^2 - min(s, l)^2)*n      at each frequency,  n ~ N(0, 1)
@@ -22,9 +22,7 @@ use crate::prior::{Card as PriorCard, Prior};
 use crate::run::{Error, Run};
 use crate::spectrum::Spectrum;
 
-/// The first level, in units of the largest deviation.
-const FIRST: f64 = 1.0;
-/// The last, likewise. Lower ones win where little noise is left at high frequencies, and lose where the spectrum is not known so well.
+/// The last level, in units of the first, which is the largest deviation. Lower ones win where little noise is left at high frequencies, and lose where the spectrum is not known so well.
 const LAST: f64 = 0.6;
 
 /// The estimate after so many levels, two evaluations each.
@@ -43,7 +41,7 @@ pub(super) fn removed(
     let (mut y, mut x) = (y.clone(), y.clone());
     for k in 0..levels {
         let part = k as f64 / (levels.max(2) - 1) as f64;
-        let level = largest * FIRST * (LAST / FIRST).powf(part);
+        let level = largest * LAST.powf(part);
         let level = Level::ve(level.clamp(least, most));
         let l = level.b;
         let kept = deviations.mapped(&y, Some(&x), |y, x, s| x + (l / s).min(1.0) * (y - x));

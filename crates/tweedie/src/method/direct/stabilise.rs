@@ -7,10 +7,28 @@
 //! scaled, so that black and white stay 0 and 1 and a prior sees a picture as it knows them.
 
 use crate::Image;
+use crate::problem::Noise;
+use crate::run::Error;
+
+/// What `denoised` makes of a measurement of which it is told the level of the noise, alike everywhere: where that depends on brightness, it
+/// is made so first, and the answer brought back without bias.
+pub(in crate::method) fn evenly(
+    noise: Noise,
+    y: &Image,
+    denoised: impl FnOnce(&Image, f64) -> Result<Image, Error>,
+) -> Result<Image, Error> {
+    match noise.unshared() {
+        Noise::Poisson { a, b } if b != 0.0 => {
+            let even = Stabiliser::new(a, b);
+            Ok(even.back(&denoised(&even.there(y), even.sigma())?))
+        }
+        white => denoised(y, white.level(y)),
+    }
+}
 
 /// The transform of noise of variance `a + b*x`, for pictures in `[0, 1]`.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::method) struct Stabiliser {
+struct Stabiliser {
     a: f64,
     b: f64,
     /// `f` of black.
@@ -21,7 +39,7 @@ pub(in crate::method) struct Stabiliser {
 
 impl Stabiliser {
     /// For variances that are not negative from black to white, and `b` other than 0.
-    pub(in crate::method) fn new(a: f64, b: f64) -> Stabiliser {
+    fn new(a: f64, b: f64) -> Stabiliser {
         let black = root(a, b, 0.0);
         Stabiliser {
             a,
@@ -32,17 +50,17 @@ impl Stabiliser {
     }
 
     /// The noise of what it gives.
-    pub(in crate::method) fn sigma(&self) -> f64 {
+    fn sigma(&self) -> f64 {
         1.0 / self.span
     }
 
     /// A measurement, with equal noise.
-    pub(in crate::method) fn there(&self, y: &Image) -> Image {
+    fn there(&self, y: &Image) -> Image {
         y.mapv(|v| ((root(self.a, self.b, f64::from(v)) - self.black) / self.span) as f32)
     }
 
     /// The mean that belongs to a denoised answer.
-    pub(in crate::method) fn back(&self, x: &Image) -> Image {
+    fn back(&self, x: &Image) -> Image {
         if self.b < 0.0 {
             return self.back_plainly(x);
         }

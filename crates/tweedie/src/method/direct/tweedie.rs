@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::Image;
 use crate::grid::MAX_STEPS;
 use crate::level::Level;
-use crate::method::direct::stabilise::Stabiliser;
+use crate::method::direct::stabilise::evenly;
 use crate::method::direct::{clipping, correlated};
 use crate::method::{Handling, Method, Restored, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
@@ -56,9 +56,7 @@ impl Described for Tweedie {
 
 impl Tuned for Tweedie {
     fn tuned(task: &Task) -> Tweedie {
-        let settings = Tweedie::default();
-        task.steps
-            .map_or(settings, |steps| settings.with_steps(steps))
+        Tweedie::default().with_steps(task.steps.unwrap_or(4))
     }
 }
 
@@ -92,20 +90,13 @@ impl Method for Tweedie {
             Noise::Correlated(_) if self.levels > 0 => problem.noise,
             noise => noise.unshared(),
         };
-        let once = |y: &Image, sigma: f64, run: &mut Run<'_>| match noise {
+        let x0 = evenly(noise, &problem.y, |y, sigma| match noise {
             Noise::Correlated(spectrum) => {
                 let even = spectrum.scaled(sigma / spectrum.white);
                 correlated::removed(prior, y, &even, self.levels, run)
             }
             _ => once(prior, y, sigma, run),
-        };
-        let x0 = match noise.unshared() {
-            Noise::Poisson { a, b } if b != 0.0 => {
-                let even = Stabiliser::new(a, b);
-                even.back(&once(&even.there(&problem.y), even.sigma(), run)?)
-            }
-            white => once(&problem.y, white.level(&problem.y), run)?,
-        };
+        })?;
         Ok(x0.into())
     }
 }

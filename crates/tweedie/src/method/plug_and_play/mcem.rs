@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::Image;
 use crate::grid::MAX_STEPS;
 use crate::level::Level;
-use crate::method::direct::stabilise::Stabiliser;
+use crate::method::direct::stabilise::evenly;
 use crate::method::plug_and_play::symmetry::Symmetry;
 use crate::method::{Handling, Method, Restored, Task, Tuned};
 use crate::prior::{Card as PriorCard, Prior};
@@ -66,11 +66,7 @@ impl Described for Mcem {
 
 impl Tuned for Mcem {
     fn tuned(task: &Task) -> Mcem {
-        let settings = Mcem::default();
-        match task.steps {
-            Some(steps) => settings.with_steps(steps),
-            None => settings,
-        }
+        Mcem::default().with_steps(task.steps.unwrap_or(7))
     }
 }
 
@@ -100,19 +96,12 @@ impl Mcem {
         run: &mut Run<'_>,
     ) -> Result<Image, Error> {
         let [least, most] = prior.card().sigma;
-        let mut once = |w: &Image, sigma: f64| {
+        evenly(noise, w, |w, sigma| {
             let level = Level::ve((self.told * sigma).clamp(least, most));
             let x = way.back(&run.denoise(prior, &way.there(w), level)?);
             run.show(&x, level)?;
             Ok(x)
-        };
-        match noise {
-            Noise::Poisson { a, b } if b != 0.0 => {
-                let even = Stabiliser::new(a, b);
-                Ok(even.back(&once(&even.there(w), even.sigma())?))
-            }
-            _ => once(w, noise.variance(0.5).sqrt()),
-        }
+        })
     }
 }
 

@@ -19,7 +19,7 @@ const RGB: [[f32; 3]; 3] = [
 ];
 
 /// What black to white is in a file.
-const WHITE: f32 = 255.0;
+pub(super) const WHITE: f32 = 255.0;
 /// What is taken from it before the transform; differences of colour are around 0 already.
 const MIDDLE: f32 = 128.0;
 
