@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use tweedie::image::{self, Fault, Format, Limits, Picture};
-use tweedie::restore::Measurement;
+use tweedie::restore::{Measurement, is_array};
 
 use crate::kind::Kind;
 use crate::options::OutputArgs;
@@ -16,6 +16,9 @@ use crate::output;
 
 /// What stands for standard input and output.
 const DASH: &str = "-";
+
+/// The largest number of a clean picture in an array, or its least with a minus: 1, and what rounding adds.
+const MOST: f32 = 1.01;
 
 /// A picture to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +41,29 @@ impl Source {
         match self {
             Source::File(path) => Ok(Measurement::read(path)?),
             Source::Stdin => Ok(self.read()?.into()),
+        }
+    }
+
+    /// A clean picture in [0, 1], or an array of one: of a complex picture, whose magnitudes are at most 1, two channels or complex numbers.
+    pub(crate) fn clean(&self) -> anyhow::Result<Picture> {
+        match self {
+            Source::File(path) if is_array(path) => {
+                let Measurement {
+                    mut picture, made, ..
+                } = Measurement::read(path)?;
+                let [black, white] = made.range().map(|v| v as f32);
+                picture
+                    .pixels
+                    .mapv_inplace(|v| (v - black) / (white - black));
+                let beyond = picture.pixels.iter().any(|v| v.abs() > MOST);
+                ensure!(
+                    !beyond,
+                    "{}: numbers go beyond black and white; a clean picture is in [0, 1], unless a TOML file beside it says `range`",
+                    path.display()
+                );
+                Ok(picture)
+            }
+            _ => self.read(),
         }
     }
 

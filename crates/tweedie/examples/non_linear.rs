@@ -38,7 +38,7 @@ struct Problem {
 }
 
 /// Those of the papers, as far as a file of settings says them: DPS, DAPS, RED-diff and PiGDM.
-const PROBLEMS: [Problem; 6] = [
+const PROBLEMS: [Problem; 7] = [
     Problem {
         name: "phase, 4 masks",
         spec: "kind = 'phase'\ndiffraction = { of = 'coded', masks = 4 }",
@@ -66,6 +66,12 @@ const PROBLEMS: [Problem; 6] = [
     Problem {
         name: "blur of light",
         spec: "kind = 'nonlinear-blur'\nkernel = 'motion:9:30'\nboundary = 'symmetric'",
+        sigma: 0.025,
+        methods: &["guess", "dps", "diffpir", "daps", "red-diff", "pigdm"],
+    },
+    Problem {
+        name: "camera, a network",
+        spec: "kind = 'network'\nkernel = 'motion:9:30'",
         sigma: 0.025,
         methods: &["guess", "dps", "diffpir", "daps", "red-diff", "pigdm"],
     },

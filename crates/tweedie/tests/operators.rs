@@ -759,6 +759,8 @@ fn an_offset_keeps_other_pixels() {
     let large = stride.input_for(small).unwrap();
     assert_eq!(stride.build(large).unwrap().output(), small);
     assert!(spec(&format!("{of}'bicubic'")).build(large).is_err());
+    let nearest = spec(&format!("{of}'nearest'")).build(d).unwrap();
+    assert_eq!(nearest.apply(&x), x.slice(s![.., .., 2..;4, 2..;4]));
 }
 
 /// The clean size is the measurement's times the factor, rounded, and the operator of that size records the measurement's.

@@ -714,7 +714,7 @@ fn a_first_guess_is_trained_on() {
     let shown = scores(conditional_text(200), "with");
     assert!(shown.loss < 0.8 * without.loss, "{shown:?}, {without:?}");
     assert!(without.given.is_none());
-    let [guess, mean] = shown.given.unwrap();
+    let [(_, guess), (_, mean)] = shown.given.unwrap();
     // From nothing but noise a network makes about 12 dB, the pictures' mean.
     assert!(guess > 20.0 && mean > 18.0, "{guess}, {mean}");
     let names: Vec<String> = shown.named().into_iter().map(|(name, _)| name).collect();

@@ -34,7 +34,7 @@ Examples:
   tweedie degrade cat.png --operator hadamard --ratio 0.25 -o y.npz             restore y.npz knows the rest
   tweedie degrade photos --operator downsample --factor 1.5 -o small            all pictures of a folder")]
 pub(crate) struct Args {
-    /// The clean pictures, folders of them, or `-` for standard input.
+    /// The clean pictures, folders of them, NumPy arrays (.npy, .npz; complex ones too), or `-` for standard input.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -157,7 +157,7 @@ fn one(
     masks: &mut HashSet<PathBuf>,
 ) -> anyhow::Result<Report> {
     let (noise, seed) = (args.noise.0, args.compute.seed);
-    let mut degraded = degrade(&source.read()?, spec, noise, seed)?;
+    let mut degraded = degrade(&source.clean()?, spec, noise, seed)?;
     let arrays = sink.kind()?.picture().is_none();
     if let Some(file) = &args.preview {
         let seen = Picture::new(preview(&degraded, spec)?);

@@ -66,6 +66,14 @@ impl fmt::Display for Report {
         writeln!(f, "network          {:?}", spec.network)?;
         writeln!(f, "parametrisation  {:?}", spec.parametrisation)?;
         writeln!(f, "conditioning     {:?}", spec.conditioning)?;
+        if let Some(imitated) = &spec.imitates {
+            let [least, most] = imitated.length;
+            return write!(
+                f,
+                "imitates         blur by motions of {least} to {most} pixels, response {}, gain {}\nparameters       {} in {} arrays",
+                imitated.response, imitated.gain, self.parameters, self.arrays
+            );
+        }
         if let Some(trained) = &spec.condition {
             let [least, most] = trained.noise;
             let task = trained.in_words();

@@ -48,7 +48,7 @@ struct Validated<'a> {
     valid: f64,
     /// In dB at sigma 15, 25 and 50 of 255.
     psnr: &'a [f64],
-    /// Of a conditional network: of the first guess and of the mean, in dB.
+    /// Of a conditional network: of the first guess and of the mean, in dB. Of an operator: of the clean picture and of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     given: Option<[f64; 2]>,
     best: bool,
@@ -136,7 +136,7 @@ fn tell(json: bool, report: &Report, mean: &Mean) -> anyhow::Result<()> {
         loss: mean.0.unwrap_or(f64::NAN),
         valid: scores.loss,
         psnr: &scores.psnr,
-        given: scores.given,
+        given: scores.given.map(|given| given.map(|(_, psnr)| psnr)),
         best: report.best,
     })
 }
@@ -166,16 +166,21 @@ impl Mean {
 
 fn line(report: &Report, mean: &Mean) -> String {
     let scores = report.scores.as_ref().expect("called after a validation");
-    let [a, b, c] = scores.psnr;
+    let psnr = match scores.psnr {
+        [a, b, c] if a.is_nan() && b.is_nan() && c.is_nan() => String::new(),
+        [a, b, c] => format!("  psnr {a:.2} {b:.2} {c:.2} dB at sigma 15 25 50"),
+    };
     let mapped = scores.mapped.iter();
     let mapped: String = mapped
         .map(|(kind, psnr)| format!("  {} {psnr:.2}", kind.name()))
         .collect();
-    let given = scores.given.map_or(String::new(), |[guess, mean]| {
-        format!("  guess {guess:.2}, mean {mean:.2}")
-    });
+    let given = scores
+        .given
+        .map_or(String::new(), |[(a, first), (b, second)]| {
+            format!("  {a} {first:.2}, {b} {second:.2}")
+        });
     format!(
-        "step {:>6}  loss {:.4}  valid {:.4}  psnr {a:.2} {b:.2} {c:.2} dB at sigma 15 25 50{mapped}{given}{}",
+        "step {:>6}  loss {:.4}  valid {:.4}{psnr}{mapped}{given}{}",
         report.step,
         mean.0.unwrap_or(f64::NAN),
         scores.loss,

@@ -82,6 +82,35 @@ fn any_measurement_is_an_array() {
     assert!(p.psnr("clean.png", "clean2.png") > 24.0);
 }
 
+/// A complex picture comes as an array, and what a scanner makes of it goes into one that knows the rest; numbers in other units are
+/// refused, unless a file says which.
+#[test]
+fn complex_pictures_are_degraded() {
+    let p = place();
+    let grey = photo(100..140, 140..188)
+        .mean_axis(Axis(1))
+        .unwrap()
+        .insert_axis(Axis(1));
+    let turned = Image::from_shape_fn((1, 2, 40, 48), |(_, part, i, j)| {
+        let phase = 0.05 * (i + 2 * j) as f32;
+        grey[[0, 0, i, j]] * if part == 0 { phase.cos() } else { phase.sin() }
+    });
+    save(&p, "x.npy", &turned);
+    let mri = "--operator mri --sampling full --pictures complex";
+    p.ok(&format!("degrade x.npy {mri} -o y.npz"));
+    p.ok("restore y.npz --method guess -o x.png");
+    let apart = p.read("x.png").pixels - &grey;
+    assert!(apart.iter().all(|v| v.abs() < 0.01), "magnitudes");
+    save(&p, "far.npy", &(&turned * 100.0));
+    p.fails(
+        &format!("degrade far.npy {mri} -o z.npz"),
+        1,
+        "unless a TOML file",
+    );
+    std::fs::write(p.path("far.toml"), "range = [0, 100]").unwrap();
+    p.ok(&format!("degrade far.npy {mri} -o z.npz"));
+}
+
 /// Numbers that somebody else has measured, in their own units, as a plain list, by a matrix of their own.
 #[test]
 fn arrays_of_others() {

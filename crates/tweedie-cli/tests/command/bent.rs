@@ -2,7 +2,7 @@
 
 use tweedie::metric::psnr;
 
-use crate::place::{Place, photo};
+use crate::place::{PHOTO, Place, photo};
 
 fn place() -> Place {
     Place::with(photo(100..148, 140..188))
@@ -19,6 +19,7 @@ fn what_is_not_linear_is_undone() {
             "nonlinear-blur --kernel motion:7:30 --boundary symmetric",
             2.0,
         ),
+        ("network --kernel motion:7:30", 2.0),
     ] {
         p.ok(&format!(
             "degrade clean.png --operator {operator} -o y.png --force"
@@ -100,4 +101,46 @@ fn light_is_counted() {
     let x = p.read("x.png").pixels;
     assert!(psnr(&clean, &x).unwrap() > psnr(&clean, &y).unwrap() + 5.0);
     p.fails("denoise y.png --noise photons:0 -o z.png", 2, "photons:100");
+}
+
+/// A network learns an operator, goes into a file, and is undone as any other; as a prior it is refused.
+#[test]
+fn an_operator_is_learned() {
+    let p = place();
+    for part in ["train", "valid"] {
+        std::fs::create_dir(p.path(part)).unwrap();
+        std::fs::copy(PHOTO, p.path(part).join("cat.png")).unwrap();
+    }
+    let recipe = r#"
+        about = "tiny camera"
+        data = { train = "train", valid = "valid", crop = 24, batch = 4 }
+        network = { architecture = "photo", channels = 3, widths = [16], blocks = [1], embedding = 4, condition = true }
+        parametrisation = { kind = "x0", path = "ve" }
+        imitate = { length = [3.0, 7.0], response = 1.8 }
+        noise = { law = "none" }
+        optimizer = { steps = 400, rate = 5e-3, warmup = 5, clip = 1.0, ema = 0.9 }
+        schedule = { log = 100, validate = 400, save = 400 }
+    "#;
+    std::fs::write(p.path("recipe.toml"), recipe).unwrap();
+    let trained = p.ok("train recipe.toml --threads 1 --json");
+    let validated: serde_json::Value =
+        serde_json::from_str(trained.lines().next().unwrap()).unwrap();
+    let [unchanged, answer] = [0, 1].map(|i| validated["given"][i].as_f64().unwrap());
+    assert!(answer > unchanged + 2.0, "{unchanged}, {answer}");
+    let info = p.ok("model info recipe.run/best.safetensors");
+    assert!(info.contains("motions of 3 to 7 pixels"), "{info}");
+    let operator = "--operator network --network recipe.run/best.safetensors --kernel motion:6:80";
+    p.ok(&format!("degrade clean.png {operator} -o y.png"));
+    p.ok(&format!("restore y.png {operator} --steps 8 -o x.png"));
+    p.fails(
+        "denoise y.png --prior recipe.run/best.safetensors -o z.png",
+        1,
+        "--operator network",
+    );
+    std::fs::write(
+        p.path("both.toml"),
+        recipe.replace(r#""none""#, r#""flow", min = 0.01, max = 80.0"#),
+    )
+    .unwrap();
+    p.fails("train both.toml", 1, "noise.law is `none`");
 }

@@ -116,6 +116,13 @@ impl Model {
     pub fn photo() -> Result<Model, Error> {
         Model::from_bytes(include_bytes!("../../../../models/photo/photo.safetensors"))
     }
+
+    /// The embedded network that is an operator, a camera that blurs.
+    pub fn camera() -> Result<Model, Error> {
+        Model::from_bytes(include_bytes!(
+            "../../../../models/camera/camera.safetensors"
+        ))
+    }
 }
 
 /// Reads a file of bounded size; what is no safetensors file is refused by its first bytes, however long it is.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::level;
 use crate::net::{Architecture, ParamsError};
-use crate::prior::{Conditioning, Parametrisation, TrainedFor};
+use crate::operator::Imitated;
+use crate::prior::{Conditioning, Parametrisation, Path, TrainedFor};
 
 /// What must be known of a network besides its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,10 @@ pub struct ModelSpec {
     /// many as the picture's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<TrainedFor>,
+    /// What it imitates, if it is no prior but an operator: it is shown what is told of that as further channels of its input, and
+    /// answers what is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imitates: Option<Imitated>,
     /// What the file is, in a line.
     #[serde(default)]
     pub about: String,
@@ -69,6 +74,7 @@ impl ModelSpec {
             variance: None,
             complex: false,
             condition: None,
+            imitates: None,
             about: String::new(),
         }
     }
@@ -76,9 +82,9 @@ impl ModelSpec {
     /// The channels of its pictures.
     pub fn channels(&self) -> usize {
         let shown = self.network.facts().channels_in;
-        match self.condition {
-            Some(_) => shown / 2,
-            None => shown,
+        match self.condition.is_some() || self.imitates.is_some() {
+            true => shown / 2,
+            false => shown,
         }
     }
 
@@ -168,6 +174,16 @@ impl ModelSpec {
             if facts.channels_in != 2 * own || own == 0 || facts.maps || self.complex {
                 let what = "a conditional network takes twice the channels of its pictures, no maps and no complex pictures";
                 return Err(("condition", what.to_owned()));
+            }
+        }
+        if let Some(imitated) = &self.imitates {
+            imitated.check().map_err(|e| ("imitates", e.to_string()))?;
+            let answers = Parametrisation::X0 { path: Path::Ve };
+            let three = own == 3 && facts.channels_in == 6 && out == 3;
+            let other = self.complex || self.condition.is_some() || facts.maps;
+            if !three || other || self.parametrisation != answers || self.data != symmetric() {
+                let what = "an operator takes 6 channels and answers 3, as `x0` on the path `ve`, for data in [-1, 1]";
+                return Err(("imitates", what.to_owned()));
             }
         }
         if self.complex && own != 2 {

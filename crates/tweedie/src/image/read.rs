@@ -146,7 +146,7 @@ fn looks_like(bytes: &[u8]) -> &'static str {
             "is HDF5; models/brain/kspace.py makes a .npy of a scanner's"
         }
         b if b.starts_with(b"\x93NUMPY") => {
-            "is a NumPy array, which `restore` alone reads, if its name ends in .npy or .npz"
+            "is a NumPy array, which `restore` and `degrade` alone read, if its name ends in .npy or .npz"
         }
         b if b.starts_with(b"\xFF\x0A") || b.starts_with(b"\0\0\0\x0CJXL ") => {
             "is a JPEG XL; convert it to PNG first"

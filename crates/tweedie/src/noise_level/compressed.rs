@@ -7,6 +7,7 @@
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Zip, s};
 
 use super::blocks::{SIDE, dct};
+use super::white::box_sums;
 
 /// Most blocks that are looked at to find the grid, and to tell the steps on it.
 const TO_FIND: usize = 300;
@@ -26,7 +27,7 @@ const TOLD: usize = 8;
 /// Root mean square of the steps of the luma's quantisation, for pictures in [0, 1], over the coefficients that it left any
 /// of; `None` if `picture` (`[channel, height, width]`, in [0, 1]) does not look like a JPEG, or like one of steps too fine to matter.
 pub(super) fn steps(picture: ArrayView3<'_, f32>, known: ArrayView2<'_, bool>) -> Option<f64> {
-    let pixels = Pixels::of(picture, known);
+    let pixels = Pixels::of(picture, known)?;
     let grid = (0..SIDE * SIDE).map(|k| (k / SIDE, k % SIDE));
     let strength = |&corner: &(usize, usize)| {
         let told = pixels.told(corner, TO_FIND);
@@ -43,43 +44,53 @@ pub(super) fn steps(picture: ArrayView3<'_, f32>, known: ArrayView2<'_, bool>) -
 }
 
 /// A picture's pixels, as [`steps`] needs them.
-struct Pixels<'a> {
+struct Pixels {
     /// The luma in steps of 8 bits, about 0.
     luma: Array2<f64>,
-    /// Where no channel is black or white, as if cut off there.
-    fresh: Array2<bool>,
-    known: ArrayView2<'a, bool>,
+    /// At the corner of each block: how many of its pixels are not known, and how many are black or white in a channel, as if cut off.
+    unknown: Array2<f64>,
+    cut: Array2<f64>,
 }
 
-impl<'a> Pixels<'a> {
-    fn of(picture: ArrayView3<'_, f32>, known: ArrayView2<'a, bool>) -> Pixels<'a> {
+impl Pixels {
+    fn of(picture: ArrayView3<'_, f32>, known: ArrayView2<'_, bool>) -> Option<Pixels> {
+        if known.dim().0 < SIDE || known.dim().1 < SIDE {
+            return None;
+        }
         let weights: &[f64] = match picture.dim().0 {
             3 => &[0.299, 0.587, 0.114],
             _ => &[1.0],
         };
         let mut luma = Array2::from_elem(known.dim(), -128.0);
-        let mut fresh = Array2::from_elem(known.dim(), true);
+        let mut cut = Array2::from_elem(known.dim(), 0.0);
         for (plane, weight) in picture.axis_iter(Axis(0)).zip(weights) {
-            let both = Zip::from(&mut luma).and(&mut fresh);
-            both.and(&plane).for_each(|l, fresh, &v| {
+            let both = Zip::from(&mut luma).and(&mut cut);
+            both.and(&plane).for_each(|l, cut, &v| {
                 *l += 255.0 * weight * f64::from(v);
-                *fresh &= v > 0.0 && v < 1.0;
+                if v <= 0.0 || v >= 1.0 {
+                    *cut = 1.0;
+                }
             });
         }
-        Pixels { luma, fresh, known }
+        let unknown = known.mapv(|k| f64::from(u8::from(!k)));
+        Some(Pixels {
+            luma,
+            unknown: box_sums(&unknown, SIDE, SIDE),
+            cut: box_sums(&cut, SIDE, SIDE),
+        })
     }
 
     /// The blocks of the grid from `corner` on, without those that are cut off somewhere if enough are left.
     fn blocks(&self, corner: (usize, usize)) -> Vec<ArrayView2<'_, f64>> {
-        let (h, w) = self.known.dim();
-        let rows = (corner.0..h.saturating_sub(SIDE - 1)).step_by(SIDE);
-        let columns = || (corner.1..w.saturating_sub(SIDE - 1)).step_by(SIDE);
-        let places = rows.flat_map(|i| columns().map(move |j| s![i..i + SIDE, j..j + SIDE]));
+        let (h, w) = self.unknown.dim();
+        let rows = (corner.0..h).step_by(SIDE);
+        let places = rows.flat_map(|i| (corner.1..w).step_by(SIDE).map(move |j| (i, j)));
         let (mut all, mut whole) = (Vec::new(), Vec::new());
-        for place in places.filter(|&p| self.known.slice(p).iter().all(|&k| k)) {
-            all.push(self.luma.slice(place));
-            if self.fresh.slice(place).iter().all(|&f| f) {
-                whole.push(self.luma.slice(place));
+        for (i, j) in places.filter(|&p| self.unknown[p] < 0.5) {
+            let block = self.luma.slice(s![i..i + SIDE, j..j + SIDE]);
+            all.push(block);
+            if self.cut[(i, j)] < 0.5 {
+                whole.push(block);
             }
         }
         if whole.len() >= ENOUGH { whole } else { all }

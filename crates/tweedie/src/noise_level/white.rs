@@ -272,7 +272,7 @@ fn texture(picture: ArrayView3<'_, f32>, side: usize) -> Array2<f64> {
 }
 
 /// Sums over all boxes of `rows` by `columns`, by way of the integral image.
-fn box_sums(values: &Array2<f64>, rows: usize, columns: usize) -> Array2<f64> {
+pub(super) fn box_sums(values: &Array2<f64>, rows: usize, columns: usize) -> Array2<f64> {
     let (h, w) = values.dim();
     let mut integral = Array2::<f64>::zeros((h + 1, w + 1));
     integral.slice_mut(s![1.., 1..]).assign(values);

@@ -13,7 +13,8 @@ use super::axis::{self, Axis};
 use super::spec::{Described, Flag, Flags, parses};
 use super::spectrum::{Weight, of_measured, of_seen};
 use super::{
-    Boundary, Decimate, Error, Gain, KernelSpec, Linear, Loss, Operator, Spectrum, not_empty, plane,
+    Boundary, Decimate, Error, Gain, Kernel, KernelSpec, Linear, Loss, Operator, Spectrum,
+    not_empty, plane,
 };
 use crate::fft::{Basis2, Line};
 use crate::{Dims, Image};
@@ -212,7 +213,7 @@ fn cosine_values(up: &Axis) -> Vec<f64> {
         .collect()
 }
 
-/// How images are made smaller: `bicubic`, `average`, or a kernel's description (blur, then every s-th pixel).
+/// How images are made smaller: `bicubic`, `average`, `nearest`, or a kernel's description (blur, then every s-th pixel).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum FilterSpec {
@@ -221,6 +222,8 @@ pub enum FilterSpec {
     Bicubic,
     /// Means of blocks.
     Average,
+    /// Every s-th pixel from the first, or from an offset, and nothing of the others.
+    Nearest,
     /// Blur with a kernel, then every s-th pixel from the first.
     Kernel(KernelSpec),
 }
@@ -232,6 +235,7 @@ impl FromStr for FilterSpec {
         Ok(match text {
             "bicubic" => FilterSpec::Bicubic,
             "average" => FilterSpec::Average,
+            "nearest" => FilterSpec::Nearest,
             kernel => FilterSpec::Kernel(kernel.parse()?),
         })
     }
@@ -242,6 +246,7 @@ impl fmt::Display for FilterSpec {
         match self {
             FilterSpec::Bicubic => f.write_str("bicubic"),
             FilterSpec::Average => f.write_str("average"),
+            FilterSpec::Nearest => f.write_str("nearest"),
             FilterSpec::Kernel(kernel) => write!(f, "{kernel}"),
         }
     }
@@ -386,7 +391,7 @@ fn offset(text: &str) -> Result<usize, Error> {
 
 impl Described for DownsampleSpec {
     const SUMMARY: &'static str =
-        "smaller by a factor: bicubic, average, or a kernel and every n-th pixel";
+        "smaller by a factor: bicubic, average, nearest, or a kernel and every n-th pixel";
     const EXAMPLE: &'static str = "factor = 2";
     const FLAGS: &'static [Flag] = &[
         Flag {
@@ -400,8 +405,8 @@ impl Described for DownsampleSpec {
         Flag {
             name: "filter",
             value: "FILTER",
-            help: "How it was made smaller: `bicubic` (antialiased), `average`, or a kernel as for `deblur`, of whose result \
-                   every N-th pixel was kept, for whole N",
+            help: "How it was made smaller: `bicubic` (antialiased), `average`, `nearest` (every N-th pixel), or a kernel as for \
+                   `deblur`, of whose result every N-th pixel was kept, for whole N",
             example: "average",
             default: Some("bicubic"),
             check: parses::<FilterSpec>,
@@ -410,7 +415,7 @@ impl Described for DownsampleSpec {
         Flag {
             name: "offset",
             value: "N",
-            help: "The first row and column that was kept after a kernel, from 0",
+            help: "The first row and column that was kept by `nearest` or after a kernel, from 0; Pillow's `nearest` keeps N/2 first",
             example: "1",
             default: Some("0"),
             check: |text| offset(text).map(drop),
@@ -430,9 +435,12 @@ impl Described for DownsampleSpec {
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         check_factor(self.factor.0)?;
         let small = (self.factor.reduced(input.h), self.factor.reduced(input.w));
-        if self.offset > 0 && !matches!(self.filter, FilterSpec::Kernel(_)) {
+        let decimated =
+            |kernel, n| Decimate::with_offset(input, kernel, self.boundary, n, self.offset);
+        let keeps = matches!(self.filter, FilterSpec::Kernel(_) | FilterSpec::Nearest);
+        if self.offset > 0 && !keeps {
             return Err(Error::Invalid(format!(
-                "an offset is for pixels that are kept after a kernel, not for {}",
+                "an offset is for pixels that are kept, by `nearest` or after a kernel, not for {}",
                 self.filter
             )));
         }
@@ -441,20 +449,11 @@ impl Described for DownsampleSpec {
             (FilterSpec::Bicubic, None) => Box::new(Downsample::bicubic_to(input, small)?),
             (FilterSpec::Average, Some(n)) => Box::new(Downsample::average(input, n)?),
             (FilterSpec::Average, None) => Box::new(Downsample::average_to(input, small)?),
-            (FilterSpec::Kernel(kernel), Some(n)) => {
-                let kernel = kernel.build()?;
-                Box::new(Decimate::with_offset(
-                    input,
-                    kernel,
-                    self.boundary,
-                    n,
-                    self.offset,
-                )?)
-            }
-            (FilterSpec::Kernel(kernel), None) => {
+            (FilterSpec::Nearest, Some(n)) => Box::new(decimated(Kernel::uniform(1)?, n)?),
+            (FilterSpec::Kernel(kernel), Some(n)) => Box::new(decimated(kernel.build()?, n)?),
+            (FilterSpec::Nearest | FilterSpec::Kernel(_), None) => {
                 return Err(Error::Invalid(format!(
-                    "after a kernel ({kernel}) every n-th pixel is kept, for whole n, not {}; bicubic and average take any \
-                     factor",
+                    "by `nearest` and after a kernel every n-th pixel is kept, for whole n, not {}; bicubic and average take any factor",
                     self.factor
                 )));
             }

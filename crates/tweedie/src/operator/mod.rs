@@ -32,6 +32,7 @@ mod gray;
 mod hadamard;
 mod hdr;
 mod identity;
+mod imitated;
 mod jpeg;
 mod kernel_spec;
 mod margins;
@@ -42,6 +43,7 @@ mod mosaic;
 mod motion;
 mod mri;
 mod nearest;
+mod network;
 mod nonlinear_blur;
 mod norm;
 mod patches;
@@ -73,6 +75,8 @@ pub use downsample::{Factor, FilterSpec};
 pub use edges::Edges;
 pub use gain::GainSource;
 pub use gray::GrayWeights;
+pub(crate) use imitated::Pairs;
+pub use imitated::{Imitated, Motion};
 pub use jpeg::Subsampling;
 pub(crate) use jpeg::error_of_step;
 pub use kernel::Kernel;
@@ -141,6 +145,7 @@ spec::operators! {
         Quantise(quantise::QuantiseSpec) = "quantise",
         Hdr(hdr::HdrSpec) = "hdr",
         NonlinearBlur(nonlinear_blur::NonlinearBlurSpec) = "nonlinear-blur",
+        Learned(network::LearnedSpec) = "network",
         Phase(phase::PhaseSpec) = "phase",
         Quantiser(quantiser::QuantiserSpec) = "quantised",
         Hadamard(hadamard::HadamardSpec) = "hadamard",

@@ -84,11 +84,11 @@ pub struct NonlinearBlurSpec {
     pub gain: f64,
 }
 
-fn usual() -> f64 {
+pub(super) fn usual() -> f64 {
     2.2
 }
 
-fn none() -> f64 {
+pub(super) fn none() -> f64 {
     1.0
 }
 

@@ -33,7 +33,28 @@ impl Network {
     /// # Errors
     /// If the model's description makes no sense ([`ModelSpec::check`]), or its weights do not make the network.
     pub fn new(model: &Model, device: &Device) -> Result<Network, ParamsError> {
+        match model.spec.imitates {
+            None => Network::operator(model, device),
+            Some(_) => Err(ParamsError::Config(
+                "this model is an operator (--operator network --network FILE), and no prior"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The same of a model that is an operator.
+    pub(crate) fn operator(model: &Model, device: &Device) -> Result<Network, ParamsError> {
         Ok(Network(AnyChannels::new(Adapter::new(model, device)?)))
+    }
+
+    /// The level that a network was trained at, where it is one.
+    pub(crate) fn only_level(&self) -> Level {
+        Level::ve(self.0.card().sigma[0])
+    }
+
+    /// The network as it answers pictures of `c` channels that it is shown beside this, which has its own channels.
+    pub(crate) fn beside<'a>(&'a self, shown: &Image, c: usize) -> impl Prior + use<'a> {
+        self.0.around(Given::new(self.0.inner(), shown), c)
     }
 
     /// The same with another limit on the pixels that go through the network at once.
@@ -80,13 +101,13 @@ impl Prior for Network {
     }
 
     fn given(&self, guess: &Image) -> Result<Box<dyn Prior + '_>, Error> {
-        let adapter = self.0.inner();
-        if adapter.card.condition.is_none() {
+        if self.0.card().condition.is_none() {
             return Err(Error::NoCondition);
         }
         self.0.card().check_shape(guess)?;
-        let given = Given::new(adapter, &self.0.with_own(guess));
-        Ok(Box::new(self.0.around(given, guess.dim().1)))
+        Ok(Box::new(
+            self.beside(&self.0.with_own(guess), guess.dim().1),
+        ))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::grid::Schedule;
 use crate::level::Range;
 use crate::net::Condition;
 use crate::noise_map::NoiseMap;
+use crate::operator::Pairs;
 use crate::prior::Shown;
 
 /// Distribution of the noise levels of training, as sigma for data in [-1, 1].
@@ -51,6 +52,8 @@ pub enum NoiseLaw {
         /// Number of levels.
         steps: usize,
     },
+    /// None: of networks that are operators.
+    None,
     /// Flow matching: a time, uniform on the straight path from data to noise, `sigma = t/(1 - t)`; the ends are cut off
     /// where `sigma` is beyond these.
     Flow {
@@ -68,6 +71,7 @@ impl NoiseLaw {
             NoiseLaw::LogNormal { min, max, .. }
             | NoiseLaw::Ve { min, max, .. }
             | NoiseLaw::Flow { min, max } => [min, max],
+            NoiseLaw::None => [1.0; 2],
             NoiseLaw::Ddpm { steps } => {
                 let levels = Schedule::VpLinear { steps }.levels(Range::NETWORK);
                 [levels[0].sigma(), levels[steps - 1].sigma()]
@@ -79,7 +83,7 @@ impl NoiseLaw {
     pub(super) fn check(&self) -> Result<(), String> {
         let [least, most] = match *self {
             // Its levels are made below, once it is known to be sound.
-            NoiseLaw::Ddpm { .. } => [1.0, 2.0],
+            NoiseLaw::Ddpm { .. } | NoiseLaw::None => [1.0, 2.0],
             _ => self.bounds(),
         };
         let bounded = 0.0 < least && least < most && most < 1e6;
@@ -88,7 +92,7 @@ impl NoiseLaw {
                 mean, std, uniform, ..
             } => mean.is_finite() && (0.0..100.0).contains(&std) && (0.0..=1.0).contains(&uniform),
             NoiseLaw::Ddpm { steps } | NoiseLaw::Ve { steps, .. } => (2..=100_000).contains(&steps),
-            NoiseLaw::Flow { .. } => true,
+            NoiseLaw::Flow { .. } | NoiseLaw::None => true,
         };
         if sound && bounded {
             Ok(())
@@ -117,6 +121,7 @@ impl NoiseLaw {
                     ln_sigma.exp().clamp(min, max)
                 })
                 .collect(),
+            NoiseLaw::None => vec![1.0; n],
             NoiseLaw::Ddpm { steps } => {
                 let levels = Schedule::VpLinear { steps }.levels(Range::NETWORK);
                 (0..n)
@@ -201,6 +206,19 @@ impl Task {
             target: stacked(&targets),
             noise: noises,
         }
+    }
+
+    /// The task of an operator that learns from clean pictures in [-1, 1] and what was recorded of them.
+    pub(super) fn imitated(recipe: &Recipe, x0: &Image, Pairs { told, recorded }: Pairs) -> Task {
+        let [only, _] = recipe.noise.bounds();
+        let level = recipe.conditioning.of(only, Range::NETWORK);
+        let task = Task {
+            input: x0.clone(),
+            told: Told::Levels(vec![level; x0.dim().0]),
+            target: recorded,
+            noise: Vec::new(),
+        };
+        task.beside(Some(&told))
     }
 
     /// The same where the network is shown first guesses as well, if there are any.

@@ -10,6 +10,7 @@ use crate::Dims;
 use crate::checkpoint::ModelSpec;
 use crate::files;
 use crate::net::Architecture;
+use crate::operator::{Imitated, Motion};
 use crate::prior::{Conditioning, Parametrisation, TrainedFor};
 
 /// What to train, on what, how.
@@ -45,6 +46,10 @@ pub struct Recipe {
     /// What it is to undo, if it is conditional: each crop is measured so, and the network shown the first guess beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<TrainedFor>,
+    /// What it is to imitate, if it is no prior but an operator: the network is shown each crop, and what is told of its motion
+    /// beside it. Its parametrisation is `x0` on the path `ve`, and there is no noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imitate: Option<Imitated>,
     /// Which maps of noise it is told, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
@@ -229,7 +234,41 @@ impl Recipe {
             .check()
             .map_err(|e| Error::Recipe(e.to_string()))?;
         self.check_network()?;
+        self.check_imitate()?;
         self.check_condition()
+    }
+
+    /// That an operator is trained on clean pictures, and a prior on noisy ones.
+    fn check_imitate(&self) -> Result<(), Error> {
+        let wrong = |what: &str| Err(Error::Recipe(what.to_owned()));
+        let without = self.noise == NoiseLaw::None;
+        let clean = Data {
+            grey: 0.0,
+            rounded: 0.0,
+            phase: None,
+            ..self.data.clone()
+        };
+        match &self.imitate {
+            None if without => wrong("noise.law may be `none` with `imitate` alone"),
+            None => Ok(()),
+            Some(_) if !without => wrong("with `imitate`, noise.law is `none`"),
+            Some(_) if self.maps.is_some() || self.teacher.is_some() || self.data != clean => {
+                wrong(
+                    "with `imitate` there are no `maps`, no `teacher`, no data.grey, data.rounded and data.phase",
+                )
+            }
+            Some(imitated) => {
+                let crop = Dims::new(3, self.data.crop, self.data.crop);
+                let longest = Motion {
+                    length: imitated.length[1],
+                    angle: 0.0,
+                };
+                let built = imitated.truth(crop, longest);
+                built
+                    .map(drop)
+                    .map_err(|e| Error::Recipe(format!("imitate: {e}")))
+            }
+        }
     }
 
     /// That every crop can be measured.
@@ -310,6 +349,7 @@ impl Recipe {
             about: self.about.clone(),
             complex: self.data.phase.is_some(),
             condition: self.condition.clone(),
+            imitates: self.imitate.clone(),
             ..ModelSpec::new(
                 self.network.clone(),
                 self.parametrisation,

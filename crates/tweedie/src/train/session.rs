@@ -182,6 +182,10 @@ impl Session {
         if let Some(shortest) = data.phase {
             x0 = phase::complex(&x0, shortest, &mut rng);
         }
+        if let Some(imitated) = &self.recipe.imitate {
+            let pairs = imitated.pairs(&x0, &mut rng).map_err(unmeasured)?;
+            return Ok(Task::imitated(&self.recipe, &x0, pairs));
+        }
         let sigmas = self.recipe.noise.draw(batch, &mut rng);
         let mut noise = Seeded::new(rng.random(), "training").normal(batch, Dims::of(&x0));
         if let Some(maps) = self.recipe.maps.as_ref().filter(|maps| maps.due(n)) {
@@ -284,7 +288,7 @@ impl Session {
     fn best_average(&self) -> Result<(Scores, Model), Error> {
         let scored = (0..self.state.averages.len()).map(|i| {
             let model = self.average(i);
-            let network = Network::new(&model, &self.device)?;
+            let network = Network::operator(&model, &self.device)?;
             Ok((self.validation.score(&self.recipe, &network)?, model))
         });
         let scored: Vec<_> = scored.collect::<Result<_, Error>>()?;
@@ -357,7 +361,7 @@ fn is_in(name: &str, part: &str) -> bool {
 
 /// A recipe's operator was built for every size of crop before.
 pub(super) fn unmeasured(e: operator::Error) -> Error {
-    Error::Recipe(format!("condition: {e}"))
+    Error::Recipe(format!("crops cannot be measured: {e}"))
 }
 
 /// A model's arrays by their new names, and those of a new network that it lacks.

@@ -184,6 +184,7 @@ fn difference(a: &Recipe, b: &Recipe) -> Option<&'static str> {
         ("noise", a.noise == b.noise),
         ("maps", a.maps == b.maps),
         ("condition", a.condition == b.condition),
+        ("imitate", a.imitate == b.imitate),
         ("data", data(a) == data(b)),
     ]
     .into_iter()

@@ -11,6 +11,7 @@ use super::{Error, Photos, Recipe, phase};
 use crate::Image;
 use crate::level::{Level, Range};
 use crate::noise::{NoiseSource, Seeded};
+use crate::operator::Pairs;
 use crate::prior::{Network, Prior};
 
 /// Fixed clean crops with fixed noise.
@@ -20,6 +21,8 @@ pub struct Validation {
     noise: Image,
     /// First guesses, for a conditional network.
     guesses: Option<Image>,
+    /// What is recorded, for a network that is an operator.
+    pairs: Option<Pairs>,
     sigmas: Vec<f64>,
     /// The first crops as they are seen with maps of each kind.
     mapped: Vec<(Kind, Vec<Seen>)>,
@@ -35,8 +38,9 @@ pub struct Scores {
     pub psnr: [f64; 3],
     /// PSNR in dB of one estimate from what each kind of map leaves, over all its crops.
     pub mapped: Vec<(Kind, f64)>,
-    /// Of a conditional network: mean PSNR in dB of the first guess, and of one estimate that is made from it and pure noise.
-    pub given: Option<[f64; 2]>,
+    /// Mean PSNR in dB, by name. Of a conditional network: of the first guess, and of one estimate that is made from it and pure noise.
+    /// Of one that is an operator: of the clean picture in the place of what was recorded, and of the answer.
+    pub given: Option<[(&'static str, f64); 2]>,
 }
 
 impl Scores {
@@ -47,9 +51,7 @@ impl Scores {
         all.extend(levels.map(|(level, psnr)| (format!("psnr/{level}"), psnr)));
         let kinds = self.mapped.iter();
         all.extend(kinds.map(|(kind, psnr)| (format!("psnr/{}", kind.name()), *psnr)));
-        let given = ["guess", "mean"]
-            .into_iter()
-            .zip(self.given.into_iter().flatten());
+        let given = self.given.into_iter().flatten();
         all.extend(given.map(|(what, psnr)| (format!("psnr/{what}"), psnr)));
         all
     }
@@ -90,6 +92,9 @@ impl Validation {
         let condition = recipe.condition.as_ref();
         let guesses = condition.map(|condition| condition.guesses(&crops, &mut rng));
         let guesses = guesses.transpose().map_err(unmeasured)?;
+        let imitated = recipe.imitate.as_ref();
+        let pairs = imitated.map(|imitated| imitated.pairs(&crops, &mut rng));
+        let pairs = pairs.transpose().map_err(unmeasured)?;
         sigmas.sort_by(f64::total_cmp);
         let maps = recipe.maps.as_ref();
         let kinds = maps.into_iter().flat_map(|maps| maps.kinds.keys());
@@ -106,12 +111,16 @@ impl Validation {
             crops,
             noise,
             guesses,
+            pairs,
             sigmas,
         })
     }
 
     /// Scores a network.
     pub fn score(&self, recipe: &Recipe, network: &Network) -> Result<Scores, Error> {
+        if let Some(pairs) = &self.pairs {
+            return self.score_pairs(recipe, network, pairs);
+        }
         let mut loss = 0.0;
         for i in 0..CROPS {
             let (x0, eps) = (self.picture(&self.crops, i), self.picture(&self.noise, i));
@@ -135,6 +144,33 @@ impl Validation {
             psnr,
             mapped: mapped.collect::<Result<_, Error>>()?,
             given: self.given(network)?,
+        })
+    }
+
+    /// Scores a network that is an operator.
+    fn score_pairs(
+        &self,
+        recipe: &Recipe,
+        network: &Network,
+        pairs: &Pairs,
+    ) -> Result<Scores, Error> {
+        let (mut loss, mut unchanged, mut answer) = (0.0, 0.0, 0.0);
+        // Of data in [-1, 1], whose range is twice as wide.
+        let psnr = |error: f64| -10.0 * (0.25 * error).log10() / CROPS as f64;
+        for i in 0..CROPS {
+            let x0 = self.picture(&self.crops, i);
+            let [told, recorded] = [&pairs.told, &pairs.recorded].map(|of| self.picture(of, i));
+            unchanged += psnr(mean_square(&(&x0 - &recorded)));
+            let task = Task::imitated(recipe, &x0, Pairs { told, recorded });
+            let error = self.loss(&task, network)?;
+            answer += psnr(error);
+            loss += error / CROPS as f64;
+        }
+        Ok(Scores {
+            loss,
+            psnr: [f64::NAN; 3],
+            mapped: Vec::new(),
+            given: Some([("unchanged", unchanged), ("answer", answer)]),
         })
     }
 
@@ -180,7 +216,7 @@ impl Validation {
     }
 
     /// How close first guesses are, and the mean of what they leave open.
-    fn given(&self, network: &Network) -> Result<Option<[f64; 2]>, Error> {
+    fn given(&self, network: &Network) -> Result<Option<[(&'static str, f64); 2]>, Error> {
         let noisiest = Level::ve(network.card().sigma[1]);
         let (n, mut sums) = (CROPS / 2, [0.0; 2]);
         for i in 0..n {
@@ -195,7 +231,8 @@ impl Validation {
                 *sum -= 10.0 * mean_square(&error).log10() / n as f64;
             }
         }
-        Ok(Some(sums))
+        let [guess, mean] = sums;
+        Ok(Some([("guess", guess), ("mean", mean)]))
     }
 
     fn guess(&self, i: usize) -> Option<Image> {
