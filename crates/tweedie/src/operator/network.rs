@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::imitated::{Imitated, Motion};
 use super::spec::{Described, Flag, Flags};
 use super::{BlurSpec, Error, KernelSpec, Loss, NonlinearBlur, Operator, plane};
-use crate::checkpoint::Model;
+use crate::checkpoint::{self, Model};
 use crate::prior::{Network, Prior};
 use crate::{Device, Dims, Image};
 
@@ -97,6 +97,9 @@ pub struct LearnedSpec {
 /// What stands for the embedded network on the command line.
 const EMBEDDED: &str = "embedded";
 
+/// What to say where another kernel or none is told.
+const MOTION: &str = "the network is told a straight motion: --kernel motion:LENGTH:ANGLE";
+
 const NETWORK: Flag = Flag {
     name: "network",
     value: "FILE",
@@ -112,6 +115,9 @@ impl Described for LearnedSpec {
     const FLAGS: &'static [Flag] = &[BlurSpec::FLAGS[0], NETWORK];
 
     fn from_flags(flags: &Flags<'_>) -> Result<LearnedSpec, Error> {
+        if (flags.get)("kernel").is_none() {
+            return Err(Error::Invalid(MOTION.into()));
+        }
         let file = Some(flags.text(&NETWORK)?).filter(|file| *file != EMBEDDED);
         Ok(LearnedSpec {
             model: file.map(PathBuf::from),
@@ -121,15 +127,16 @@ impl Described for LearnedSpec {
 
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         let KernelSpec::Motion { length, angle } = self.kernel else {
-            return Err(Error::Invalid(
-                "the network is told a straight motion: --kernel motion:LENGTH:ANGLE".into(),
-            ));
+            return Err(Error::Invalid(MOTION.into()));
         };
         let model = match &self.model {
             None => Model::camera().map_err(|e| Error::Invalid(e.to_string()))?,
             Some(path) => Model::open(path).map_err(|e| Error::File {
                 path: path.clone(),
-                why: e.to_string(),
+                why: match e {
+                    checkpoint::Error::Io { source, .. } => source.to_string(),
+                    other => other.to_string(),
+                },
             })?,
         };
         Ok(Box::new(Learned::new(
