@@ -7,8 +7,10 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use ndarray::Axis;
+use tweedie::Image;
 use tweedie::image::{self, Fault, Format, Limits, Picture};
-use tweedie::restore::{Measurement, is_array};
+use tweedie::restore::{Made, Measurement, is_array};
 
 use crate::kind::Kind;
 use crate::options::OutputArgs;
@@ -17,8 +19,37 @@ use crate::output;
 /// What stands for standard input and output.
 const DASH: &str = "-";
 
-/// The largest number of a clean picture in an array, or its least with a minus: 1, and what rounding adds.
-const MOST: f32 = 1.01;
+/// How far rounding may carry the numbers of a clean picture in an array.
+const NEARLY: f32 = 0.01;
+
+/// That a clean picture was not measured already.
+fn ensure_clean(path: &Path, made: &Made) -> anyhow::Result<()> {
+    let measured = made
+        .operator
+        .as_ref()
+        .filter(|operator| !operator.records_pictures());
+    match measured {
+        None => Ok(()),
+        Some(operator) => bail!(
+            "{}: is a measurement (`{}`) and no clean picture; `restore` undoes it",
+            path.display(),
+            operator.name()
+        ),
+    }
+}
+
+/// Whether numbers are those of pictures: in [0, 1], or of two channels, real and imaginary part, of magnitudes up to 1.
+fn is_clean(pixels: &Image) -> bool {
+    match pixels.dim().1 {
+        2 => {
+            let [re, im] = [0, 1].map(|part| pixels.index_axis(Axis(1), part));
+            re.iter()
+                .zip(im)
+                .all(|(re, im)| re.hypot(*im) <= 1.0 + NEARLY)
+        }
+        _ => pixels.iter().all(|v| (-NEARLY..=1.0 + NEARLY).contains(v)),
+    }
+}
 
 /// A picture to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,14 +82,15 @@ impl Source {
                 let Measurement {
                     mut picture, made, ..
                 } = Measurement::read(path)?;
+                ensure_clean(path, &made)?;
                 let [black, white] = made.range().map(|v| v as f32);
                 picture
                     .pixels
                     .mapv_inplace(|v| (v - black) / (white - black));
-                let beyond = picture.pixels.iter().any(|v| v.abs() > MOST);
                 ensure!(
-                    !beyond,
-                    "{}: numbers go beyond black and white; a clean picture is in [0, 1], unless a TOML file beside it says `range`",
+                    is_clean(&picture.pixels),
+                    "{}: numbers go beyond black and white; a clean picture is in [0, 1], unless a TOML file beside it says `range`, and a \
+                     complex one has magnitudes up to 1",
                     path.display()
                 );
                 Ok(picture)

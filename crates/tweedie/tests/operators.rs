@@ -783,6 +783,10 @@ fn any_factor_gives_the_size_back() {
         toml::from_str("kind = 'downsample'\nfactor = 1.5\nfilter = 'box:3'").unwrap();
     let error = kernel.build(Dims::new(1, 9, 9)).unwrap_err().to_string();
     assert!(error.contains("whole n, not 1.5"), "{error}");
+    let nearest: Spec =
+        toml::from_str("kind = 'downsample'\nfactor = 1.5\nfilter = 'nearest'").unwrap();
+    let error = nearest.build(Dims::new(1, 9, 9)).unwrap_err().to_string();
+    assert!(error.contains("whole n, not 1.5"), "{error}");
 }
 
 fn factor_in_toml(factor: &str) -> String {

@@ -60,20 +60,35 @@ struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.spec;
-        // Sigmas are in the units of the network's own data.
-        let [low, high] = spec.sigma.map(|sigma| sigma / spec.range().width());
         writeln!(f, "{}", spec.about)?;
         writeln!(f, "network          {:?}", spec.network)?;
         writeln!(f, "parametrisation  {:?}", spec.parametrisation)?;
         writeln!(f, "conditioning     {:?}", spec.conditioning)?;
-        if let Some(imitated) = &spec.imitates {
-            let [least, most] = imitated.length;
-            return write!(
-                f,
-                "imitates         blur by motions of {least} to {most} pixels, response {}, gain {}\nparameters       {} in {} arrays",
-                imitated.response, imitated.gain, self.parameters, self.arrays
-            );
+        match &spec.imitates {
+            Some(imitated) => {
+                let [least, most] = imitated.length;
+                let (response, gain) = (imitated.response, imitated.gain);
+                writeln!(
+                    f,
+                    "imitates         blur by motions of {least} to {most} pixels, response {response}, gain {gain}"
+                )?;
+            }
+            None => self.of_prior(f)?,
         }
+        write!(
+            f,
+            "parameters       {} in {} arrays",
+            self.parameters, self.arrays
+        )
+    }
+}
+
+impl Report {
+    /// What a prior is for, and which levels it knows.
+    fn of_prior(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = &self.spec;
+        // Sigmas are in the units of the network's own data.
+        let [low, high] = spec.sigma.map(|sigma| sigma / spec.range().width());
         if let Some(trained) = &spec.condition {
             let [least, most] = trained.noise;
             let task = trained.in_words();
@@ -85,11 +100,6 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "sigma            {low:.4} to {high:.1} for pictures in [0, 1]"
-        )?;
-        write!(
-            f,
-            "parameters       {} in {} arrays",
-            self.parameters, self.arrays
         )
     }
 }

@@ -10,7 +10,7 @@ use crate::interrupt::Flag;
 use crate::options::MachineArgs;
 use crate::output;
 
-/// Train a prior from a folder of pictures, or continue a run.
+/// Train a prior, or a network that is an operator, from a folder of pictures, or continue a run.
 ///
 /// Writes into the output folder: `state.safetensors` (to continue from), `best.safetensors` (the best model by
 /// validation) and TensorBoard events. Ctrl-C saves and stops; the same command continues.
@@ -47,6 +47,7 @@ struct Validated<'a> {
     loss: f64,
     valid: f64,
     /// In dB at sigma 15, 25 and 50 of 255.
+    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
     psnr: &'a [f64],
     /// Of a conditional network: of the first guess and of the mean, in dB. Of an operator: of the clean picture and of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +136,10 @@ fn tell(json: bool, report: &Report, mean: &Mean) -> anyhow::Result<()> {
         step: report.step,
         loss: mean.0.unwrap_or(f64::NAN),
         valid: scores.loss,
-        psnr: &scores.psnr,
+        psnr: match scores.psnr.iter().all(|v| v.is_nan()) {
+            true => &[],
+            false => &scores.psnr,
+        },
         given: scores.given.map(|given| given.map(|(_, psnr)| psnr)),
         best: report.best,
     })

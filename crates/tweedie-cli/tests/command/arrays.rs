@@ -101,6 +101,17 @@ fn complex_pictures_are_degraded() {
     p.ok("restore y.npz --method guess -o x.png");
     let apart = p.read("x.png").pixels - &grey;
     assert!(apart.iter().all(|v| v.abs() < 0.01), "magnitudes");
+    p.fails(
+        "degrade y.npz --operator identity -o z.npz",
+        1,
+        "is a measurement (`mri`)",
+    );
+    save(&p, "low.npy", &(&grey * 2.0 - 1.0));
+    p.fails(
+        "degrade low.npy --operator identity -o z.npz",
+        1,
+        "unless a TOML file",
+    );
     save(&p, "far.npy", &(&turned * 100.0));
     p.fails(
         &format!("degrade far.npy {mri} -o z.npz"),

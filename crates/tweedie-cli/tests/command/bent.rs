@@ -132,6 +132,8 @@ fn an_operator_is_learned() {
     let operator = "--operator network --network recipe.run/best.safetensors --kernel motion:6:80";
     p.ok(&format!("degrade clean.png {operator} -o y.png"));
     p.ok(&format!("restore y.png {operator} --steps 8 -o x.png"));
+    let (before, after) = (p.psnr("clean.png", "y.png"), p.psnr("clean.png", "x.png"));
+    assert!(after > before + 0.5, "{before} to {after}");
     p.fails(
         "denoise y.png --prior recipe.run/best.safetensors -o z.png",
         1,
@@ -143,4 +145,10 @@ fn an_operator_is_learned() {
     )
     .unwrap();
     p.fails("train both.toml", 1, "noise.law is `none`");
+    std::fs::write(
+        p.path("more.toml"),
+        recipe.replace(r#""none""#, r#""none", min = 0.01"#),
+    )
+    .unwrap();
+    p.fails("train more.toml", 1, "min");
 }

@@ -111,7 +111,7 @@ impl ModelSpec {
         }
     }
 
-    /// That the numbers describe a prior.
+    /// That the numbers describe a prior, or an operator.
     ///
     /// # Errors
     /// [`ParamsError::Config`] names the key and what is wrong with it.
@@ -180,9 +180,9 @@ impl ModelSpec {
             imitated.check().map_err(|e| ("imitates", e.to_string()))?;
             let answers = Parametrisation::X0 { path: Path::Ve };
             let three = own == 3 && facts.channels_in == 6 && out == 3;
-            let other = self.complex || self.condition.is_some() || facts.maps;
+            let other = self.complex || self.condition.is_some() || facts.maps || !facts.any_size;
             if !three || other || self.parametrisation != answers || self.data != symmetric() {
-                let what = "an operator takes 6 channels and answers 3, as `x0` on the path `ve`, for data in [-1, 1]";
+                let what = "an operator takes 6 channels of any size and answers 3, as `x0` on the path `ve`, for data in [-1, 1]";
                 return Err(("imitates", what.to_owned()));
             }
         }

@@ -360,7 +360,7 @@ impl fmt::Display for Factor {
     }
 }
 
-/// [`Downsample`] for any size, or [`Decimate`] if the filter is a kernel.
+/// [`Downsample`] for any size, or [`Decimate`] if the filter is `nearest` or a kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DownsampleSpec {
@@ -372,7 +372,7 @@ pub struct DownsampleSpec {
     /// What a kernel sees beyond the edges.
     #[serde(default)]
     pub boundary: Boundary,
-    /// The first row and column that is kept after a kernel, from 0.
+    /// The first row and column that is kept by `nearest` or after a kernel, from 0.
     #[serde(default, skip_serializing_if = "is_first")]
     pub offset: usize,
 }

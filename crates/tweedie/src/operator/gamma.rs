@@ -61,6 +61,10 @@ impl Described for GammaSpec {
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         Ok(Box::new(Gamma::new(input, self.exponent)?))
     }
+
+    fn treats_channels_alike(&self) -> bool {
+        false
+    }
 }
 
 fn exponent(text: &str) -> Result<f64, Error> {

@@ -121,6 +121,10 @@ impl Described for HdrSpec {
     fn build(&self, input: Dims) -> Result<Box<dyn Operator>, Error> {
         Ok(Box::new(Hdr::new(input, self.gain, self.pivot)?))
     }
+
+    fn treats_channels_alike(&self) -> bool {
+        false
+    }
 }
 
 impl Operator for Hdr {

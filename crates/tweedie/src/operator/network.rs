@@ -52,7 +52,7 @@ impl Learned {
         {
             plane.fill(v);
         }
-        let network = Network::operator(model, &Device::default()).map_err(|e| invalid(&e))?;
+        let network = Network::operator(model, &Device::flex()).map_err(|e| invalid(&e))?;
         Ok(Learned {
             network,
             told,
@@ -103,7 +103,7 @@ const MOTION: &str = "the network is told a straight motion: --kernel motion:LEN
 const NETWORK: Flag = Flag {
     name: "network",
     value: "FILE",
-    help: "The model file of a network that is an operator",
+    help: "The model file of a network that is an operator; it runs on the CPU",
     example: "camera.safetensors",
     default: Some(EMBEDDED),
     check: |_| Ok(()),
@@ -148,6 +148,10 @@ impl Described for LearnedSpec {
 
     fn files(&mut self) -> Vec<&mut PathBuf> {
         self.model.iter_mut().collect()
+    }
+
+    fn treats_channels_alike(&self) -> bool {
+        false
     }
 }
 

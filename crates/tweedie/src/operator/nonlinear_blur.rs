@@ -154,6 +154,10 @@ impl Described for NonlinearBlurSpec {
     fn files(&mut self) -> Vec<&mut std::path::PathBuf> {
         self.kernel.file().into_iter().collect()
     }
+
+    fn treats_channels_alike(&self) -> bool {
+        false
+    }
 }
 
 impl NonlinearBlurSpec {

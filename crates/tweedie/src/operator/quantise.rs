@@ -173,6 +173,10 @@ impl Described for QuantiseSpec {
         let each = self.levels.0.len();
         (each > 1).then_some(each)
     }
+
+    fn treats_channels_alike(&self) -> bool {
+        false
+    }
 }
 
 impl Operator for Quantise {

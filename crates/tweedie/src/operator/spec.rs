@@ -59,7 +59,8 @@ pub trait Described: Clone {
         self.clone()
     }
 
-    /// Whether it does the same to each channel, whatever their number.
+    /// Whether it does the same to each channel, whatever their number, and is linear: then the grey of what it makes is what it makes of
+    /// the grey.
     fn treats_channels_alike(&self) -> bool {
         self.channels_recorded().is_none()
     }
@@ -529,6 +530,19 @@ mod tests {
         }
         let error = (&operator.apply(&x) - &expected).mapv(f32::abs).sum();
         assert!(error < 1e-5, "{error}");
+        // The mean of powers is not the power of the mean.
+        for bent in [
+            "kind = 'gamma', exponent = 2.2",
+            "kind = 'network', kernel = 'motion:3:0'",
+        ] {
+            let spec = parse(&format!(
+                "kind = 'compose'\nsteps = [{{{bent}}}, {{kind = 'gray'}}]"
+            ));
+            let Spec::Compose(chain) = &spec else {
+                panic!("a chain was written");
+            };
+            assert!(matches!(chain.ordered()[1], Spec::Gray(_)), "{bent}");
+        }
     }
 
     /// Wrong: names taken from where the program runs, or those of steps left as they are.

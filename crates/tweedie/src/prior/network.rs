@@ -42,7 +42,7 @@ impl Network {
         }
     }
 
-    /// The same of a model that is an operator.
+    /// The same, also of a model that is an operator.
     pub(crate) fn operator(model: &Model, device: &Device) -> Result<Network, ParamsError> {
         Ok(Network(AnyChannels::new(Adapter::new(model, device)?)))
     }

@@ -53,7 +53,7 @@ pub enum NoiseLaw {
         steps: usize,
     },
     /// None: of networks that are operators.
-    None,
+    None {},
     /// Flow matching: a time, uniform on the straight path from data to noise, `sigma = t/(1 - t)`; the ends are cut off
     /// where `sigma` is beyond these.
     Flow {
@@ -71,7 +71,7 @@ impl NoiseLaw {
             NoiseLaw::LogNormal { min, max, .. }
             | NoiseLaw::Ve { min, max, .. }
             | NoiseLaw::Flow { min, max } => [min, max],
-            NoiseLaw::None => [1.0; 2],
+            NoiseLaw::None {} => [1.0; 2],
             NoiseLaw::Ddpm { steps } => {
                 let levels = Schedule::VpLinear { steps }.levels(Range::NETWORK);
                 [levels[0].sigma(), levels[steps - 1].sigma()]
@@ -83,7 +83,7 @@ impl NoiseLaw {
     pub(super) fn check(&self) -> Result<(), String> {
         let [least, most] = match *self {
             // Its levels are made below, once it is known to be sound.
-            NoiseLaw::Ddpm { .. } | NoiseLaw::None => [1.0, 2.0],
+            NoiseLaw::Ddpm { .. } | NoiseLaw::None {} => [1.0, 2.0],
             _ => self.bounds(),
         };
         let bounded = 0.0 < least && least < most && most < 1e6;
@@ -92,7 +92,7 @@ impl NoiseLaw {
                 mean, std, uniform, ..
             } => mean.is_finite() && (0.0..100.0).contains(&std) && (0.0..=1.0).contains(&uniform),
             NoiseLaw::Ddpm { steps } | NoiseLaw::Ve { steps, .. } => (2..=100_000).contains(&steps),
-            NoiseLaw::Flow { .. } | NoiseLaw::None => true,
+            NoiseLaw::Flow { .. } | NoiseLaw::None {} => true,
         };
         if sound && bounded {
             Ok(())
@@ -121,7 +121,7 @@ impl NoiseLaw {
                     ln_sigma.exp().clamp(min, max)
                 })
                 .collect(),
-            NoiseLaw::None => vec![1.0; n],
+            NoiseLaw::None {} => vec![1.0; n],
             NoiseLaw::Ddpm { steps } => {
                 let levels = Schedule::VpLinear { steps }.levels(Range::NETWORK);
                 (0..n)

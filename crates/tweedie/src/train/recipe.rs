@@ -241,7 +241,7 @@ impl Recipe {
     /// That an operator is trained on clean pictures, and a prior on noisy ones.
     fn check_imitate(&self) -> Result<(), Error> {
         let wrong = |what: &str| Err(Error::Recipe(what.to_owned()));
-        let without = self.noise == NoiseLaw::None;
+        let without = self.noise == NoiseLaw::None {};
         let clean = Data {
             grey: 0.0,
             rounded: 0.0,

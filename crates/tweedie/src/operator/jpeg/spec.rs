@@ -157,6 +157,10 @@ impl Described for JpegSpec {
     fn in_file(&mut self, file: &image::Picture) {
         self.file = file.jpeg.clone().map(Arc::new);
     }
+
+    fn treats_channels_alike(&self) -> bool {
+        false
+    }
 }
 
 /// ITU T.81, tables K.1 and K.2.

@@ -160,4 +160,8 @@ impl Described for PhaseSpec {
             ))),
         }
     }
+
+    fn treats_channels_alike(&self) -> bool {
+        false
+    }
 }
