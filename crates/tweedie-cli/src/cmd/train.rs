@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tweedie::train::{Recipe, Report, Session};
+use tweedie::train::{Recipe, Report, Scores, Session};
 
 use crate::interrupt::Flag;
 use crate::options::MachineArgs;
@@ -136,10 +136,7 @@ fn tell(json: bool, report: &Report, mean: &Mean) -> anyhow::Result<()> {
         step: report.step,
         loss: mean.0.unwrap_or(f64::NAN),
         valid: scores.loss,
-        psnr: match scores.psnr.iter().all(|v| v.is_nan()) {
-            true => &[],
-            false => &scores.psnr,
-        },
+        psnr: denoised(scores),
         given: scores.given.map(|given| given.map(|(_, psnr)| psnr)),
         best: report.best,
     })
@@ -168,11 +165,19 @@ impl Mean {
     }
 }
 
+/// How well it denoises, if that is what it does at all.
+fn denoised(scores: &Scores) -> &[f64] {
+    match scores.psnr.iter().all(|v| v.is_nan()) {
+        true => &[],
+        false => &scores.psnr,
+    }
+}
+
 fn line(report: &Report, mean: &Mean) -> String {
     let scores = report.scores.as_ref().expect("called after a validation");
-    let psnr = match scores.psnr {
-        [a, b, c] if a.is_nan() && b.is_nan() && c.is_nan() => String::new(),
+    let psnr = match denoised(scores) {
         [a, b, c] => format!("  psnr {a:.2} {b:.2} {c:.2} dB at sigma 15 25 50"),
+        _ => String::new(),
     };
     let mapped = scores.mapped.iter();
     let mapped: String = mapped

@@ -2,7 +2,7 @@
 
 use tweedie::metric::psnr;
 
-use crate::place::{PHOTO, Place, photo};
+use crate::place::{Place, photo};
 
 fn place() -> Place {
     Place::with(photo(100..148, 140..188))
@@ -106,11 +106,6 @@ fn light_is_counted() {
 /// A network learns an operator, goes into a file, and is undone as any other; as a prior it is refused.
 #[test]
 fn an_operator_is_learned() {
-    let p = place();
-    for part in ["train", "valid"] {
-        std::fs::create_dir(p.path(part)).unwrap();
-        std::fs::copy(PHOTO, p.path(part).join("cat.png")).unwrap();
-    }
     let recipe = r#"
         about = "tiny camera"
         data = { train = "train", valid = "valid", crop = 24, batch = 4 }
@@ -121,7 +116,7 @@ fn an_operator_is_learned() {
         optimizer = { steps = 400, rate = 5e-3, warmup = 5, clip = 1.0, ema = 0.9 }
         schedule = { log = 100, validate = 400, save = 400 }
     "#;
-    std::fs::write(p.path("recipe.toml"), recipe).unwrap();
+    let p = place().with_recipe(recipe);
     let trained = p.ok("train recipe.toml --threads 1 --json");
     let validated: serde_json::Value =
         serde_json::from_str(trained.lines().next().unwrap()).unwrap();

@@ -1,14 +1,9 @@
 //! A conditional prior from its training to a restored picture.
 
-use crate::place::{PHOTO, Place, photo};
+use crate::place::{Place, photo};
 
 /// A folder with a model that was trained to enlarge by 4, for a few steps.
 fn place() -> Place {
-    let p = Place::with(photo(100..140, 140..188));
-    for part in ["train", "valid"] {
-        std::fs::create_dir(p.path(part)).unwrap();
-        std::fs::copy(PHOTO, p.path(part).join("cat.png")).unwrap();
-    }
     let recipe = r#"
         about = "tiny"
         data = { train = "train", valid = "valid", crop = 16, batch = 4 }
@@ -19,7 +14,7 @@ fn place() -> Place {
         optimizer = { steps = 300, rate = 5e-3, warmup = 5, clip = 1.0, ema = 0.9 }
         schedule = { log = 100, validate = 300, save = 300 }
     "#;
-    std::fs::write(p.path("recipe.toml"), recipe).unwrap();
+    let p = Place::with(photo(100..140, 140..188)).with_recipe(recipe);
     p.ok("train recipe.toml --threads 1");
     p.ok("model halve recipe.run/best.safetensors -o sr3.safetensors");
     p.ok("degrade clean.png --operator downsample --factor 4 -o small.png");

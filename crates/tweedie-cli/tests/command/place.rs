@@ -35,6 +35,16 @@ impl Place {
         place
     }
 
+    /// Adds `recipe.toml` with this text, and the folders `train` and `valid` with a photograph each.
+    pub(crate) fn with_recipe(self, text: &str) -> Place {
+        for part in ["train", "valid"] {
+            std::fs::create_dir(self.path(part)).unwrap();
+            std::fs::copy(PHOTO, self.path(part).join("cat.png")).unwrap();
+        }
+        std::fs::write(self.path("recipe.toml"), text).unwrap();
+        self
+    }
+
     pub(crate) fn read(&self, name: &str) -> Picture {
         image::read(self.path(name)).unwrap()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tweedie::image::{Overwrite, Picture};
 
-use crate::place::{PHOTO, Place, photo};
+use crate::place::{Place, photo};
 
 /// A folder with `clean.png`, a 72x96 part of a photograph.
 fn place() -> Place {
@@ -1165,11 +1165,6 @@ fn a_long_evaluation_is_interrupted_at_once() {
 
 /// A recipe for a network of a few weights, and its pictures.
 fn training_place() -> Place {
-    let p = place();
-    for part in ["train", "valid"] {
-        std::fs::create_dir(p.path(part)).unwrap();
-        std::fs::copy(PHOTO, p.path(part).join("cat.png")).unwrap();
-    }
     let recipe = r#"
         about = "tiny"
         data = { train = "train", valid = "valid", crop = 16, batch = 2 }
@@ -1179,8 +1174,7 @@ fn training_place() -> Place {
         optimizer = { steps = 600, rate = 1e-3, warmup = 5, clip = 1.0, ema = 0.9 }
         schedule = { log = 1, validate = 200, save = 5 }
     "#;
-    std::fs::write(p.path("recipe.toml"), recipe).unwrap();
-    p
+    place().with_recipe(recipe)
 }
 
 /// Whatever stops a training run, the saved state is whole and the run that goes on ends at the same bytes as one that

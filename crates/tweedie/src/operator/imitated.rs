@@ -1,5 +1,6 @@
 //! What a network that is an operator imitates, how it is told with what, and the pairs that it learns from.
 
+use ndarray::Axis;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -64,15 +65,15 @@ impl Imitated {
     /// A motion in the numbers of [0, 1] that are shown beside a picture, as three planes: `l*cos^2`, `1/2 + l*cos*sin` and `l*sin^2` of
     /// its angle, `l` its length in the longest. They are the root of the kernel's covariance, so that angles that are half a turn
     /// apart are the same.
-    pub(crate) fn told(&self, motion: Motion) -> [f32; 3] {
+    pub(crate) fn told(&self, motion: Motion, Dims { h, w, .. }: Dims) -> Image {
         let l = motion.length / self.length[1];
         let (sine, cosine) = motion.angle.to_radians().sin_cos();
-        [
+        let planes = [
             l * cosine * cosine,
             0.5 + l * cosine * sine,
             l * sine * sine,
-        ]
-        .map(|v| v as f32)
+        ];
+        Image::from_shape_fn((1, 3, h, w), |(_, c, _, _)| planes[c] as f32)
     }
 
     /// Clean crops in [-1, 1] as they are recorded, each with a motion of its own, and what is told of that, in the same range.
@@ -89,16 +90,13 @@ impl Imitated {
                 length: least + rng.random::<f64>() * (most - least),
                 angle: 180.0 * rng.random::<f64>(),
             };
-            let picture = x0.mapv(|v| 0.5 * v + 0.5).insert_axis(ndarray::Axis(0));
+            let picture = x0.mapv(|v| 0.5 * v + 0.5).insert_axis(Axis(0));
             let y = self.truth(dims, motion)?.apply(&picture);
-            let y = y.index_axis_move(ndarray::Axis(0), 0);
-            recorded
-                .index_axis_mut(ndarray::Axis(0), i)
-                .assign(&(y * 2.0 - 1.0));
-            for (c, v) in self.told(motion).into_iter().enumerate() {
-                told.slice_mut(ndarray::s![i, c, .., ..])
-                    .fill(2.0 * v - 1.0);
-            }
+            let y = y.index_axis_move(Axis(0), 0);
+            recorded.index_axis_mut(Axis(0), i).assign(&(y * 2.0 - 1.0));
+            let planes = self.told(motion, dims).index_axis_move(Axis(0), 0);
+            told.index_axis_mut(Axis(0), i)
+                .assign(&(planes * 2.0 - 1.0));
         }
         Ok(Pairs { told, recorded })
     }

@@ -31,7 +31,6 @@ impl Learned {
     /// [`Error::Invalid`] if the model is no operator, [`Error::Input`] for other channels, and those of [`Imitated::truth`]; for
     /// a motion that is shorter or longer than it learned.
     pub fn new(input: Dims, model: &Model, motion: Motion) -> Result<Learned, Error> {
-        let invalid = |e: &dyn std::fmt::Display| Error::Invalid(e.to_string());
         let imitated = model.spec.imitates.as_ref().ok_or_else(|| {
             Error::Invalid("this model is a prior (--prior), and no operator: its description has no `imitates`".into())
         })?;
@@ -44,18 +43,10 @@ impl Learned {
             });
         }
         let truth = imitated.truth(input, motion)?;
-        let mut told = Image::zeros(Dims::new(3, input.h, input.w).batch(1));
-        for (mut plane, v) in told
-            .index_axis_mut(ndarray::Axis(0), 0)
-            .outer_iter_mut()
-            .zip(imitated.told(motion))
-        {
-            plane.fill(v);
-        }
-        let network = Network::operator(model, &Device::flex()).map_err(|e| invalid(&e))?;
+        let network = Network::of(model, &Device::flex());
         Ok(Learned {
-            network,
-            told,
+            network: network.map_err(|e| Error::Invalid(e.to_string()))?,
+            told: imitated.told(motion, input),
             truth,
         })
     }

@@ -34,7 +34,7 @@ impl Network {
     /// If the model's description makes no sense ([`ModelSpec::check`]), or its weights do not make the network.
     pub fn new(model: &Model, device: &Device) -> Result<Network, ParamsError> {
         match model.spec.imitates {
-            None => Network::operator(model, device),
+            None => Network::of(model, device),
             Some(_) => Err(ParamsError::Config(
                 "this model is an operator (--operator network --network FILE), and no prior"
                     .into(),
@@ -43,7 +43,7 @@ impl Network {
     }
 
     /// The same, also of a model that is an operator.
-    pub(crate) fn operator(model: &Model, device: &Device) -> Result<Network, ParamsError> {
+    pub(crate) fn of(model: &Model, device: &Device) -> Result<Network, ParamsError> {
         Ok(Network(AnyChannels::new(Adapter::new(model, device)?)))
     }
 

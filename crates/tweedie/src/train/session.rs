@@ -288,7 +288,7 @@ impl Session {
     fn best_average(&self) -> Result<(Scores, Model), Error> {
         let scored = (0..self.state.averages.len()).map(|i| {
             let model = self.average(i);
-            let network = Network::operator(&model, &self.device)?;
+            let network = Network::of(&model, &self.device)?;
             Ok((self.validation.score(&self.recipe, &network)?, model))
         });
         let scored: Vec<_> = scored.collect::<Result<_, Error>>()?;
