@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use ndarray::Axis;
 use tweedie::Image;
 use tweedie::image::{self, Fault, Format, Limits, Picture};
-use tweedie::restore::{Made, Measurement, is_array};
+use tweedie::restore::{self, Made, Measurement, is_array};
 
 use crate::kind::Kind;
 use crate::options::OutputArgs;
@@ -83,7 +83,11 @@ impl Source {
                     mut picture, made, ..
                 } = Measurement::read(path)?;
                 ensure_clean(path, &made)?;
-                let [black, white] = made.range().map(|v| v as f32);
+                let [black, white] = made.range();
+                if black != 0.0 && picture.dims().c == 2 {
+                    return Err(restore::Error::Black(black)).context(path.display().to_string());
+                }
+                let [black, white] = [black, white].map(|v| v as f32);
                 picture
                     .pixels
                     .mapv_inplace(|v| (v - black) / (white - black));

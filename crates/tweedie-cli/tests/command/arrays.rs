@@ -118,6 +118,12 @@ fn complex_pictures_are_degraded() {
         1,
         "unless a TOML file",
     );
+    std::fs::write(p.path("far.toml"), "range = [-100, 100]").unwrap();
+    p.fails(
+        &format!("degrade far.npy {mri} -o z.npz"),
+        1,
+        "far.npy: a complex picture has no black",
+    );
     std::fs::write(p.path("far.toml"), "range = [0, 100]").unwrap();
     p.ok(&format!("degrade far.npy {mri} -o z.npz"));
 }

@@ -127,6 +127,11 @@ pub enum Error {
         "`{0}` is not linear: its measurement cannot be brought to pictures in [0, 1]; leave `range` out and scale the picture first"
     )]
     Units(&'static str),
+    /// A black other than 0 was stated for real and imaginary parts.
+    #[error(
+        "a complex picture has no black, so that its `range` starts at 0 and not at {0}; state [0, the largest magnitude]"
+    )]
+    Black(f64),
     /// The method failed or was stopped.
     #[error(transparent)]
     Run(#[from] run::Error),

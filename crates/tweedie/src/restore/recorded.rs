@@ -27,6 +27,9 @@ pub(super) fn understood(
             return Err(Error::Units(operator.name()));
         }
         if black != 0.0 {
+            if operator.input().c == 2 {
+                return Err(Error::Black(black));
+            }
             let ones = Image::from_elem(operator.input().batch(1), 1.0);
             pixels.scaled_add(-black as f32, &operator.apply(&ones));
         }
@@ -56,7 +59,7 @@ fn arranged(y: &Image, expected: Dims) -> Option<Image> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::{Gamma, Gray, GrayWeights, Hadamard, Ratio};
+    use crate::operator::{Gamma, Gray, GrayWeights, Hadamard, Identity, Ratio};
 
     /// A measurement in [-1, 1] is that in [0, 1], whatever the operator makes of a constant. Wrong: numbers scaled as if they were
     /// a picture's.
@@ -78,6 +81,11 @@ mod tests {
         let error = understood(&Picture::new(x.clone()), &gamma, [0.0, 255.0]);
         assert!(error.unwrap_err().to_string().contains("not linear"));
         assert!(understood(&Picture::new(x), &gamma, UNIT).is_ok());
+        let complex = Identity::new(Dims { c: 2, ..dims }).unwrap();
+        let parts = Picture::new(Image::zeros(complex.input().batch(1)));
+        let error = understood(&parts, &complex, [-1.0, 1.0]);
+        assert!(error.unwrap_err().to_string().contains("no black"));
+        assert!(understood(&parts, &complex, [0.0, 255.0]).is_ok());
     }
 
     /// Wrong: rows taken for channels.
