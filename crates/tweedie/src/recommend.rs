@@ -37,7 +37,7 @@ pub fn name(task: &Task) -> &'static str {
         _ if task.quantised => "dequantise",
         _ if task.binned => "qcs-sgm+",
         _ if !task.linear => "diffpir",
-        Loss::NOTHING if !task.draw => "tweedie",
+        Loss::NOTHING if !task.draw && task.input == task.output => "tweedie",
         _ if task.elsewhere => "diffpir",
         Loss { pixels: true, .. } if known && !task.draw && task.sigma < NOISELESS => "pnp-drs",
         Loss {

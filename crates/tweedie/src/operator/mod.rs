@@ -334,7 +334,7 @@ pub struct Loss {
     pub colours: bool,
     /// Each number that was recorded is a sum over many pixels, as in compressed sensing.
     pub mixed: bool,
-    /// Places of the picture's spectrum are missing, as in MRI and tomography.
+    /// What was recorded is the picture's spectrum, of which places are missing, as in MRI and tomography.
     pub frequencies: bool,
 }
 

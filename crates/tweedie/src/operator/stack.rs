@@ -175,10 +175,11 @@ impl Operator for Stack {
 
     /// What no operator sees.
     fn loss(&self) -> Loss {
+        let blurs = |loss: Loss| loss.detail || loss.scales;
         let losses = self.parts.iter().map(|p| p.loss());
         losses
             .reduce(|a, b| Loss {
-                detail: a.detail && b.detail,
+                detail: blurs(a) && blurs(b),
                 faded: a.faded.min(b.faded),
                 pixels: a.pixels && b.pixels,
                 scales: a.scales && b.scales,

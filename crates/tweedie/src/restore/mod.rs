@@ -273,8 +273,9 @@ impl Job {
     /// Dimensions of the clean picture, and whether what was recorded tells them; else they must have been stated.
     fn clean_size(&self, spec: &Spec, recorded: Dims) -> Result<(Dims, bool), Error> {
         match (spec.input_for(recorded), self.size) {
-            (Ok(input), _) => Ok((input, true)),
-            (Err(_), Some(size)) => {
+            (Ok(input), None) => Ok((input, true)),
+            (Ok(input), Some(size)) if input == size => Ok((input, true)),
+            (_, Some(size)) => {
                 operator::check_len(size)?;
                 Ok((size, false))
             }

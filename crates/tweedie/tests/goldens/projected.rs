@@ -245,7 +245,7 @@ fn mcg_rows() {
 
 fn dds(gamma: f64) -> Dds {
     Dds {
-        correction: Correction::Gradients { gamma },
+        correction: Correction::constant(gamma),
         abrupt: true,
         ..Dds::default()
     }
@@ -350,7 +350,7 @@ fn ddrm_and_ddnm_with_noise() {
 fn corrected(iterations: usize, gamma: f64, sigma: f64) -> Image {
     let method = Dds {
         grid: Grid::all(Schedule::edm(1)),
-        correction: Correction::Gradients { gamma },
+        correction: Correction::constant(gamma),
         iterations,
         start: Start::Noise,
         ..Dds::default()
