@@ -262,7 +262,12 @@ impl One<'_> {
             .watch
             .run(name, nfe, |observer| ready.solve(self.prior, observer))
             .with_context(|| format!("{} by {name}", self.verb))?;
-        let mut result = ready.result(picture, solved.restored.x);
+        let x = solved.restored.x;
+        // In numbers a complex picture keeps its phase.
+        let mut result = match sink.kind()? {
+            Kind::Picture(_) => ready.result(picture, x),
+            Kind::Npy | Kind::Npz => picture.with_pixels(x),
+        };
         report.notes.extend(args.output.losses(sink, &result)?);
         if ready.keeps_known() && sink.kind()? == Kind::Picture(Format::Jpeg) {
             report.notes.push(LOSSY.to_owned());
@@ -271,10 +276,10 @@ impl One<'_> {
         result.set_text("tweedie", self.record(&job, ready.settings(), report.sigma));
         if let (Some(file), Some(std)) = (&beside.spread, solved.restored.std) {
             // White for a standard deviation of a quarter.
-            write(file, std * 4.0, &args.output)?;
+            write(file, ready.seen(std) * 4.0, &args.output)?;
         }
         if let (Some(file), Some(samples)) = (&beside.samples, solved.samples) {
-            write(file, output::sheet(&samples)?, &args.output)?;
+            write(file, output::sheet(&ready.seen(samples))?, &args.output)?;
         }
         args.output.write(sink, &result)?;
         Ok(Report {

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 use tweedie::Dims;
-use tweedie::image::Picture;
+use tweedie::image::{Depth, Picture};
 use tweedie::operator::{Spec, StackSpec};
 use tweedie::problem::Noise;
-use tweedie::restore::{Degraded, Made, apart, degrade, npz, preview, record, write_npy};
+use tweedie::restore::{
+    Degraded, Made, apart, degrade, npz, preview, record, write_made, write_npy,
+};
 
 use crate::batch;
 use crate::kind::Kind;
@@ -24,7 +26,7 @@ use crate::watched::Watch;
 ///
 /// Of pictures with holes, the mask is written beside the result as NAME.mask.png. What the operators of a stack record is written as
 /// NAME.1.png, NAME.2.png and so on. A result called NAME.npz holds the numbers as they are, neither clipped nor rounded, and all
-/// that `restore` needs to know; NAME.npy has that in NAME.toml beside it. What is no picture (compressed sensing) can be written as
+/// that `restore` needs to know; NAME.npy, and a TIFF of 32 bits (--depth 32), have that in NAME.toml beside it. What is no picture (compressed sensing) can be written as
 /// nothing else.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -135,7 +137,14 @@ impl Args {
                 Spec::Stack(stack) => {
                     return write_apart(&degraded.picture, stack, sink, &self.output);
                 }
-                _ => self.output.write(sink, &degraded.picture),
+                _ => {
+                    // Numbers as they are, as an array has them.
+                    let numbers = self.output.write_options().depth == Some(Depth::Float);
+                    if let Some(file) = sink.file().filter(|_| numbers) {
+                        write_made(file, &made, self.output.overwrite()).map_err(say_force)?;
+                    }
+                    self.output.write(sink, &degraded.picture)
+                }
             },
             (Kind::Npz, _) => self.output.write_bytes(sink, &npz(pixels, &made)?),
             (Kind::Npy, Some(file)) => {

@@ -80,6 +80,9 @@ fn any_measurement_is_an_array() {
     p.ok("degrade clean.png --operator identity --noise 0.2 -o noisy.tif --depth 32");
     p.ok("denoise noisy.tif -o clean2.png");
     assert!(p.psnr("clean.png", "clean2.png") > 24.0);
+    p.ok("degrade clean.png --operator blur --kernel gaussian:1 --noise 0.01 -o blurred.tif --depth 32");
+    p.ok("restore blurred.tif -o clean3.png");
+    assert!(p.psnr("clean.png", "clean3.png") > 28.0);
 }
 
 /// A complex picture comes as an array, and what a scanner makes of it goes into one that knows the rest; numbers in other units are
@@ -98,9 +101,15 @@ fn complex_pictures_are_degraded() {
     save(&p, "x.npy", &turned);
     let mri = "--operator mri --sampling full --pictures complex";
     p.ok(&format!("degrade x.npy {mri} -o y.npz"));
-    p.ok("restore y.npz --method guess -o x.png");
-    let apart = p.read("x.png").pixels - &grey;
-    assert!(apart.iter().all(|v| v.abs() < 0.01), "magnitudes");
+    p.ok("restore y.npz --method guess -o x.png --preview seen.png");
+    p.ok("restore y.npz --method guess -o parts.npy");
+    for seen in ["x.png", "seen.png"] {
+        let apart = p.read(seen).pixels - &grey;
+        assert!(apart.iter().all(|v| v.abs() < 0.01), "magnitudes");
+    }
+    let parts = arrays::read(&p.path("parts.npy")).unwrap().values;
+    let apart = parts.iter().zip(&turned).map(|(a, b)| (a - b).abs());
+    assert!(apart.fold(0.0, f32::max) < 0.01, "with their phase");
     p.fails(
         "degrade y.npz --operator identity -o z.npz",
         1,
@@ -126,6 +135,46 @@ fn complex_pictures_are_degraded() {
     );
     std::fs::write(p.path("far.toml"), "range = [0, 100]").unwrap();
     p.ok(&format!("degrade far.npy {mri} -o z.npz"));
+}
+
+/// What is no picture with noise and nothing else is not taken for one: operators of a stack that lose different things, a spectrum that is
+/// whole.
+#[test]
+fn measurements_that_lose_nothing_are_no_pictures() {
+    let p = place();
+    let x = photo(100..132, 140..172);
+    save(&p, "x.npy", &x);
+    std::fs::write(
+        p.path("two.toml"),
+        "kind = 'stack'\nof = [{ kind = 'blur', kernel = 'motion:5:0' }, { kind = 'downsample', factor = 2 }]",
+    )
+    .unwrap();
+    for operator in ["two.toml", "mri --sampling full --coils simulated:3"] {
+        p.ok(&format!(
+            "degrade x.npy --operator {operator} --noise 0.01 -o y.npz --force"
+        ));
+        p.ok("restore y.npz -o again.npy --force");
+        let found = arrays::read(&p.path("again.npy")).unwrap().values;
+        let squares = found.iter().zip(&x).map(|(a, b)| (a - b).powi(2));
+        let rms = (squares.sum::<f32>() / x.len() as f32).sqrt();
+        assert!(rms < 0.04, "{operator}: {rms}");
+    }
+}
+
+/// An array of another shape than its file says is refused, also where the operator would take it.
+#[test]
+fn shapes_are_those_that_are_stated() {
+    let p = place();
+    std::fs::write(
+        p.path("y.toml"),
+        "size = [3, 32, 32]\nnoise = 0.05\noperator = { kind = 'identity' }",
+    )
+    .unwrap();
+    for shape in [vec![3, 32, 30], vec![96, 32], vec![1]] {
+        let y = ArrayD::from_elem(IxDyn(&shape), 0.5_f32);
+        arrays::write(&p.path("y.npy"), &y, Overwrite::Allow).unwrap();
+        p.fails("restore y.npy -o x.png", 1, "3x32x32");
+    }
 }
 
 /// Numbers that somebody else has measured, in their own units, as a plain list, by a matrix of their own.

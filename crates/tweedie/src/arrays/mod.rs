@@ -42,8 +42,9 @@ impl Array {
                 shown(&shape[..axes])
             ));
         }
-        if let (3, [h, w, 1 | 3 | 4]) = (axes, &shape[..axes])
-            && *h > 4
+        // One column of many coils or channels is no picture of one channel.
+        if let (3, [h, w, c @ (1 | 3 | 4)]) = (axes, &shape[..axes])
+            && *h > if *c == 1 { 16 } else { 4 }
             && *w > 4
         {
             return Err(format!(

@@ -12,6 +12,9 @@ use crate::Image;
 /// From here on a number is taken for clipped: a little below full scale, since noise and files blur the limit.
 const FULL: f32 = 0.99;
 
+/// Numbers beyond this say that nothing was cut off at white.
+const BEYOND: f32 = 1.001;
+
 /// So far around what is clipped nothing is believed, in pixels each way.
 const AROUND: usize = 2;
 
@@ -22,6 +25,9 @@ const MOST: f64 = 0.25;
 /// picture.
 pub(super) fn believed(y: &Image) -> Option<Array3<bool>> {
     let (_, c, h, w) = y.dim();
+    if y.iter().any(|&v| v > BEYOND) {
+        return None;
+    }
     let mut believed = Array3::from_elem((c, h, w), true);
     for picture in y.axis_iter(Axis(0)) {
         for ((c, i, j), _) in picture.indexed_iter().filter(|(_, v)| **v >= FULL) {
@@ -38,7 +44,7 @@ pub(super) fn believed(y: &Image) -> Option<Array3<bool>> {
 mod tests {
     use super::*;
 
-    /// A lamp is left out with what surrounds it, in its channel; a page is not.
+    /// A lamp is left out with what surrounds it, in its channel; a page is not, nor is a lamp in numbers that go beyond white.
     #[test]
     fn lamps_are_left_out_and_pages_are_not() {
         let mut y = Image::from_elem((1, 2, 20, 20), 0.5);
@@ -47,6 +53,9 @@ mod tests {
         let some = believed(&y).unwrap();
         assert_eq!(some.iter().filter(|b| !**b).count(), 15);
         assert!(some[[0, 5, 0]] && !some[[1, 7, 2]] && some[[1, 8, 0]]);
+        let mut whole = y.clone();
+        whole[[0, 0, 9, 9]] = 1.1;
+        assert!(believed(&whole).is_none());
         y.slice_mut(s![.., .., ..10, ..]).fill(1.0);
         assert!(believed(&y).is_none());
     }

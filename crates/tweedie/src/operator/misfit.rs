@@ -35,6 +35,8 @@ pub struct Misfit {
     pub softened: f64,
     /// Standard deviation of all that the kernel cannot have let through: never less than the noise that was stated.
     pub sigma: f64,
+    /// Whether the operator was found from the measurement itself, so that it may be wrong where the noise was stated, too.
+    pub found: bool,
 }
 
 /// Excess from which a kernel is taken for wrong; of round kernels, which weaken all directions alike, a smaller one tells.
@@ -102,6 +104,7 @@ pub(super) fn misfit(
         excess: found,
         softened: 0.0,
         sigma: noise.max(if white { 0.0 } else { most }).sqrt(),
+        found: false,
     };
     // What glows around what is burnt out looks a little like one, too: of one that is no circle, even in noise.
     let sure = match (believed, kernel.is_round()) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ndarray::{Array2, Axis};
 use rand_distr::{Distribution, Poisson};
 
-use super::{Error, ensure};
+use super::{Error, ensure, seen};
 use crate::image::Picture;
 use crate::noise::{NoiseSource, Seeded, generator};
 use crate::operator::Spec;
@@ -78,8 +78,7 @@ pub fn degrade(
 /// [`Error::Operator`] if the operator does not fit.
 pub fn preview(degraded: &Degraded, spec: &Spec) -> Result<Image, Error> {
     let operator = spec.build(degraded.clean)?;
-    let guess = operator.guess(&degraded.picture.pixels);
-    Ok(operator.margins().crop(guess))
+    Ok(seen::at_first(operator.as_ref(), &degraded.picture.pixels))
 }
 
 fn add_noise(y: &mut Image, noise: Noise, seed: u64) {

@@ -31,11 +31,15 @@ pub(super) fn checked(
         return (operator, noise);
     };
     let mut kept = (operator, noise);
-    if estimated && misfit.sigma > MORE * sigma.max(0.001) {
+    if (estimated || misfit.found) && misfit.sigma > MORE * sigma.max(0.001) {
         notes.push(format!(
-            "{:.1}/255 of the picture cannot have passed the {}: taken for its noise",
+            "{:.1}/255 of the picture cannot have passed the {}{}: taken for its noise",
             misfit.sigma * 255.0,
-            kept.0.name()
+            kept.0.name(),
+            match misfit.found {
+                true => " as it was found from it",
+                false => "",
+            }
         ));
         kept.1 = Noise::White(misfit.sigma);
     }

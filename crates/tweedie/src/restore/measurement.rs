@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::arrays::{self, Archive, Array, Member};
-use crate::image::{self, Depth, Limits, Overwrite, Picture};
+use crate::image::{self, Depth, Format, Limits, Overwrite, Picture};
 use crate::operator::Spec;
 use crate::problem::Noise;
 use crate::spectrum::Spectrum;
@@ -183,14 +183,21 @@ const MOST_FILES: u64 = 256 << 20;
 const PROBLEM: &str = "problem.toml";
 
 impl Measurement {
-    /// Reads a picture, a `.npy` or a `.npz`. How an array was made is read with it, from the archive or from the TOML file of its
-    /// name beside it.
+    /// Reads a picture, a `.npy` or a `.npz`. How an array or a TIFF, which may hold numbers as they are, was made is read with it, from
+    /// the archive or from the TOML file of its name beside it.
     ///
     /// # Errors
     /// [`ReadError`] names the file and what is wrong with it, in one line.
     pub fn read(path: &Path) -> Result<Measurement, ReadError> {
         if !is_array(path) {
-            return Ok(picture(path)?.into());
+            let made = match Format::from_path(path) {
+                Ok(Format::Tiff) => beside(path)?,
+                _ => Made::default(),
+            };
+            return Ok(Measurement {
+                made,
+                ..picture(path)?.into()
+            });
         }
         let zipped = path
             .extension()
@@ -362,8 +369,7 @@ pub fn npz(y: &Image, made: &Made) -> Result<Vec<u8>, files::Error> {
     Ok(arrays::archive(&members))
 }
 
-/// Writes a measurement of one picture as `.npy`, and how it was made as the TOML file of that name beside it. Files that the
-/// operator names and that lie elsewhere are named by their whole paths.
+/// Writes a measurement of one picture as `.npy`, and how it was made as the TOML file of that name beside it ([`write_made`]).
 ///
 /// # Errors
 /// [`image::Error`] names the file and what is in the way.
@@ -373,6 +379,18 @@ pub fn write_npy(
     made: &Made,
     overwrite: Overwrite,
 ) -> Result<(), image::Error> {
+    image::check_write_bytes(path, overwrite)?;
+    write_made(path, made, overwrite)?;
+    let array = y.index_axis(Axis(0), 0).to_owned().into_dyn();
+    arrays::write(path, &array, overwrite)
+}
+
+/// Writes how the measurement in the file `path` was made as the TOML file of that name beside it. Files that the operator names and that
+/// lie elsewhere are named by their whole paths.
+///
+/// # Errors
+/// [`image::Error`] names the file and what is in the way.
+pub fn write_made(path: &Path, made: &Made, overwrite: Overwrite) -> Result<(), image::Error> {
     let mut made = made.clone();
     let whole = |p: &Path| fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
     let folder = match path.parent() {
@@ -387,10 +405,7 @@ pub fn write_npy(
             .unwrap_or(place);
     }
     let text = toml::to_string(&made).expect("settings can be written");
-    let array = y.index_axis(Axis(0), 0).to_owned().into_dyn();
-    image::check_write_bytes(path, overwrite)?;
-    image::write_bytes(path.with_extension("toml"), text.as_bytes(), overwrite)?;
-    arrays::write(path, &array, overwrite)
+    image::write_bytes(path.with_extension("toml"), text.as_bytes(), overwrite)
 }
 
 #[cfg(test)]
@@ -491,6 +506,20 @@ mod tests {
         }
         fs::remove_file(&beside).unwrap();
         assert_eq!(Measurement::read(&path).unwrap().made, Made::default());
+    }
+
+    /// A TIFF has a file beside it, too; a PNG has none.
+    #[test]
+    fn pictures_of_numbers_say_how_they_were_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = made("size = [1, 8, 9]\n[operator]\nkind = 'blur'\nkernel = 'box:3'");
+        let y = Picture::new(Image::from_elem((1, 1, 8, 9), 0.5));
+        for (name, known) in [("y.tif", &written), ("y.png", &Made::default())] {
+            let path = folder.path().join(name);
+            image::write(&path, &y, &Default::default(), Overwrite::Allow).unwrap();
+            write_made(&path, &written, Overwrite::Allow).unwrap();
+            assert_eq!(&Measurement::read(&path).unwrap().made, known);
+        }
     }
 
     /// Whole numbers are a picture's, whose white is the greatest; NumPy's order of axes is refused, with what to do.

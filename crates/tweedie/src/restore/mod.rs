@@ -25,11 +25,12 @@ mod noise;
 mod record;
 mod recorded;
 mod regions;
+mod seen;
 mod together;
 
 pub use crate::memory::{NoRoom, ensure};
 pub use degrade::{Degraded, degrade, preview};
-pub use measurement::{Made, Measurement, ReadError, is_array, npz, write_npy};
+pub use measurement::{Made, Measurement, ReadError, is_array, npz, write_made, write_npy};
 pub use record::record;
 pub use together::{apart, together};
 
@@ -41,7 +42,6 @@ use ndarray::s;
 use serde::Serialize;
 
 use crate::image::{Jpeg, Picture};
-use crate::level::Range;
 use crate::method::{self, Draws, Handling, Restored, Settings, Task};
 use crate::noise::Seeded;
 use crate::operator::{self, Operator, Spec};
@@ -272,14 +272,19 @@ impl Job {
 
     /// Dimensions of the clean picture, and whether what was recorded tells them; else they must have been stated.
     fn clean_size(&self, spec: &Spec, recorded: Dims) -> Result<(Dims, bool), Error> {
-        match (spec.input_for(recorded), self.size) {
-            (Ok(input), None) => Ok((input, true)),
-            (Ok(input), Some(size)) if input == size => Ok((input, true)),
-            (_, Some(size)) => {
+        // As it is undone, which may take what lies beyond the edges, too, or as it was made.
+        let told = spec.input_for(recorded);
+        let made_of = self.spec.input_for(recorded).ok();
+        let differs = |size: &Dims| {
+            let told = told.as_ref().ok().copied();
+            ![told, made_of].contains(&Some(*size))
+        };
+        match self.size.filter(differs) {
+            Some(size) => {
                 operator::check_len(size)?;
                 Ok((size, false))
             }
-            (Err(e), None) => Err(e.into()),
+            None => Ok((told?, true)),
         }
     }
 
@@ -407,8 +412,12 @@ impl Ready {
 
     /// What can be seen without a prior: the operator's first guess, in the place of the result.
     pub fn preview(&self) -> Image {
-        let operator = &self.problem.operator;
-        operator.margins().crop(operator.guess(&self.problem.y))
+        seen::at_first(self.problem.operator.as_ref(), &self.problem.y)
+    }
+
+    /// An image like the result, a draw or a spread as there is to see of it: of complex pictures the magnitude.
+    pub fn seen(&self, x: Image) -> Image {
+        seen::seen(self.problem.operator.as_ref(), x)
     }
 
     /// The problem that it solves.
@@ -433,11 +442,7 @@ impl Ready {
     /// A result as a picture: what travels with the measurement is kept, and what was filled is opaque. Of complex pictures
     /// it is the magnitude.
     pub fn result(&self, measured: &Picture, x: Image) -> Picture {
-        let x = match self.problem.operator.range() {
-            Range::IMAGE => x,
-            _ => magnitude(&x),
-        };
-        let mut result = measured.with_pixels(x);
+        let mut result = measured.with_pixels(self.seen(x));
         let mask = self.problem.operator.mask();
         if let (Some(alpha), Some(mask)) = (&mut result.alpha, mask) {
             let filled = mask.hidden();
@@ -629,14 +634,6 @@ impl Ready {
             x
         })
     }
-}
-
-/// The magnitudes of complex pictures, whose channels are pairs of real and imaginary parts.
-fn magnitude(x: &Image) -> Image {
-    let (n, c, h, w) = x.dim();
-    Image::from_shape_fn((n, c / 2, h, w), |(n, c, i, j)| {
-        x[[n, 2 * c, i, j]].hypot(x[[n, 2 * c + 1, i, j]])
-    })
 }
 
 /// A measurement of one channel may come as a picture of three that are equal; one that is grey, also with colours.

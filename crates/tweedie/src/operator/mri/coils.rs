@@ -279,6 +279,36 @@ mod tests {
         assert!(calibrated(&y, &places).is_err());
     }
 
+    /// Maps that were found explain a head in the dark to nearly its noise; a picture up to the frame's edges, where the true maps do not meet, they do
+    /// not, and that is known without the truth. Of stated maps nothing is said.
+    #[test]
+    fn maps_that_do_not_explain_are_known() {
+        let side = 64;
+        let dims = Dims::new(1, side, side);
+        let places =
+            Array2::from_shape_fn((side, side), |(_, j)| j % 2 == 0 || j.abs_diff(32) < 12);
+        let misfit = |reach: f64| {
+            let x = Image::from_shape_fn(dims.batch(1), |(_, _, i, j)| {
+                let [y, x] = [i, j].map(|i| i as f64 / side as f64 - 0.5);
+                let stripes = if (i / 9 + j / 5) % 2 == 0 { 0.9 } else { 0.4 };
+                if x.abs().max(y.abs()) < reach {
+                    stripes
+                } else {
+                    0.0
+                }
+            });
+            let scanner =
+                |maps| Mri::new(dims, Pictures::Real, places.clone(), Some(maps)).unwrap();
+            let stated = scanner(simulated(6, side, side));
+            let y = stated.apply(&x);
+            assert_eq!(stated.misfit(&y, 0.0), None);
+            let found = scanner(calibrated(&y, &places).unwrap()).calibrated();
+            found.misfit(&y, 0.0).unwrap().sigma
+        };
+        let [dark, full] = [0.36, 0.6].map(misfit);
+        assert!(dark < 0.005 && full > 0.02, "{dark} {full}");
+    }
+
     /// Texts come back as they went.
     #[test]
     fn coils_are_texts() {

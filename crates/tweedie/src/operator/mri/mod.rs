@@ -16,7 +16,7 @@ pub use coils::Coils;
 pub use sampling::{Pattern, Sampling};
 pub use spec::MriSpec;
 
-use super::{Error, Gain, Linear, Loss, Operator, Spectrum, not_empty, plane};
+use super::{Error, Gain, Linear, Loss, Misfit, Operator, Spectrum, cg, not_empty, plane};
 use crate::fft::{CentredFft2, Complex};
 use crate::level::Range;
 use crate::{Dims, Image};
@@ -52,6 +52,8 @@ pub struct Mri {
     pictures: Pictures,
     places: Array2<bool>,
     maps: Option<Vec<Vec<Complex>>>,
+    /// Whether the maps were found from the measurement itself.
+    calibrated: bool,
     /// The singular value of each place of k-space, with one coil.
     strength: Vec<f64>,
     fft: CentredFft2,
@@ -104,7 +106,16 @@ impl Mri {
             pictures,
             places,
             maps,
+            calibrated: false,
         })
+    }
+
+    /// With maps that were found from a measurement: as far as they do not explain it, they are wrong ([`Operator::misfit`]).
+    fn calibrated(self) -> Mri {
+        Mri {
+            calibrated: true,
+            ..self
+        }
     }
 
     /// Coils of each picture.
@@ -287,6 +298,27 @@ impl Operator for Mri {
         let (_, median, _) = sizes.select_nth_unstable_by(middle, f32::total_cmp);
         // Of white noise two thirds of its standard deviation.
         Some(f64::from(*median) / 0.6745)
+    }
+
+    /// Of maps that were found: what no picture explains of a measurement with more numbers than the picture has. Maps are smooth all
+    /// around; where a picture reaches the frame's edges, the true ones are not.
+    fn misfit(&self, y: &Image, sigma: f64) -> Option<Misfit> {
+        let (h, w) = self.places.dim();
+        let sampled = self.places.iter().filter(|&&p| p).count();
+        let numbers = self.output().c * sampled;
+        let unknown = self.input.c * h * w;
+        if !self.calibrated || numbers < 5 * unknown / 4 {
+            return None;
+        }
+        let (x, _) = cg::pseudo_inverse(self, y, cg::Params::STEP);
+        let left = y - &self.apply(&x);
+        let sum: f64 = left.iter().map(|v| f64::from(*v).powi(2)).sum();
+        Some(Misfit {
+            excess: 1.0,
+            softened: 0.0,
+            sigma: (sum / (numbers - unknown) as f64).sqrt().max(sigma),
+            found: true,
+        })
     }
 
     fn recorded(&self) -> Option<Array2<bool>> {

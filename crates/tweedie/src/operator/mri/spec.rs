@@ -14,8 +14,8 @@ use crate::operator::{Error, Operator};
 use crate::{Dims, Image};
 
 /// A picture's greatest magnitude is to be near 1: measurements whose first guess is brighter or darker than this are in other
-/// units.
-const BRIGHTNESS: std::ops::Range<f64> = 0.02..50.0;
+/// units. What is not sampled dims a guess, and the loudest pixels of a few are brighter than the picture.
+const BRIGHTNESS: std::ops::Range<f64> = 0.05..3.0;
 
 /// MRI for any size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,14 +137,17 @@ impl Described for MriSpec {
         let y = &picture.pixels;
         let input = self.input_for(picture.dims())?;
         let places = match &self.sampling {
-            Sampling::Measured => sampled(y),
+            Sampling::Measured => sampled(y)?,
             other => other.places(input.h, input.w, self.seed)?,
         };
-        let maps = match &self.coils {
-            Coils::Calibrated => Some(coils::calibrated(y, &places)?),
-            _ => self.maps(input)?,
+        let scanner = |places, maps| Mri::new(input, self.pictures, places, maps);
+        let mri = match &self.coils {
+            Coils::Calibrated => {
+                let maps = coils::calibrated(y, &places)?;
+                scanner(places, Some(maps))?.calibrated()
+            }
+            _ => scanner(places, self.maps(input)?)?,
         };
-        let mri = Mri::new(input, self.pictures, places, maps)?;
         check_units(&mri, y)?;
         let share = mri.places().iter().filter(|&&p| p).count() as f64 / mri.places().len() as f64;
         let coils = match mri.coils() {
@@ -160,6 +163,12 @@ impl Described for MriSpec {
 
     fn input_for(&self, output: Dims) -> Result<Dims, Error> {
         let each = 2 * self.coils_of(output.c);
+        if self.coils == Coils::One && ![1, 3].contains(&(output.c / 2)) {
+            return Err(Error::Invalid(format!(
+                "what {} coils recorded cannot be seen by one; say what they are, as `calibrated`, or the file of their maps",
+                output.c / 2
+            )));
+        }
         match each > 0 && output.c.is_multiple_of(each) {
             true => Ok(Dims {
                 c: output.c / each * self.pictures.channels(),
@@ -198,9 +207,15 @@ impl Described for MriSpec {
 }
 
 /// Where some channel is not 0.
-fn sampled(y: &Image) -> Array2<bool> {
+fn sampled(y: &Image) -> Result<Array2<bool>, Error> {
     let channels = y.index_axis(Axis(0), 0);
-    channels.map_axis(Axis(0), |channels| channels.iter().any(|&v| v != 0.0))
+    let places = channels.map_axis(Axis(0), |channels| channels.iter().any(|&v| v != 0.0));
+    match places.iter().any(|&p| p) {
+        true => Ok(places),
+        false => Err(Error::Invalid(
+            "all of k-space is 0: nothing was measured".into(),
+        )),
+    }
 }
 
 /// That the picture is about as bright as pictures are.
@@ -274,6 +289,16 @@ mod tests {
                 .is_err()
         );
         assert!(spec("coils = 'calibrated'").build(dims).is_err());
+        let one = spec("coils = 'one'").input_for(Dims { c: 8, ..dims });
+        assert!(one.unwrap_err().to_string().contains("what 4 coils"));
+        let nothing = Picture::new(Image::zeros(file.pixels.raw_dim()));
+        let error = spec("coils = 'calibrated'").build_for(&nothing, &mut notes);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("nothing was measured")
+        );
         assert!(spec("").build(dims).is_err());
         let dim = Picture::new(file.pixels.mapv(|v| 1e-5 * v));
         let error = spec("coils = 'calibrated'")
