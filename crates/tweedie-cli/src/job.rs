@@ -234,6 +234,9 @@ pub(crate) fn restore(
 const LOSSY: &str =
     "a JPEG holds no pixel exactly: what is known changes a little; write PNG to keep it";
 
+/// What is said where compression was undone.
+const AGAIN: &str = "the result is compressed again, less: write PNG to keep all of it";
+
 /// What is the same for all pictures.
 struct One<'a> {
     verb: &'a str,
@@ -269,8 +272,12 @@ impl One<'_> {
             Kind::Npy | Kind::Npz => picture.with_pixels(x),
         };
         report.notes.extend(args.output.losses(sink, &result)?);
-        if ready.keeps_known() && sink.kind()? == Kind::Picture(Format::Jpeg) {
-            report.notes.push(LOSSY.to_owned());
+        if sink.kind()? == Kind::Picture(Format::Jpeg) {
+            match ready.problem().operator.quantised() {
+                _ if ready.keeps_known() => report.notes.push(LOSSY.to_owned()),
+                Some(_) => report.notes.push(AGAIN.to_owned()),
+                None => {}
+            }
         }
         result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
         result.set_text("tweedie", self.record(&job, ready.settings(), report.sigma));

@@ -307,7 +307,7 @@ pub(crate) struct MethodArgs {
     /// The noise in the measurement, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, `poisson:A,B` for a
     /// variance of `A + B*x`, which grows with brightness, or `photons:N[,STD]` for light that was counted, N grains at white, with
     /// noise of STD on top. Estimated if not given.
-    #[arg(long, value_name = "NOISE")]
+    #[arg(long, value_name = "NOISE", allow_negative_numbers = true)]
     pub(crate) noise: Option<NoiseArg>,
     /// How much of the restoration is taken, from 0 (the measurement as it is) to 1, where picture and measurement are of one
     /// size.

@@ -21,10 +21,10 @@ impl FromStr for NoiseArg {
         }
         match number(text) {
             Some(v) if (0.0..=10.0).contains(&v) => Ok(NoiseArg(v.into())),
-            Some(v) => Err(format!(
+            Some(v) if v > 10.0 => Err(format!(
                 "{v} is not a noise level of pictures in [0, 1]; for 8-bit values write {text}/255"
             )),
-            None => Err(
+            _ => Err(
                 "write a number such as 0.06, or 15/255, or poisson:A,B, or photons:N".to_owned(),
             ),
         }

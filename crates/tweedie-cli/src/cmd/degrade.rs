@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 use tweedie::Dims;
-use tweedie::image::{Depth, Picture};
+use tweedie::image::{Depth, Format, Picture};
 use tweedie::operator::{Spec, StackSpec};
 use tweedie::problem::Noise;
 use tweedie::restore::{
@@ -44,7 +44,12 @@ pub(crate) struct Args {
     /// The noise to add, for pictures in [0, 1]: a standard deviation, `0.02` or `15/255`, `poisson:A,B` for a variance of
     /// `A + B*x`, which grows with brightness, or `photons:N[,STD]` for light that was counted, N grains at white, with noise of STD
     /// on top.
-    #[arg(long, default_value = "0", value_name = "NOISE")]
+    #[arg(
+        long,
+        default_value = "0",
+        value_name = "NOISE",
+        allow_negative_numbers = true
+    )]
     noise: NoiseArg,
     #[command(flatten)]
     output: OutputArgs,
@@ -192,6 +197,9 @@ fn one(
     };
     let mut notes = degraded.picture.notes.clone();
     notes.extend(args.output.losses(sink, &degraded.picture)?);
+    if let (Spec::Jpeg(_), Kind::Picture(Format::Jpeg)) = (spec, sink.kind()?) {
+        notes.push("the result is compressed once more, as a file: write PNG or .npz to keep what --jpeg-quality left".to_owned());
+    }
     let text = serde_json::json!({ "operator": spec, "noise": noise, "seed": seed });
     degraded.picture.set_text("tweedie-degrade", record(text));
     let output = args.write(sink, &degraded, spec)?;

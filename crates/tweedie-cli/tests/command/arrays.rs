@@ -115,6 +115,7 @@ fn complex_pictures_are_degraded() {
         1,
         "is a measurement (`mri`)",
     );
+    p.fails("restore y.npz -o z.png", 1, "`complex = true`");
     save(&p, "low.npy", &(&grey * 2.0 - 1.0));
     p.fails(
         "degrade low.npy --operator identity -o z.npz",

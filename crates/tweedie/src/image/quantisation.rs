@@ -89,6 +89,13 @@ impl Jpeg {
         })
     }
 
+    /// Whether several pixels share a sample of their colours, as in 4:2:0.
+    pub(crate) fn shares_colours(&self) -> bool {
+        let mut components = self.components.iter();
+        let first = components.next().map(|c| c.sampling);
+        components.any(|c| Some(c.sampling) != first)
+    }
+
     /// The numbers in the file, read again. They are those of the picture as it lies in the file, see [`Jpeg::as_filed`].
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a prior says of itself.
 
-use super::{Error, TrainedFor};
+use super::{Error, TrainedFor, in_words};
 use crate::level::{Level, Range};
 use crate::noise_map::NoiseMap;
 use crate::{Dims, Image};
@@ -104,6 +104,20 @@ impl Card {
         (least * (1.0 - 1e-6)..=most * (1.0 + 1e-6)).contains(&sigma)
     }
 
+    /// That it knows pictures of so many channels.
+    ///
+    /// # Errors
+    /// [`Error::Channels`].
+    pub fn check_channels(&self, channels: usize) -> Result<(), Error> {
+        match self.channels.contains(&channels) {
+            true => Ok(()),
+            false => Err(Error::Channels {
+                takes: self.channels.clone(),
+                got: channels,
+            }),
+        }
+    }
+
     /// That it can be asked for the clean image of `x` at `level`.
     ///
     /// # Errors
@@ -144,9 +158,8 @@ impl Card {
     pub(super) fn check_shape(&self, x: &Image) -> Result<(), Error> {
         let (n, c, h, w) = x.dim();
         if n == 0 || !self.channels.contains(&c) || !self.sides.hold(h, w) {
-            let channels: Vec<String> = self.channels.iter().map(usize::to_string).collect();
             return Err(Error::Shape {
-                expected: format!("{} channels and {}", channels.join(" or "), self.sides),
+                expected: format!("{} channels and {}", in_words(&self.channels), self.sides),
                 got: x.shape().to_vec(),
             });
         }

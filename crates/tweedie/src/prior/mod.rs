@@ -140,6 +140,21 @@ pub trait Prior: Send + Sync {
     }
 }
 
+/// Numbers of channels, in words.
+fn in_words(channels: &[usize]) -> String {
+    let channels: Vec<String> = channels.iter().map(usize::to_string).collect();
+    channels.join(" or ")
+}
+
+/// What to do where one of the two is complex, of real and imaginary part.
+fn complex(takes: &[usize], got: usize) -> &'static str {
+    match (takes, got) {
+        ([2], _) => ": it is one of complex pictures (`--pictures complex`)",
+        (_, 2) => ": complex ones want a prior whose description says `complex = true`",
+        _ => "",
+    }
+}
+
 /// Why a prior could not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -151,6 +166,18 @@ pub enum Error {
         expected: String,
         /// The shape that came.
         got: Vec<usize>,
+    },
+    /// Its pictures have other numbers of channels than those that are looked for.
+    #[error(
+        "the prior is one of pictures of {} channels, and {got} are looked for{}",
+        in_words(.takes),
+        complex(.takes, *.got)
+    )]
+    Channels {
+        /// Those that it takes.
+        takes: Vec<usize>,
+        /// How many there would be.
+        got: usize,
     },
     /// A noise level that the prior does not know.
     #[error("the prior knows noise of sigma {} to {}, and was asked for {asked:.6}", .knows[0], .knows[1])]

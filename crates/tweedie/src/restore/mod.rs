@@ -45,7 +45,7 @@ use crate::image::{Jpeg, Picture};
 use crate::method::{self, Draws, Handling, Restored, Settings, Task};
 use crate::noise::Seeded;
 use crate::operator::{self, Operator, Spec};
-use crate::prior::{Card, Prior, in_pool};
+use crate::prior::{self, Card, Prior, in_pool};
 use crate::problem::{Noise, Problem};
 use crate::run::{self, Observer, Run};
 use crate::{Dims, Image, noise_level, recommend};
@@ -135,6 +135,9 @@ pub enum Error {
     /// The method failed or was stopped.
     #[error(transparent)]
     Run(#[from] run::Error),
+    /// The prior is one of other pictures.
+    #[error(transparent)]
+    Prior(#[from] prior::Error),
     /// The picture and what is made of it do not fit into memory.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
@@ -240,6 +243,9 @@ impl Job {
         };
         let settings = self.settings(&task)?;
         settings.as_dyn().check(card, &problem)?;
+        if settings.nfe(card) > 0 {
+            card.check_channels(input.c)?;
+        }
         if self.samples.is_some() && !settings.as_dyn().draws() {
             let fitting = method::fitting(card, problem.operator.as_ref());
             let draws = |name: &&str| {
