@@ -69,15 +69,19 @@ const OVERSHOT: f64 = 0.025;
 /// behind a disk of 6, 5 times behind one of 3; restorations are smoother than photographs.
 const ROUGH: f64 = 8.0;
 
-/// Why a result of undoing a blur or enlarging cannot be right, if it overshoots.
+/// Neighbours differ by that much in any file, by rounding: half a step of 8 bits.
+const ROUNDED: f64 = 0.5 / 255.0;
+
+/// Why a result of undoing a blur or enlarging cannot be right, if it overshoots. What rounded the numbers is read from the file
+/// and cannot be wrong.
 pub(super) fn overshot(problem: &Problem, x: &Image) -> Option<String> {
     let loss = problem.operator.loss();
-    if !(loss.detail || loss.scales) {
+    if !(loss.detail || loss.scales) || problem.operator.quantised().is_some() {
         return None;
     }
     let guess = problem.operator.guess(&problem.y);
     let driven = at_limits(x) - at_limits(&guess);
-    let rougher = variation(x) / variation(&guess).max(1e-6);
+    let rougher = variation(x) / variation(&guess).max(ROUNDED);
     match () {
         () if driven > OVERSHOT => {
             Some(format!("{:.0} % of it went black or white", 100.0 * driven))
@@ -142,7 +146,7 @@ mod tests {
     use super::*;
     use crate::Dims;
     use crate::noise::{NoiseSource, Seeded};
-    use crate::operator::{Blur, Boundary, Identity, Kernel};
+    use crate::operator::{Blur, Boundary, Identity, Jpeg, Kernel, Subsampling};
 
     const DIMS: Dims = Dims::new(1, 48, 48);
 
@@ -178,6 +182,25 @@ mod tests {
         let same = Identity::new(DIMS).unwrap();
         let noise = Problem::new(truth.clone(), Box::new(same), 0.01).unwrap();
         assert_eq!(overshot(&noise, &loud), None);
+    }
+
+    /// A JPEG's rounding is known, and a picture of one colour is not rough for a step of 8 bits. Wrong: 39.7 dB in place of 42.1 dB for a
+    /// JPEG of quality 98, and 3110 times rougher.
+    #[test]
+    fn what_files_round_is_no_overshoot() {
+        let flat = Image::from_elem(DIMS.batch(1), 0.5);
+        let checks = |low: f32, high: f32| {
+            Image::from_shape_fn(DIMS.batch(1), |(_, _, i, j)| match (i + j) % 2 {
+                0 => high,
+                _ => low,
+            })
+        };
+        let jpeg = Jpeg::new(DIMS, 98, Subsampling::Full).unwrap();
+        let problem = Problem::new(flat.clone(), Box::new(jpeg), Noise::Exact).unwrap();
+        assert_eq!(overshot(&problem, &checks(0.0, 1.0)), None);
+        let step = 1.0 / 255.0;
+        assert_eq!(overshot(&blurred(&flat), &checks(0.5, 0.5 + step)), None);
+        assert!(overshot(&blurred(&flat), &checks(0.5, 0.5 + 10.0 * step)).is_some());
     }
 
     /// A residual as large as the noise is one; a constant tenth of full scale is not, nor is a lamp that nobody explains a reason
