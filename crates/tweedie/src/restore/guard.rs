@@ -76,7 +76,7 @@ const ROUNDED: f64 = 0.5 / 255.0;
 /// and cannot be wrong.
 pub(super) fn overshot(problem: &Problem, x: &Image) -> Option<String> {
     let loss = problem.operator.loss();
-    if !(loss.detail || loss.scales) || problem.operator.quantised().is_some() {
+    if !(loss.detail || loss.scales) || rounds(problem) {
         return None;
     }
     let guess = problem.operator.guess(&problem.y);
@@ -99,9 +99,14 @@ pub(super) fn weaker(noise: Noise, y: &Image) -> Noise {
 /// A residual is so many times the noise where the measurement is not explained.
 const UNEXPLAINED: f64 = 3.0;
 
+/// Whether what was recorded is known to lie in intervals: neither a kernel nor white noise.
+fn rounds(problem: &Problem) -> bool {
+    problem.operator.quantised().is_some() || problem.operator.binned().is_some()
+}
+
 /// That a result does not explain the measurement, by the median residual: what is burnt out or damaged need not be explained.
 pub(super) fn unexplained(problem: &Problem, x: &Image) -> Option<String> {
-    if problem.operator.quantised().is_some() || problem.operator.binned().is_some() {
+    if rounds(problem) {
         return None;
     }
     let mut sizes: Vec<f32> = problem.residual(x).iter().map(|r| r.abs()).collect();
