@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use crate::level::{Level, Range};
 use crate::noise::{NoiseSource, Seeded};
 use crate::noise_map::NoiseMap;
-use crate::operator::Margins;
 use crate::prior::{self, Estimate, Prior, Pullback};
 use crate::registry::Need;
 use crate::{Dims, Image, grid};
@@ -128,10 +127,10 @@ fn lacks(need: Need, who: &str, fitting: &[&str]) -> String {
 }
 
 impl Error {
-    /// The same, of an estimate that was kept only the picture within the margins.
-    pub(crate) fn cropped(mut self, margins: Margins) -> Error {
+    /// The same, of an estimate that was kept what `f` makes of it.
+    pub(crate) fn with_estimate(mut self, f: impl FnOnce(Image) -> Image) -> Error {
         if let Error::Stopped { x0, .. } = &mut self {
-            **x0 = margins.crop(std::mem::take(x0));
+            **x0 = f(std::mem::take(x0));
         }
         self
     }

@@ -141,6 +141,31 @@ fn texture_may_be_preferred() {
     p.fails(both, 2, "cannot be used with");
 }
 
+/// Bars that were put around a blurred picture come back as they were, with what is inside restored as if they were not. Wrong: 15 dB
+/// of stripes around them, inside and out.
+#[test]
+fn frames_stay_as_they_are() {
+    let p = place();
+    let (rows, columns) = (10..60, 7..96);
+    let inside = ndarray::s![.., .., rows, columns];
+    let framed = |name: &str, colour: f32| {
+        let mut picture = p.read(name);
+        let content = picture.pixels.slice(inside.clone()).to_owned();
+        picture.pixels.fill(colour);
+        picture.pixels.slice_mut(inside.clone()).assign(&content);
+        picture
+    };
+    p.ok("degrade clean.png --operator blur --kernel disk:2 --noise 0.004 --seed 1 -o blurred.png");
+    p.save("y.png", &framed("blurred.png", 0.0));
+    p.save("truth.png", &framed("clean.png", 0.0));
+    let report = p.json("deblur y.png --kernel disk:2 --steps 10 -o x.png");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("10 above, 12 below, 7 left"), "{notes}");
+    assert_eq!(framed("x.png", 0.0).pixels, p.read("x.png").pixels);
+    let (before, after) = (p.psnr("truth.png", "y.png"), p.psnr("truth.png", "x.png"));
+    assert!(after > before + 1.0, "{before} to {after}");
+}
+
 /// A blur that was not: of a stated boundary nothing is known before the work, and the result overshoots. Wrong: rings, 15 dB
 /// and more below the picture that was given.
 #[test]

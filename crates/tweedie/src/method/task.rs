@@ -19,8 +19,6 @@ pub struct Task {
     pub quantised: bool,
     /// How far rounding puts such a picture off, for pictures in [0, 1]; 0 if nothing is rounded.
     pub rounding: f64,
-    /// Whether it rounds what a linear operator records.
-    pub binned: bool,
     /// Whether the prior can be told the noise of each pixel.
     pub maps: bool,
     /// Whether the prior is conditional: shown a first guess, and trained for this task.
@@ -62,7 +60,6 @@ impl Task {
             pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),
             quantised: operator.quantised().is_some(),
             rounding: operator.quantised().map_or(0.0, |q| q.coarseness()),
-            binned: operator.binned().is_some(),
             maps: false,
             conditional: false,
             draw: false,

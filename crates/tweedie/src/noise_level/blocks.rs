@@ -120,6 +120,14 @@ impl Blocks {
         Some(features)
     }
 
+    /// The level, for pictures in [0, 1], that the flattest hundredth of the blocks has at most in each band of the grey.
+    pub(super) fn flattest(&self) -> [f64; LEVELS / 2] {
+        std::array::from_fn(|g| {
+            let levels = sorted(self.all.iter().map(|b| b.level[g]));
+            quantile(&levels, QUANTILES[0]).exp() / 255.0
+        })
+    }
+
     /// How much there is in a block.
     fn score(&self, block: &Block) -> f64 {
         let bands = if self.grey { LEVELS / 2 } else { LEVELS };

@@ -96,14 +96,24 @@ fn shared(levels: &Levels, caution: f64, white: f64, channels: usize) -> Noise {
     }
 }
 
-/// The standard deviation of the noise that a picture `[1, 1 or 3, height, width]` in [0, 1] shows in each band; `None` if it is too small
-/// to tell.
-pub(crate) fn bands(x: &Image) -> Option<Spectrum> {
+/// What a picture shows, noise and texture alike, as standard deviations for pictures in [0, 1].
+pub(crate) struct Shown {
+    /// The noise in each band.
+    pub(crate) bands: Spectrum,
+    /// What the flattest hundredth of the blocks has at most, in three bands of the grey.
+    pub(crate) flattest: [f64; 3],
+}
+
+/// What a picture `[1, 1 or 3, height, width]` in [0, 1] shows; `None` if it is too small to tell.
+pub(crate) fn shown(x: &Image) -> Option<Shown> {
     let Dims { h, w, .. } = Dims::of(x);
     let all = Array2::from_elem((h, w), true);
     let blocks = Blocks::of(x.index_axis(ndarray::Axis(0), 0), all.view());
     let levels = regression::levels(&blocks)?;
-    Some(spectrum(levels.sigma, effective(&levels).0))
+    Some(Shown {
+        bands: spectrum(levels.sigma, effective(&levels).0),
+        flattest: blocks.flattest(),
+    })
 }
 
 fn spectrum(sigma: [f64; blocks::LEVELS], white: f64) -> Spectrum {

@@ -4,6 +4,9 @@
 //! rest of it into single steps. What it would make of white noise can be tried: noise on the picture's means is compressed as the
 //! file says, and looked at as the picture was. If for some level all bands show about the same, the noise was white before, and
 //! the file is best undone together with it; and where rounding did more than the noise, in any case.
+//!
+//! Texture was compressed too, and shows in the bands as noise does. But noise is everywhere, in the flattest blocks as in the others: no
+//! more is believed than these can hold.
 
 use std::sync::Arc;
 
@@ -11,7 +14,7 @@ use ndarray::s;
 
 use crate::image::Picture;
 use crate::noise::{NoiseSource, Seeded};
-use crate::noise_level;
+use crate::noise_level::{self, Shown};
 use crate::operator::{Jpeg, Loss, Operator};
 use crate::problem::{Noise, averaged};
 use crate::spectrum::Spectrum;
@@ -32,6 +35,14 @@ const LITTLE: f64 = 1.5 / 255.0;
 const COARSER: f64 = 0.25;
 const ALIKE: f64 = 0.2;
 const PALER: f64 = 1.0;
+/// By how much less than the noise would show the flattest blocks may show, as a logarithm.
+const LESS: f64 = 0.3;
+/// What shows so much more at high frequencies, beside low ones, than white noise would is texture.
+const FINER: f64 = 0.55;
+/// Noise of more than so many times what the decoded picture was cautiously said to have is texture.
+const MOST: f64 = 8.0;
+/// By how much a level is lowered at a time that the flattest blocks cannot hold.
+const LOWER: f64 = 0.8;
 /// Rounding by no more, of colours that have all their samples, is not worth several evaluations: quality 92 and more.
 const COARSE: f64 = 15.0 / 255.0;
 /// Of noise that is less than this part of what rounding makes it does not matter whether it was white; and where colours have all
@@ -53,8 +64,10 @@ pub(super) fn before(
     }
     let jpeg = Jpeg::of_file(picture.dims(), &Arc::new(file.clone())).ok()?;
     let middle = middle(&picture.pixels);
-    let seen = noise_level::bands(&middle)?;
-    let (sigma, off) = white_before(&jpeg, &middle, &seen)?;
+    let law = noise.unshared();
+    let trial = Trial::new(&jpeg, &middle, law);
+    let seen = noise_level::shown(&middle)?;
+    let (sigma, off) = trial.white_before(&seen)?;
     let ratio = sigma / jpeg.rounding();
     let matters = ratio < 1.0 && jpeg.rounding() > COARSE || jpeg.shares_colours();
     let small = match jpeg.shares_colours() {
@@ -64,7 +77,8 @@ pub(super) fn before(
     if !matters || ratio > small && !was_white(&off, picture.dims().c) {
         return None;
     }
-    let law = noise.unshared();
+    let likely = sigma <= MOST * law.level(&picture.pixels) && off[2] - off[0] < FINER;
+    let sigma = trial.at_most(if likely { sigma } else { LITTLE }, &seen)?;
     let noise = match law {
         Noise::Poisson { a, b } => {
             let more = (sigma / law.level(&picture.pixels)).powi(2);
@@ -75,10 +89,13 @@ pub(super) fn before(
         }
         _ => Noise::White(sigma),
     };
-    notes.push(format!(
-        "noise of {:.1}/255 was there before the picture was compressed: both are undone together",
-        255.0 * sigma
-    ));
+    notes.push(match sigma > LITTLE {
+        true => format!(
+            "noise of {:.1}/255 was there before the picture was compressed: both are undone together",
+            255.0 * sigma
+        ),
+        false => "no more noise than texture may show: the compression alone is undone".to_owned(),
+    });
     Some((Box::new(jpeg), noise))
 }
 
@@ -93,21 +110,55 @@ fn middle(x: &Image) -> Image {
     x.slice(s![.., .., range(h), range(w)]).to_owned()
 }
 
-/// The level of white noise that shows most nearly so in the bands when it is compressed, and by how much more is seen in each band.
-fn white_before(jpeg: &Jpeg, middle: &Image, seen: &Spectrum) -> Option<(f64, [f64; 6])> {
-    let Dims { c, h, w } = Dims::of(middle);
-    let small = jpeg.of_size(h, w);
-    let smooth = averaged(middle, REACH);
-    let normal = Seeded::new(0, "measurement").normal(1, Dims::new(c, h, w));
-    let mut sigma = seen.grey[0].max(LITTLE);
-    let mut off = [f64::INFINITY; 6];
-    for _ in 0..ROUNDS {
-        let noisy = (&smooth + &(&normal * sigma as f32)).mapv(|v| v.clamp(0.0, 1.0));
-        let shown = noise_level::bands(&small.apply(&noisy).mapv(|v| v.clamp(0.0, 1.0)))?;
-        off = compared(seen, &shown);
-        sigma *= (off[..3].iter().sum::<f64>() / 3.0).exp();
+/// Noise on the means of a picture, compressed as its file says.
+struct Trial {
+    jpeg: Jpeg,
+    smooth: Image,
+    /// Of a standard deviation of 1 in the mean, and of more where the picture's noise is more.
+    normal: Image,
+}
+
+impl Trial {
+    fn new(jpeg: &Jpeg, middle: &Image, law: Noise) -> Trial {
+        let dims = Dims::of(middle);
+        let smooth = averaged(middle, REACH);
+        let share = |v: f32| (law.variance(v.into()).sqrt() / law.level(&smooth)) as f32;
+        Trial {
+            jpeg: jpeg.of_size(dims.h, dims.w),
+            normal: Seeded::new(0, "measurement").normal(1, dims) * smooth.mapv(share),
+            smooth,
+        }
     }
-    Some((sigma, off))
+
+    /// What noise of this level shows after compression.
+    fn shown(&self, sigma: f64) -> Option<Shown> {
+        let noisy = (&self.smooth + &(&self.normal * sigma as f32)).mapv(|v| v.clamp(0.0, 1.0));
+        noise_level::shown(&self.jpeg.apply(&noisy).mapv(|v| v.clamp(0.0, 1.0)))
+    }
+
+    /// The level that shows most nearly so in the bands, and by how much more is seen in each band.
+    fn white_before(&self, seen: &Shown) -> Option<(f64, [f64; 6])> {
+        let mut sigma = seen.bands.grey[0].max(LITTLE);
+        let mut off = [f64::INFINITY; 6];
+        for _ in 0..ROUNDS {
+            off = compared(&seen.bands, &self.shown(sigma)?.bands);
+            sigma *= (off[..3].iter().sum::<f64>() / 3.0).exp();
+        }
+        Some((sigma, off))
+    }
+
+    /// The level, lowered until the flattest blocks can hold it.
+    fn at_most(&self, mut sigma: f64, seen: &Shown) -> Option<f64> {
+        while sigma > LITTLE {
+            let shown = self.shown(sigma)?;
+            let mut both = seen.flattest.iter().zip(shown.flattest);
+            if both.all(|(&seen, shown)| more(seen, shown) > -LESS) {
+                break;
+            }
+            sigma *= LOWER;
+        }
+        Some(sigma)
+    }
 }
 
 /// Whether noise was white that shows by so much more in each band.
@@ -122,7 +173,12 @@ fn compared(seen: &Spectrum, shown: &Spectrum) -> [f64; 6] {
     let both = both.zip(shown.grey.iter().chain(&shown.colours));
     let mut out = [0.0; 6];
     for (out, (seen, shown)) in out.iter_mut().zip(both) {
-        *out = ((seen + LITTLE) / (shown + LITTLE)).ln();
+        *out = more(*seen, *shown);
     }
     out
+}
+
+/// The logarithm of how many times more is seen than is shown.
+fn more(seen: f64, shown: f64) -> f64 {
+    ((seen + LITTLE) / (shown + LITTLE)).ln()
 }

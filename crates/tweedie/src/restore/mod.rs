@@ -19,6 +19,7 @@
 
 mod compression;
 mod degrade;
+mod frame;
 mod guard;
 mod measurement;
 mod noise;
@@ -49,6 +50,7 @@ use crate::prior::{self, Card, Prior, in_pool};
 use crate::problem::{Noise, Problem};
 use crate::run::{self, Observer, Run};
 use crate::{Dims, Image, noise_level, recommend};
+use frame::Frame;
 use regions::Region;
 
 /// How to restore a picture.
@@ -206,6 +208,9 @@ impl Job {
         let picture = with_channels(&filled, &self.spec, &mut notes);
         let behind = behind.filter(|pixels| Dims::of(pixels) == picture.dims());
         let spec = self.spec.undone().in_file(&picture);
+        let frame = self.frame(&picture, &spec);
+        notes.extend(frame.as_ref().map(Frame::told));
+        let picture = frame.as_ref().map_or(picture, Frame::content);
         let (input, told) = self.clean_size(&spec, picture.dims())?;
         let copies = COPIES + self.samples.unwrap_or(0);
         let may_be_parts = matches!(spec, Spec::Mask(_)) && !self.denoise_known;
@@ -259,6 +264,7 @@ impl Job {
         }
         let ready = Ready {
             picture,
+            frame,
             behind,
             regions,
             problem,
@@ -274,6 +280,12 @@ impl Job {
             true => Err(Error::NoBlend),
             false => Ok(ready),
         }
+    }
+
+    /// What was put around a picture and is none of it, unless size or units are stated.
+    fn frame(&self, picture: &Picture, spec: &Spec) -> Option<Frame> {
+        let told = self.size.is_none() && self.range == recorded::UNIT;
+        told.then(|| Frame::around(picture, spec)).flatten()
     }
 
     /// Dimensions of the clean picture, and whether what was recorded tells them; else they must have been stated.
@@ -383,6 +395,8 @@ impl Solved {
 #[derive(Debug)]
 pub struct Ready {
     picture: Picture,
+    /// What surrounds the measurement in its file.
+    frame: Option<Frame>,
     /// The measurement with the colours that the file has where it is transparent; `None` if nowhere.
     behind: Option<Image>,
     problem: Problem,
@@ -400,6 +414,12 @@ pub struct Ready {
 impl Ready {
     /// Dimensions of the result.
     pub fn output(&self) -> Dims {
+        let whole = self.frame.as_ref().map(|frame| frame.whole().dims());
+        whole.unwrap_or_else(|| self.restored())
+    }
+
+    /// Dimensions of what is restored.
+    fn restored(&self) -> Dims {
         let operator = &self.problem.operator;
         let picture = operator.margins().within(operator.input());
         picture.expect("margins lie around a picture")
@@ -418,7 +438,10 @@ impl Ready {
 
     /// What can be seen without a prior: the operator's first guess, in the place of the result.
     pub fn preview(&self) -> Image {
-        seen::at_first(self.problem.operator.as_ref(), &self.problem.y)
+        self.framed(seen::at_first(
+            self.problem.operator.as_ref(),
+            &self.problem.y,
+        ))
     }
 
     /// An image like the result, a draw or a spread as there is to see of it: of complex pictures the magnitude.
@@ -441,7 +464,8 @@ impl Ready {
         observer: impl Observer + Send,
     ) -> Result<(Picture, Report), Error> {
         let (solved, report) = self.solve(prior, observer)?;
-        let result = self.result(&self.picture, solved.restored.x);
+        let picture = self.frame.as_ref().map_or(&self.picture, Frame::whole);
+        let result = self.result(picture, solved.restored.x);
         Ok((result, report))
     }
 
@@ -480,17 +504,21 @@ impl Ready {
         let mut run = Run::with(Seeded::new(self.seed, "method"), observer);
         let margins = self.problem.operator.margins();
         let mut noise = self.problem.noise;
-        let keep = |x: Image| self.blended(margins.crop(self.with_known(&x).unwrap_or(x)));
+        let keep = |x: Image| {
+            let x = margins.crop(self.with_known(&x).unwrap_or(x));
+            self.framed(self.blended(x))
+        };
+        let stopped = |e: run::Error| e.with_estimate(|x| self.framed(margins.crop(x)));
         let restored = match self.samples {
             None => {
                 let result = self.guarded(prior, &mut run);
-                let (Restored { x, std }, used) = result.map_err(|e| e.cropped(margins))?;
+                let (Restored { x, std }, used) = result.map_err(stopped)?;
                 noise = used;
                 Solved {
                     samples: None,
                     restored: Restored {
                         x: keep(x),
-                        std: std.map(|std| margins.crop(std)),
+                        std: std.map(|std| self.framed_spread(margins.crop(std))),
                     },
                 }
             }
@@ -502,7 +530,7 @@ impl Ready {
                 let all = self.in_regions(&mut run, |problem, run| {
                     draws.batch(prior, problem, run).map(Restored::from)
                 });
-                let all = all.map_err(|e| e.cropped(margins))?;
+                let all = all.map_err(stopped)?;
                 let draws = all.x.axis_chunks_iter(ndarray::Axis(0), 1);
                 Solved::of(&draws.map(|x| keep(x.to_owned())).collect::<Vec<_>>())
             }
@@ -564,7 +592,7 @@ impl Ready {
     /// Whether the measurement is itself a picture of the result's size, without holes.
     fn measures_whole(&self) -> bool {
         let loss = self.problem.operator.loss();
-        self.output() == Dims::of(&self.problem.y) && !loss.pixels && !loss.frequencies
+        self.restored() == Dims::of(&self.problem.y) && !loss.pixels && !loss.frequencies
     }
 
     /// Restores each region by itself, or the whole where there are none.
@@ -614,6 +642,21 @@ impl Ready {
         let only_missing = (loss.pixels || loss.colours) && !loss.detail && !loss.scales;
         let isometry = operator.linear().and_then(|linear| linear.isometry());
         only_missing && isometry.is_some() && !self.denoise_known
+    }
+
+    /// What was restored, in the frame that its file has around it.
+    fn framed(&self, x: Image) -> Image {
+        match &self.frame {
+            Some(frame) => frame.with(x),
+            None => x,
+        }
+    }
+
+    fn framed_spread(&self, std: Image) -> Image {
+        match &self.frame {
+            Some(frame) => frame.with_spread(std),
+            None => std,
+        }
     }
 
     /// As much of the restoration as is wanted, the rest from the measurement.
