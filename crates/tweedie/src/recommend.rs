@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(name(&less), "dequantise");
         let of = Box::new(Identity::new(Dims::new(1, 8, 8)).unwrap());
         let signs = Quantiser::new(of, 1, None).unwrap();
-        assert_eq!(name(&Task::exact(&signs)), "qcs-sgm+");
+        assert_eq!(name(&Task::exact(&signs)), "diffpir");
     }
 
     /// What is recommended can do the task, with as many steps as are wanted. Wrong: a method for noise alone where pixels are

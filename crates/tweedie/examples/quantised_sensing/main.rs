@@ -1,4 +1,4 @@
-//! Handwritten digits from a few bits: QCS-SGM and QCS-SGM+ beside LASSO, over kinds of matrices, bits and numbers of measurements.
+//! Handwritten digits from a few bits: QCS-SGM and QCS-SGM+ beside LASSO and DiffPIR, over kinds of matrices, bits and numbers of measurements.
 //!
 //! ```sh
 //! python models/digits/prepare.py models/digits/data
@@ -108,7 +108,7 @@ fn main() -> Result<()> {
     let shown = SHOWN.min(count);
     let mut strips = vec![truth.slice(s![..shown, .., .., ..]).to_owned()];
     println!(
-        "| matrix | bits | numbers | LASSO | `qcs-sgm` | `qcs-sgm+` |\n|---|---|---|---|---|---|"
+        "| matrix | bits | numbers | LASSO | `qcs-sgm` | `qcs-sgm+` | `diffpir` |\n|---|---|---|---|---|---|---|"
     );
     for case in cases() {
         let begun = Instant::now();
@@ -119,7 +119,7 @@ fn main() -> Result<()> {
             .mapv(f64::from);
         let (problem, all_y) = measured(&case, matrix, &all, count)?;
         let mut found = vec![lasso(&case, &a, &all, &all_y, count)?];
-        for name in ["qcs-sgm", "qcs-sgm+"] {
+        for name in ["qcs-sgm", "qcs-sgm+", "diffpir"] {
             let settings = Settings::tuned(name, &Task::of(&problem, None)).expect("a listed name");
             let x = settings
                 .as_dyn()

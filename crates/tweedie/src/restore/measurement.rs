@@ -571,7 +571,7 @@ mod tests {
             assert!(error.contains("scale them"), "{error}");
             let png = image::encode(
                 &Picture::new(Image::zeros((1, c, 2, 2))),
-                image::Format::Png,
+                Format::Png,
                 &options,
             );
             assert!(matches!(png, Err(image::Fault::NoFloats(_))));
