@@ -150,9 +150,9 @@ fn frames_stay_as_they_are() {
     let inside = ndarray::s![.., .., rows, columns];
     let framed = |name: &str, colour: f32| {
         let mut picture = p.read(name);
-        let content = picture.pixels.slice(inside.clone()).to_owned();
+        let content = picture.pixels.slice(inside).to_owned();
         picture.pixels.fill(colour);
-        picture.pixels.slice_mut(inside.clone()).assign(&content);
+        picture.pixels.slice_mut(inside).assign(&content);
         picture
     };
     p.ok("degrade clean.png --operator blur --kernel disk:2 --noise 0.004 --seed 1 -o blurred.png");
