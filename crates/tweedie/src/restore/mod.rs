@@ -564,7 +564,7 @@ impl Ready {
         let mut weaker = None;
         for again in 0.. {
             let problem = weaker.as_ref().unwrap_or(&self.problem);
-            let Some(why) = guard::overshot(problem, &restored.x) else {
+            let Some(why) = guard::overshot(problem, &restored.x, again > 0) else {
                 break;
             };
             if again == guard::AGAIN || !weighs {
