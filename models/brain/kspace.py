@@ -65,13 +65,18 @@ def read(path, wanted):
     """k-space of one slice, [coils, height, width]."""
     if path.suffix == ".npy":
         return np.load(path)
-    import h5py
-
-    with h5py.File(path) as file:
-        if "kspace" in file:
-            return file["kspace"][wanted]
-        if "dataset" in file and "data" in file["dataset"]:
-            return ismrmrd(file, wanted)
+    try:
+        import h5py
+    except ImportError:
+        raise SystemExit("h5py reads .h5 files: pip install h5py") from None
+    try:
+        with h5py.File(path) as file:
+            if "kspace" in file:
+                return file["kspace"][wanted]
+            if "dataset" in file and "data" in file["dataset"]:
+                return ismrmrd(file, wanted)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise SystemExit(f"{path} cannot be read: {error}") from None
     raise SystemExit(f"{path} holds neither `kspace` (fastMRI) nor `dataset/data` (ISMRMRD)")
 
 
