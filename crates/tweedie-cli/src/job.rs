@@ -235,7 +235,7 @@ const LOSSY: &str =
     "a JPEG holds no pixel exactly: what is known changes a little; write PNG to keep it";
 
 /// What is said where compression was undone.
-const AGAIN: &str = "the result is compressed again, less: write PNG to keep all of it";
+const AGAIN: &str = "the result is compressed again as a JPEG: write PNG to keep all of it";
 
 /// What is the same for all pictures.
 struct One<'a> {
@@ -273,11 +273,10 @@ impl One<'_> {
         };
         report.notes.extend(args.output.losses(sink, &result)?);
         if sink.kind()? == Kind::Picture(Format::Jpeg) {
-            match ready.problem().operator.quantised() {
-                _ if ready.keeps_known() => report.notes.push(LOSSY.to_owned()),
-                Some(_) => report.notes.push(AGAIN.to_owned()),
-                None => {}
-            }
+            let uncompressed = ready.problem().operator.quantised().is_some();
+            let said = [(ready.keeps_known(), LOSSY), (uncompressed, AGAIN)];
+            let said = said.into_iter().filter(|(is_so, _)| *is_so);
+            report.notes.extend(said.map(|(_, line)| line.to_owned()));
         }
         result.set_text("Software", concat!("tweedie ", env!("CARGO_PKG_VERSION")));
         result.set_text("tweedie", self.record(&job, ready.settings(), report.sigma));

@@ -24,8 +24,8 @@ const NOISIER: f64 = 1.4;
 /// noise, a spectrum of which places are missing: 0.5 dB on heads in MRI, 2 dB in tomography, of two slices each. Large holes are
 /// filled with what lies elsewhere in the picture, and from there it is a short way, with fresh noise (DiffPIR).
 ///
-/// Of rounded numbers each is put where it is expected in its interval, and where there was more noise before, that is drawn anew and removed (MCEM). Where the operator is not linear, gradients must do, from near the first guess
-/// (DiffPIR, equation 13; docs/non-linear.md). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
+/// Of rounded numbers each is put where it is expected in its interval, and where there was more noise before, that is drawn anew and
+/// removed (MCEM). Where the operator is not linear, gradients must do, from near the first guess (DiffPIR, equation 13; docs/non-linear.md). Of colours a draw invents too many, and the mean of a few is closer to the truth. Where more than half of
 /// the pixels a side are missing, fresh noise at each level finds more of them (DiffPIR); where fewer are, PnP-DRS is 0.1 to 0.2 dB
 /// better than DPIR, by LPIPS too. All else the best estimate finds from denoising alone (DPIR).
 pub fn name(task: &Task) -> &'static str {
@@ -35,7 +35,7 @@ pub fn name(task: &Task) -> &'static str {
         _ if task.quantised && task.sigma > NOISIER * task.rounding => "mcem",
         _ if task.quantised => "dequantise",
         _ if !task.linear => "diffpir",
-        Loss::NOTHING if !task.draw && task.input == task.output => "tweedie",
+        _ if task.only_noise && !task.draw => "tweedie",
         _ if task.elsewhere => "diffpir",
         Loss { pixels: true, .. } if known && !task.draw && task.sigma < NOISELESS => "pnp-drs",
         Loss {

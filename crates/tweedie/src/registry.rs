@@ -79,9 +79,7 @@ impl Need {
             Need::Pullback => card.pullback,
             Need::LearnedVariance => card.variance,
             Need::Linear => operator.linear().is_some(),
-            Need::NoiseOnly => {
-                operator.loss() == operator::Loss::NOTHING && operator.input() == operator.output()
-            }
+            Need::NoiseOnly => operator.only_noise(),
             Need::Pixelwise => operator.linear().is_some_and(|linear| linear.pixelwise()),
             Need::Maps => card.maps,
             Need::Intervals => operator.quantised().is_some(),

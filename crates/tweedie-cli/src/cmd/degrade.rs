@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 use tweedie::Dims;
-use tweedie::image::{Depth, Format, Picture};
+use tweedie::image::{Depth, Format, Picture, check_write};
 use tweedie::operator::{Spec, StackSpec};
 use tweedie::problem::Noise;
 use tweedie::restore::{
@@ -26,8 +26,8 @@ use crate::watched::Watch;
 ///
 /// Of pictures with holes, the mask is written beside the result as NAME.mask.png. What the operators of a stack record is written as
 /// NAME.1.png, NAME.2.png and so on. A result called NAME.npz holds the numbers as they are, neither clipped nor rounded, and all
-/// that `restore` needs to know; NAME.npy, and a TIFF of 32 bits (--depth 32), have that in NAME.toml beside it. What is no picture (compressed sensing) can be written as
-/// nothing else.
+/// that `restore` needs to know; NAME.npy, and a TIFF of 32 bits (--depth 32), have that in NAME.toml beside it. What is no picture
+/// (compressed sensing) can be written as .npz or .npy alone.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -121,7 +121,7 @@ impl Args {
             "{} is the result; name the preview otherwise",
             file.display()
         );
-        tweedie::image::check_write(file, &Default::default(), self.output.overwrite())
+        check_write(file, &Default::default(), self.output.overwrite())
             .map(drop)
             .map_err(say_force)
     }
@@ -146,7 +146,10 @@ impl Args {
                     // Numbers as they are, as an array has them.
                     let numbers = self.output.write_options().depth == Some(Depth::Float);
                     if let Some(file) = sink.file().filter(|_| numbers) {
-                        write_made(file, &made, self.output.overwrite()).map_err(say_force)?;
+                        let (options, overwrite) =
+                            (self.output.write_options(), self.output.overwrite());
+                        check_write(file, &options, overwrite).map_err(say_force)?;
+                        write_made(file, &made, overwrite).map_err(say_force)?;
                     }
                     self.output.write(sink, &degraded.picture)
                 }

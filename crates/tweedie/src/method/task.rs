@@ -9,6 +9,8 @@ use crate::problem::Problem;
 pub struct Task {
     /// What the operator takes from the picture.
     pub loss: Loss,
+    /// Whether it takes nothing, and records the picture itself.
+    pub only_noise: bool,
     /// Whether it is to fill a hole so large that it is best filled with what lies elsewhere in the picture.
     pub elsewhere: bool,
     /// Whether the operator is linear.
@@ -55,6 +57,7 @@ impl Task {
     pub fn exact(operator: &dyn Operator) -> Task {
         Task {
             loss: operator.loss(),
+            only_noise: operator.only_noise(),
             elsewhere: operator.mask().is_some_and(Mask::fills_from_elsewhere),
             linear: operator.linear().is_some(),
             pixelwise: operator.linear().is_some_and(|linear| linear.pixelwise()),

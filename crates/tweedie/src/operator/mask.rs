@@ -569,14 +569,9 @@ impl MaskSpec {
         picture: &Picture,
         notes: &mut Vec<String>,
     ) -> Result<Mask, Error> {
-        let shares = picture
-            .jpeg
-            .as_ref()
-            .is_some_and(|file| file.shares_colours());
-        let MaskSpec::Picture { grow: 0, .. } = self else {
-            return Ok(mask);
-        };
-        if !shares {
+        let painted = matches!(self, MaskSpec::Picture { grow: 0, .. });
+        let file = picture.jpeg.as_ref();
+        if !painted || !file.is_some_and(|file| file.shares_colours()) {
             return Ok(mask);
         }
         let wider = grown(mask.hidden(), BLED);

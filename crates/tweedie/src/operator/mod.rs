@@ -227,6 +227,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
         Margins::NONE
     }
 
+    /// Whether nothing but noise stands between picture and measurement: nothing is lost, and what is recorded is the picture.
+    fn only_noise(&self) -> bool {
+        self.loss() == Loss::NOTHING && self.input() == self.output()
+    }
+
     /// Whether it can have made a measurement with this noise, where its spectrum tells; `None` where it does not.
     fn misfit(&self, _y: &Image, _sigma: f64) -> Option<Misfit> {
         None

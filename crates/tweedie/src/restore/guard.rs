@@ -83,6 +83,11 @@ const ROUGH: f64 = 8.0;
 /// Neighbours differ by that much in any file, by rounding: half a step of 8 bits.
 const ROUNDED: f64 = 0.5 / 255.0;
 
+/// Whether what was recorded is known to lie in intervals: neither a kernel nor white noise.
+fn rounds(problem: &Problem) -> bool {
+    problem.operator.quantised().is_some() || problem.operator.binned().is_some()
+}
+
 /// Why a result of undoing a blur or enlarging cannot be right, if it overshoots. What rounded the numbers is read from the file
 /// and cannot be wrong. Where one result did, that the picture is none of black and white is known, and what the next drives there counts
 /// from near, too.
@@ -112,11 +117,6 @@ pub(super) fn weaker(noise: Noise, y: &Image) -> Noise {
 
 /// A residual is so many times the noise where the measurement is not explained.
 const UNEXPLAINED: f64 = 3.0;
-
-/// Whether what was recorded is known to lie in intervals: neither a kernel nor white noise.
-fn rounds(problem: &Problem) -> bool {
-    problem.operator.quantised().is_some() || problem.operator.binned().is_some()
-}
 
 /// That a result does not explain the measurement, by the median residual: what is burnt out or damaged need not be explained.
 pub(super) fn unexplained(problem: &Problem, x: &Image) -> Option<String> {

@@ -128,6 +128,11 @@ impl Mri {
         &self.places
     }
 
+    /// How many places of k-space are sampled.
+    fn sampled(&self) -> usize {
+        self.places.iter().filter(|&&p| p).count()
+    }
+
     /// The picture of some channels.
     fn complex(&self, x: &ArrayView3<'_, f32>) -> Vec<Complex> {
         match self.pictures {
@@ -304,8 +309,7 @@ impl Operator for Mri {
     /// around; where a picture reaches the frame's edges, the true ones are not.
     fn misfit(&self, y: &Image, sigma: f64) -> Option<Misfit> {
         let (h, w) = self.places.dim();
-        let sampled = self.places.iter().filter(|&&p| p).count();
-        let numbers = self.output().c * sampled;
+        let numbers = self.output().c * self.sampled();
         let unknown = self.input.c * h * w;
         if !self.calibrated || numbers < 5 * unknown / 4 {
             return None;
@@ -414,7 +418,7 @@ impl Spectrum for Mri {
 
 impl fmt::Debug for Mri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sampled = self.places.iter().filter(|&&p| p).count();
+        let sampled = self.sampled();
         write!(
             f,
             "Mri({} {:?}, {} coils, {sampled} places)",

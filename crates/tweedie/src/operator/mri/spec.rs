@@ -149,7 +149,7 @@ impl Described for MriSpec {
             _ => scanner(places, self.maps(input)?)?,
         };
         check_units(&mri, y)?;
-        let share = mri.places().iter().filter(|&&p| p).count() as f64 / mri.places().len() as f64;
+        let share = mri.sampled() as f64 / mri.places().len() as f64;
         let coils = match mri.coils() {
             1 => "1 coil".to_owned(),
             n => format!("{n} coils"),
